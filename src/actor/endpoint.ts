@@ -1,0 +1,71 @@
+/** One process to talk to, known by its URL: the link to it, or what waits for one. */
+
+import type { ClientEnvironment } from "../environment.ts";
+import { type Backoff, Dialer, type Frame, type Link, type LinkOwner } from "../link/index.ts";
+import type { Watcher } from "./links.ts";
+
+/** How many frames may wait for a link that is being made. */
+const WAITING_MAX = 1_000;
+
+export class Endpoint {
+  readonly url: string;
+  readonly watchers = new Set<Watcher>();
+  readonly #dialer: Dialer;
+  #link: Link | null = null;
+  #keepers = 0;
+  #waiting: Frame[] = [];
+
+  constructor(url: string, environment: ClientEnvironment, owner: LinkOwner, backoff: Backoff) {
+    this.url = url;
+    this.#dialer = new Dialer(environment, owner, url, backoff, () => this.#keepers > 0 && this.#link === null);
+  }
+
+  get link(): Link | null {
+    return this.#link;
+  }
+
+  /**
+   * What the frame travels over: a link; this endpoint, if it waits for one to be made; or null, if it can't be sent.
+   */
+  send(frame: Frame): Link | Endpoint | null {
+    if (this.#link !== null) return this.#link.send(frame) ? this.#link : null;
+    if (this.#waiting.length >= WAITING_MAX) return null;
+    this.#waiting.push(frame);
+    this.#dialer.dial();
+    return this;
+  }
+
+  /** Somebody wants the link kept. */
+  keep(): void {
+    this.#keepers++;
+    if (this.#link === null) this.#dialer.dial();
+  }
+
+  /** True if nobody wants it kept any more. */
+  release(): boolean {
+    this.#keepers--;
+    return this.#keepers === 0;
+  }
+
+  attach(link: Link): void {
+    this.#link = link;
+    this.#dialer.pause();
+    for (const frame of this.#waiting.splice(0)) link.send(frame);
+  }
+
+  detach(): void {
+    this.#link = null;
+    this.#dialer.retry();
+  }
+
+  /** No link could be had: what waited for it is given up. */
+  giveUp(): void {
+    this.#waiting = [];
+  }
+
+  stop(code: number, reason: string): void {
+    this.#keepers = 0;
+    this.#dialer.stop(code, reason);
+    this.#link?.close(code, reason);
+  }
+}

@@ -1,0 +1,6 @@
+/** Actors: named mailboxes that are reached the same way in this process and in others. */
+
+export type * from "./actor.ts";
+export type { ListenAt } from "./links.ts";
+export { type Codec, NO_ANSWER, normalUrl, type Protocol, packed } from "./protocol.ts";
+export { type ActorStory, ActorSystem, type SystemOptions } from "./system.ts";

@@ -1,0 +1,234 @@
+/** The links of one process: at most one to each other process, whoever opened it, and who watches them. */
+
+import type { AcceptedSocket, ClientEnvironment, Listener } from "../environment.ts";
+import { type Backoff, CloseCode, type Closing, type Frame, Link, type LinkOwner } from "../link/index.ts";
+import type { Peer } from "./actor.ts";
+import { Endpoint } from "./endpoint.ts";
+import { normalUrl } from "./protocol.ts";
+
+/** What happens to links that is worth telling. */
+export type LinkStory =
+  | { readonly event: "link-up"; readonly peer: string }
+  | { readonly event: "link-lost"; readonly peer: string; readonly code: number; readonly reason: string }
+  /** One of the two sides would not have the link. */
+  | { readonly event: "link-refused"; readonly peer: string; readonly code: number; readonly reason: string }
+  /** The other side broke the protocol and was cut off. */
+  | { readonly event: "protocol-broken"; readonly peer: string; readonly code: number; readonly reason: string };
+
+/** Whom to tell that a link came up or was lost. */
+export interface Watcher {
+  link(up: boolean, url: string | null, peer: Peer): void;
+}
+
+export interface LinksOptions {
+  readonly environment: ClientEnvironment;
+  readonly backoff: Backoff;
+  readonly link: Pick<LinkOwner, "limits" | "hello" | "verify">;
+  peerOf(link: Link): Peer;
+  onFrames(link: Link, peer: Peer, frames: readonly Frame[]): void;
+  /** What was sent over `carrier`, a link or an endpoint, and not answered will never be. */
+  onLost(carrier: object, reason: string): void;
+  /** What waited at the endpoint now travels over the link. */
+  onMoved(endpoint: Endpoint, link: Link): void;
+  tell(story: LinkStory): void;
+}
+
+export interface ListenAt {
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  readonly allowedOrigins?: readonly string[];
+  readonly connectionsMax?: number;
+}
+
+interface Standing {
+  readonly peer: Peer;
+  readonly endpoint: Endpoint | null;
+  readonly watchers: Set<Watcher>;
+}
+
+const DEFAULT_CONNECTIONS_MAX = 20_000;
+/** On closing, the other sides get this long to take leave. */
+const CLOSE_PATIENCE_MS = 1_000;
+const STOPPING = "the process is stopping";
+
+export class Links {
+  readonly #options: LinksOptions;
+  readonly #accepting: LinkOwner;
+  readonly #endpoints = new Map<string, Endpoint>();
+  /** Every connection that is not fully closed; those that are open stand for a peer. */
+  readonly #links = new Map<Link, Peer | null>();
+  readonly #standing = new Map<Link, Standing>();
+  readonly #byPeer = new Map<Peer, Standing>();
+  #listener: Listener | null = null;
+  #closed = false;
+  #whenEmpty: () => void = () => {};
+
+  constructor(options: LinksOptions) {
+    this.#options = options;
+    this.#accepting = this.#owner((link) => {
+      const url = link.remote?.url ?? null;
+      return url === null ? null : this.endpoint(url);
+    });
+  }
+
+  /** Accepts links. @throws ConclaveError `ADDRESS_IN_USE` */
+  async listen(at: ListenAt): Promise<number> {
+    const { environment, link } = this.#options;
+    const options = {
+      host: at.host,
+      port: at.port,
+      allowedOrigins: at.allowedOrigins ?? [],
+      connectionsMax: at.connectionsMax ?? DEFAULT_CONNECTIONS_MAX,
+      messageBytesMax: link.limits.messageBytesMax,
+    };
+    this.#listener = await environment.network.listen(options, (socket) => this.#accept(socket));
+    return this.#listener.port;
+  }
+
+  /** The process at a URL. @throws ConclaveError `INVALID_ARGUMENT` */
+  endpoint(text: string): Endpoint {
+    const url = normalUrl(text);
+    const known = this.#endpoints.get(url);
+    if (known !== undefined) return known;
+    const owner = this.#owner(() => endpoint);
+    const { environment, backoff } = this.#options;
+    const endpoint: Endpoint = new Endpoint(url, environment, owner, backoff);
+    this.#endpoints.set(url, endpoint);
+    return endpoint;
+  }
+
+  /** Keeps a link to a process, and tells the watcher whenever it comes up or is lost. */
+  keep(watcher: Watcher, url: string): () => void {
+    const endpoint = this.endpoint(url);
+    endpoint.watchers.add(watcher);
+    const standing = endpoint.link === null ? undefined : this.#standing.get(endpoint.link);
+    if (standing !== undefined) watcher.link(true, endpoint.url, standing.peer);
+    endpoint.keep();
+    let kept = true;
+    return () => {
+      if (!kept) return;
+      kept = false;
+      endpoint.watchers.delete(watcher);
+      if (!endpoint.release()) return;
+      this.#endpoints.delete(endpoint.url);
+      endpoint.stop(CloseCode.normal, "not needed any more");
+    };
+  }
+
+  /** Tells the watcher when this peer's link is lost; at once if it already is. */
+  watch(watcher: Watcher, peer: Peer): void {
+    const standing = this.#byPeer.get(peer);
+    if (standing !== undefined) standing.watchers.add(watcher);
+    else watcher.link(false, null, peer);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const endpoint of this.#endpoints.values()) endpoint.stop(CloseCode.goingAway, STOPPING);
+    for (const link of this.#links.keys()) link.close(CloseCode.goingAway, STOPPING);
+    await new Promise<void>((resolve) => {
+      const timer = this.#options.environment.clock.setTimer(CLOSE_PATIENCE_MS, resolve);
+      this.#whenEmpty = () => {
+        timer.cancel();
+        resolve();
+      };
+      if (this.#links.size === 0) this.#whenEmpty();
+    });
+    await this.#listener?.close();
+  }
+
+  #accept(socket: AcceptedSocket): void {
+    if (this.#closed) socket.terminate();
+    else this.#links.set(Link.accept(this.#accepting, socket), null);
+  }
+
+  #owner(endpointOf: (link: Link) => Endpoint | null): LinkOwner {
+    const { environment, link } = this.#options;
+    return {
+      clock: environment.clock,
+      limits: link.limits,
+      hello: link.hello,
+      verify: link.verify,
+      onOpen: (opened) => this.#opened(opened, endpointOf(opened)),
+      onFrames: (from, frames) => {
+        const peer = this.#links.get(from);
+        if (peer != null) this.#options.onFrames(from, peer, frames);
+      },
+      onClose: (closed, closing) => this.#lost(closed, closing, closed.dialled ? endpointOf(closed) : null),
+    };
+  }
+
+  #opened(link: Link, endpoint: Endpoint | null): void {
+    if (this.#closed) {
+      link.close(CloseCode.goingAway, STOPPING);
+      return;
+    }
+    const peer = this.#options.peerOf(link);
+    this.#links.set(link, peer);
+    const rival = endpoint?.link ?? null;
+    if (rival !== null && this.#outlives(rival, link)) {
+      link.close(CloseCode.duplicate, "another link to this process stands");
+      return;
+    }
+    if (rival !== null) {
+      this.#fall(rival);
+      rival.close(CloseCode.duplicate, "another link to this process stands");
+    }
+    const standing: Standing = { peer, endpoint, watchers: new Set() };
+    this.#standing.set(link, standing);
+    this.#byPeer.set(peer, standing);
+    if (endpoint === null) return;
+    endpoint.attach(link);
+    this.#options.onMoved(endpoint, link);
+    this.#options.tell({ event: "link-up", peer: peer.hello.name });
+    for (const watcher of endpoint.watchers) watcher.link(true, endpoint.url, peer);
+  }
+
+  /**
+   * Two processes may connect to each other at the same moment. Both must then keep the same connection: the one that
+   * the process with the smaller name opened. Otherwise the newer link is the better one: the other side has lost the
+   * old one, or was started anew.
+   */
+  #outlives(standing: Link, newer: Link): boolean {
+    const remote = newer.remote?.process ?? "";
+    if (standing.remote?.process !== remote || standing.dialled === newer.dialled) return false;
+    return standing.dialled === this.#options.link.hello.process < remote;
+  }
+
+  #lost(link: Link, closing: Closing, dialledFor: Endpoint | null): void {
+    this.#links.delete(link);
+    const name = link.remote?.name ?? dialledFor?.url ?? "a stranger";
+    const { code, reason, byUs } = closing;
+    const why = reason || `code ${code}`;
+    if (byUs && (code === CloseCode.protocolError || code === CloseCode.unsupportedData || code === CloseCode.tooBig)) {
+      this.#options.tell({ event: "protocol-broken", peer: name, code, reason: why });
+    }
+    if (link.remote === null && code >= CloseCode.wrongProtocol && code <= CloseCode.wrongIdentity) {
+      this.#options.tell({ event: "link-refused", peer: name, code, reason: why });
+    }
+    if (this.#standing.get(link)?.endpoint != null) {
+      this.#options.tell({ event: "link-lost", peer: name, code, reason: why });
+    }
+    this.#fall(link);
+    this.#options.onLost(link, `the link to ${name} was lost: ${why}`);
+    if (dialledFor !== null && dialledFor.link === null) {
+      dialledFor.giveUp();
+      this.#options.onLost(dialledFor, `no link to ${dialledFor.url} could be had: ${why}`);
+    }
+    if (this.#closed && this.#links.size === 0) this.#whenEmpty();
+  }
+
+  /** The link stands for its peer no more, and whoever watched it is told. */
+  #fall(link: Link): void {
+    const standing = this.#standing.get(link);
+    if (standing === undefined) return;
+    const { peer, endpoint, watchers } = standing;
+    this.#standing.delete(link);
+    this.#byPeer.delete(peer);
+    endpoint?.detach();
+    for (const watcher of new Set([...watchers, ...(endpoint?.watchers ?? [])])) {
+      watcher.link(false, endpoint?.url ?? null, peer);
+    }
+  }
+}

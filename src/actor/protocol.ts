@@ -1,0 +1,121 @@
+/** How actors address and understand one another. */
+
+import { pack, unpack } from "msgpackr";
+import * as v from "valibot";
+import { ConclaveError, isErrorCode, messageOf } from "../errors.ts";
+
+/** Turns a value into bytes and back. `decode` throws on anything that `encode` can't have made. */
+export interface Codec<T> {
+  encode(value: T): Uint8Array;
+  decode(bytes: Uint8Array): T;
+}
+
+/** The language of an actor: what it takes, and what it answers. */
+export interface Protocol<M, A> {
+  readonly message: Codec<M>;
+  readonly answer: Codec<A>;
+}
+
+/** MessagePack, checked against a schema on arrival. */
+export function packed<T>(schema: v.GenericSchema<unknown, T>): Codec<T> {
+  return {
+    encode: (value) => pack(value),
+    decode: (bytes) => v.parse(schema, unpack(bytes)),
+  };
+}
+
+/** For actors that answer nothing. */
+export const NO_ANSWER: Codec<never> = {
+  encode: () => new Uint8Array(0),
+  decode: () => {
+    throw new ConclaveError("BAD_MESSAGE", "This actor answers no questions.");
+  },
+};
+
+const errorSchema = v.object({
+  code: v.string(),
+  message: v.string(),
+  details: v.optional(v.record(v.string(), v.unknown()), {}),
+});
+
+/** Any failure as it travels in an answer's place. */
+export function encodeError(thrown: unknown): Uint8Array {
+  if (thrown instanceof ConclaveError) {
+    return pack({ code: thrown.code, message: thrown.message, details: thrown.details });
+  }
+  return pack({ code: "ACTOR_FAILED", message: messageOf(thrown), details: {} });
+}
+
+export function decodeError(bytes: Uint8Array): ConclaveError {
+  try {
+    const { code, message, details } = v.parse(errorSchema, unpack(bytes));
+    return new ConclaveError(isErrorCode(code) ? code : "ACTOR_FAILED", message, { details });
+  } catch (cause) {
+    return new ConclaveError("BAD_MESSAGE", "An answer could not be decoded.", { cause });
+  }
+}
+
+/** `ws://host:port/name`: a process and an actor in it. */
+export interface Address {
+  /** `ws://host:port`, the way every link to that process is known. */
+  readonly url: string;
+  readonly name: string;
+}
+
+/** The canonical form of a process's URL, so that one process is not known by two. @throws ConclaveError */
+export function normalUrl(text: string): string {
+  const url = URL.parse(text);
+  if (url === null || (url.protocol !== "ws:" && url.protocol !== "wss:")) {
+    throw new ConclaveError("INVALID_ARGUMENT", `"${text}" is no address; one looks like ws://127.0.0.1:7101`);
+  }
+  return `${url.protocol}//${url.host}`;
+}
+
+/** @throws ConclaveError `INVALID_ARGUMENT` */
+export function parseAddress(text: string): Address {
+  const url = normalUrl(text);
+  const name = decodeURIComponent(new URL(text).pathname.slice(1));
+  if (name === "" || name.includes("/")) {
+    throw new ConclaveError("INVALID_ARGUMENT", `"${text}" names no actor; an address looks like ws://host:port/name`);
+  }
+  return { url, name };
+}
+
+const NAME_BYTES_MAX = 255;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/** The body of a tell or an ask: whom it is for, whom it is from, what it says. */
+export interface Letter {
+  readonly to: string;
+  readonly from: string;
+  readonly payload: Uint8Array;
+}
+
+export function encodeLetter({ to, from, payload }: Letter): Uint8Array {
+  const toBytes = encoder.encode(to);
+  const fromBytes = encoder.encode(from);
+  if (toBytes.length > NAME_BYTES_MAX || fromBytes.length > NAME_BYTES_MAX) {
+    throw new ConclaveError("INVALID_ARGUMENT", `An actor's name has at most ${NAME_BYTES_MAX} bytes.`);
+  }
+  const body = new Uint8Array(2 + toBytes.length + fromBytes.length + payload.byteLength);
+  body[0] = toBytes.length;
+  body[1] = fromBytes.length;
+  body.set(toBytes, 2);
+  body.set(fromBytes, 2 + toBytes.length);
+  body.set(payload, 2 + toBytes.length + fromBytes.length);
+  return body;
+}
+
+/** @throws RangeError, TypeError if the bytes are no letter */
+export function decodeLetter(body: Uint8Array): Letter {
+  const toLength = body[0] ?? 0;
+  const fromLength = body[1] ?? 0;
+  const start = 2 + toLength + fromLength;
+  if (body.byteLength < start) throw new RangeError("a letter ends within its address");
+  return {
+    to: decoder.decode(body.subarray(2, 2 + toLength)),
+    from: decoder.decode(body.subarray(2 + toLength, start)),
+    payload: body.subarray(start),
+  };
+}

@@ -1,0 +1,84 @@
+/** `Disk` over the file system of Node, Deno and Bun. */
+
+import * as fs from "node:fs";
+import * as fsp from "node:fs/promises";
+import * as path from "node:path";
+import { promisify } from "node:util";
+import type { Disk, DiskFile } from "../environment.ts";
+import { lockFolder } from "./lock.ts";
+
+const writev = promisify(fs.writev);
+const fdatasync = promisify(fs.fdatasync);
+
+/** The system takes at most this many buffers in one write (IOV_MAX). */
+const CHUNKS_PER_WRITE = 1024;
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await fsp.open(folder, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  const first = await fsp.mkdir(folder, { recursive: true });
+  if (first === undefined) return;
+  // Each new folder is an entry in its parent, from the innermost up to the one that was there before.
+  for (let made = path.resolve(folder); made !== path.dirname(path.resolve(first)); made = path.dirname(made)) {
+    await syncFolder(path.dirname(made));
+  }
+}
+
+async function writeAll(fd: number, offset: number, chunks: readonly Uint8Array[]): Promise<void> {
+  let position = offset;
+  let rest = chunks.filter((chunk) => chunk.byteLength > 0);
+  while (rest.length > 0) {
+    const { bytesWritten } = await writev(fd, rest.slice(0, CHUNKS_PER_WRITE), position);
+    position += bytesWritten;
+    rest = after(rest, bytesWritten);
+  }
+}
+
+/** What is left of the chunks once the first `bytes` of them are written: a write may be short. */
+function after(chunks: readonly Uint8Array[], bytes: number): Uint8Array[] {
+  let skip = bytes;
+  let i = 0;
+  while (i < chunks.length && skip >= (chunks[i]?.byteLength ?? 0)) skip -= chunks[i++]?.byteLength ?? 0;
+  const rest = chunks.slice(i);
+  const first = rest[0];
+  if (skip > 0 && first !== undefined) rest[0] = first.subarray(skip);
+  return rest;
+}
+
+async function open(file: string, mode: "create" | "existing"): Promise<DiskFile> {
+  const handle = await fsp.open(file, mode === "create" ? "wx+" : "r+");
+  return {
+    size: async () => (await handle.stat()).size,
+    read: async (offset, length) => {
+      const buffer = new Uint8Array(length);
+      let filled = 0;
+      while (filled < length) {
+        const { bytesRead } = await handle.read(buffer, filled, length - filled, offset + filled);
+        if (bytesRead === 0) break;
+        filled += bytesRead;
+      }
+      return buffer.subarray(0, filled);
+    },
+    write: (offset, chunks) => writeAll(handle.fd, offset, chunks),
+    truncate: (length) => handle.truncate(length),
+    sync: () => fdatasync(handle.fd),
+    close: () => handle.close(),
+  };
+}
+
+export const disk: Disk = {
+  makeFolder,
+  list: async (folder) => (await fsp.readdir(folder)).sort(),
+  open,
+  rename: (from, to) => fsp.rename(from, to),
+  remove: (file) => fsp.rm(file),
+  syncFolder,
+  lock: lockFolder,
+};

@@ -1,0 +1,8 @@
+/** The real world, as Node, Deno and Bun offer it. */
+
+import type { Environment } from "../environment.ts";
+import { disk } from "./disk.ts";
+import { standardClock, standardRandom } from "./standard.ts";
+import { network } from "./ws.ts";
+
+export const realEnvironment: Environment = { clock: standardClock, random: standardRandom, network, disk };

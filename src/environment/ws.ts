@@ -1,0 +1,119 @@
+/** `Network` over the package `ws`, which Node, Deno and Bun all run. */
+
+import { createServer } from "node:http";
+import { type RawData, WebSocket, WebSocketServer } from "ws";
+import type {
+  AcceptedSocket,
+  ConnectOptions,
+  Listener,
+  ListenOptions,
+  Network,
+  Socket,
+  SocketHandlers,
+} from "../environment.ts";
+import { ConclaveError } from "../errors.ts";
+
+/** Compression costs more than loopback and data-centre links gain, and binary frames hold no text to validate. */
+const SOCKET_OPTIONS = { perMessageDeflate: false, skipUTF8Validation: true } as const;
+
+/** RFC 6455, 5.5: the reason of a closing frame has at most 123 bytes. */
+const REASON_BYTES_MAX = 123;
+
+/** How long a peer may take to answer a closing handshake. */
+const CLOSE_TIMEOUT_MS = 1_000;
+
+function shortened(reason: string): string {
+  const bytes = new TextEncoder().encode(reason);
+  return bytes.length <= REASON_BYTES_MAX ? reason : new TextDecoder().decode(bytes.subarray(0, REASON_BYTES_MAX - 3));
+}
+
+function bytesOf(data: RawData): Uint8Array {
+  if (Array.isArray(data)) return Buffer.concat(data);
+  return data instanceof ArrayBuffer ? new Uint8Array(data) : data;
+}
+
+function wrap(socket: WebSocket): Socket {
+  let closing: ReturnType<typeof setTimeout> | undefined;
+  socket.once("close", () => clearTimeout(closing));
+  return {
+    send: (message) => {
+      if (socket.readyState === WebSocket.OPEN) socket.send(message, { binary: true });
+    },
+    get bufferedBytes() {
+      return socket.bufferedAmount;
+    },
+    close: (code, reason) => {
+      if (socket.readyState === WebSocket.CLOSED || closing !== undefined) return;
+      closing = setTimeout(() => socket.terminate(), CLOSE_TIMEOUT_MS);
+      socket.close(code, shortened(reason));
+    },
+    terminate: () => socket.terminate(),
+  };
+}
+
+function attach(socket: WebSocket, handlers: Omit<SocketHandlers, "onOpen">): void {
+  let tooBig = false;
+  let failure = "";
+  socket.on("message", (data, isBinary) => (isBinary ? handlers.onMessage(bytesOf(data)) : handlers.onText()));
+  // `close` follows every error; an error without a listener would end the process.
+  socket.on("error", (error) => {
+    failure = error.message;
+    if ("code" in error && error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH") tooBig = true;
+  });
+  socket.once("close", (code, reason) => handlers.onClose(tooBig ? 1009 : code, String(reason) || failure));
+}
+
+function connect(url: string, options: ConnectOptions, handlers: SocketHandlers): Socket {
+  const socket = new WebSocket(url, { ...SOCKET_OPTIONS, maxPayload: options.messageBytesMax });
+  attach(socket, handlers);
+  socket.once("open", () => handlers.onOpen());
+  return wrap(socket);
+}
+
+async function listen(options: ListenOptions, accept: (socket: AcceptedSocket) => void): Promise<Listener> {
+  const http = createServer((_request, response) => {
+    response.writeHead(426, { "content-type": "text/plain", upgrade: "websocket" });
+    response.end("This port speaks WebSocket.\n");
+  });
+  const server = new WebSocketServer({
+    ...SOCKET_OPTIONS,
+    server: http,
+    maxPayload: options.messageBytesMax,
+    verifyClient: ({ req }, decide) => {
+      const { origin } = req.headers;
+      if (origin !== undefined && !options.allowedOrigins.includes(origin)) decide(false, 403, "origin not allowed");
+      else if (server.clients.size >= options.connectionsMax) decide(false, 503, "too many connections");
+      else decide(true);
+    },
+  });
+  server.on("connection", (socket) =>
+    accept(Object.assign(wrap(socket), { handle: (on: Omit<SocketHandlers, "onOpen">) => attach(socket, on) })),
+  );
+  await new Promise<void>((resolve, reject) => {
+    http.once("listening", resolve);
+    server.once("error", (error) => reject(listenError(error, options)));
+    http.listen(options.port, options.host);
+  });
+  server.on("error", () => {}); // Errors of single connections are theirs; nothing else can fail once it listens.
+  const address = http.address();
+  return {
+    port: typeof address === "object" && address !== null ? address.port : options.port,
+    close: async () => {
+      for (const socket of server.clients) socket.terminate();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+      await new Promise<void>((resolve) => {
+        http.close(() => resolve());
+        http.closeAllConnections();
+      });
+    },
+  };
+}
+
+function listenError(error: Error, { host, port }: ListenOptions): Error {
+  const code = "code" in error ? error.code : undefined;
+  if (code !== "EADDRINUSE") return error;
+  const message = `Port ${port} on ${host} is in use by another process: stop it, or choose another port.`;
+  return new ConclaveError("ADDRESS_IN_USE", message, { cause: error });
+}
+
+export const network: Network = { connect, listen };

@@ -1,0 +1,61 @@
+/** The one class of error that Conclave throws, and the one list of its codes. */
+
+/** What each code means to the one who catches it. */
+export const ERROR_CODES = {
+  // What a caller of a client may see.
+  TIMEOUT: "The deadline passed. Nothing was changed by this call, now or later.",
+  UNKNOWN_OUTCOME: "The command was sent and its answer never came: it may or may not have taken effect.",
+  NO_LEADER: "The deadline passed and no leader was found. Nothing was changed.",
+  ABORTED: "The caller's AbortSignal fired before the command was sent. Nothing was changed.",
+  BUSY: "A bound was reached (a mailbox, a window, a queue). Nothing was changed; try again later.",
+  TOO_LARGE: "A key, a value or a message exceeds its limit. Nothing was sent.",
+  INVALID_ARGUMENT: "An argument has the wrong type or range. Nothing was sent.",
+  NOT_A_NUMBER: "The value to increment is not an integer, or the sum would not be a safe one. Nothing was changed.",
+  WRONG_TYPE: "Text can't be appended to bytes, nor bytes to text. Nothing was changed.",
+  CLOSED: "The client, actor system or node was closed.",
+  // What the parts of a cluster say to one another.
+  NOT_LEADER: "This node does not lead; the details name the leader if it is known.",
+  SESSION_EXPIRED: "The replicated state holds no such session, or not any more.",
+  UNKNOWN_ACTOR: "No actor of that name lives at that address.",
+  UNREACHABLE: "No link to that address could be had, or it was lost before the answer came.",
+  BAD_MESSAGE: "A message could not be decoded.",
+  ACTOR_FAILED: "The actor's handler threw; its process logged why.",
+  MACHINE_FAILED: "The state machine threw while applying a command, which is a bug in it.",
+  STALE_CLAIM: "A leader claim was refused: a newer term is known, or another leader of the same term.",
+  // What stops a process from starting or going on.
+  CONFIG_INVALID: "The configuration can't be used; the message names file, path and remedy.",
+  ADDRESS_IN_USE: "Another process listens on the port.",
+  DATA_LOCKED: "Another process uses the data directory.",
+  DATA_FOREIGN: "The data directory belongs to another node or cluster.",
+  DATA_CORRUPT: "The log is damaged before its end; the message names file and offset.",
+  DISK_FAILED: "The disk refused a write or a flush; what is not yet durable can't be trusted any more.",
+  HANDSHAKE_REFUSED: "The other process refused the link; the message says why.",
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+export const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(ERROR_CODES, code);
+
+/** Every failure that Conclave reports. The message says what happened, to what, and what the reader can do. */
+export class ConclaveError extends Error {
+  override readonly name = "ConclaveError";
+  readonly code: ErrorCode;
+  /** Facts that go with the code, such as the leader in `NOT_LEADER`; plain data, safe to send on. */
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { cause?: unknown; details?: Readonly<Record<string, unknown>> } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.details = options.details ?? {};
+  }
+}
+
+export const hasCode = (error: unknown, code: ErrorCode): error is ConclaveError =>
+  error instanceof ConclaveError && error.code === code;
+
+/** The message of anything that was thrown. */
+export const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));

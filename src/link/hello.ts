@@ -1,0 +1,57 @@
+/** The handshake: who is at the other end, and whether to talk to them at all. */
+
+import { pack, unpack } from "msgpackr";
+import * as v from "valibot";
+import { CloseCode } from "./close.ts";
+import { PROTOCOL_VERSION } from "./frame.ts";
+
+const NAME_CHARS_MAX = 255;
+const name = v.pipe(v.string(), v.minLength(1), v.maxLength(NAME_CHARS_MAX));
+
+const helloSchema = v.object({
+  /** The version of the protocol above the frames. */
+  protocol: v.pipe(v.number(), v.integer()),
+  /** The name of the cluster; processes of different clusters do not talk. */
+  cluster: name,
+  /** This run of the process: another one after every start. */
+  process: name,
+  /** What the process is called: a server's id, or a word for what it does. */
+  name,
+  /** The life of the data behind the name: another one if the disk was lost. */
+  incarnation: name,
+  /** Where the process can be reached, if it listens. */
+  url: v.nullable(v.pipe(v.string(), v.maxLength(NAME_CHARS_MAX))),
+});
+
+/** What each side says of itself before anything else. */
+export type Hello = v.InferOutput<typeof helloSchema>;
+
+/** Why a link was not accepted. */
+export interface Refusal {
+  readonly code: number;
+  readonly reason: string;
+}
+
+export const encodeHello = (hello: Hello): Uint8Array => pack(hello);
+
+/** `null` if the bytes are no hello. */
+export function decodeHello(bytes: Uint8Array): Hello | null {
+  try {
+    const result = v.safeParse(helloSchema, unpack(bytes));
+    return result.success ? result.output : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The checks that hold for every link: same protocol, same cluster. */
+export function refusalOf(own: Hello, remote: Hello): Refusal | null {
+  if (remote.protocol !== PROTOCOL_VERSION) {
+    const reason = `protocol ${remote.protocol} is not spoken here, only ${PROTOCOL_VERSION}`;
+    return { code: CloseCode.wrongProtocol, reason };
+  }
+  if (remote.cluster !== own.cluster) {
+    return { code: CloseCode.wrongCluster, reason: `this is cluster ${own.cluster}, not ${remote.cluster}` };
+  }
+  return null;
+}

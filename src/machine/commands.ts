@@ -1,0 +1,133 @@
+/**
+ * What the payload of a log entry says, and what its application answers: the part of the protocol between client and
+ * replicated state that Raft carries unread.
+ */
+
+import { ByteReader, ByteWriter } from "../bytes.ts";
+
+/** Commands of one client, in the order in which it issued them. */
+export interface CommandBatch {
+  readonly type: "commands";
+  /** The log index of the entry that opened the session. */
+  readonly session: number;
+  /** The client waits for no answer before this number any more. */
+  readonly floor: number;
+  /** The number of the first command; the others follow it. The first of a session is 1. */
+  readonly first: number;
+  readonly commands: readonly Uint8Array[];
+}
+
+export type Payload =
+  | CommandBatch
+  /** Opens a session; its id is the index of this entry. */
+  | { readonly type: "open-session" }
+  /** Ends sessions that have been idle; one that was used after the leader looked stays. */
+  | { readonly type: "expire-sessions"; readonly sessions: readonly { readonly id: number; readonly next: number }[] };
+
+const PayloadKind = { commands: 1, openSession: 2, expireSessions: 3 } as const;
+
+export function encodePayload(payload: Payload): Uint8Array {
+  switch (payload.type) {
+    case "commands": {
+      const { session, floor, first, commands } = payload;
+      const bytes = commands.reduce((sum, command) => sum + 4 + command.byteLength, 0);
+      const writer = new ByteWriter(29 + bytes).u8(PayloadKind.commands);
+      writer.u53(session).u53(floor).u53(first).u32(commands.length);
+      for (const command of commands) writer.bytes(command);
+      return writer.finish();
+    }
+    case "open-session":
+      return new ByteWriter(1).u8(PayloadKind.openSession).finish();
+    case "expire-sessions": {
+      const writer = new ByteWriter().u8(PayloadKind.expireSessions).u32(payload.sessions.length);
+      for (const { id, next } of payload.sessions) writer.u53(id).u53(next);
+      return writer.finish();
+    }
+  }
+}
+
+/** @throws RangeError if the bytes are no payload */
+export function decodePayload(bytes: Uint8Array): Payload {
+  const reader = new ByteReader(bytes);
+  const kind = reader.u8();
+  if (kind === PayloadKind.openSession) {
+    reader.end();
+    return { type: "open-session" };
+  }
+  if (kind === PayloadKind.expireSessions) {
+    const sessions = Array.from({ length: countOf(reader, 16) }, () => ({ id: reader.u53(), next: reader.u53() }));
+    reader.end();
+    return { type: "expire-sessions", sessions };
+  }
+  if (kind !== PayloadKind.commands) throw new RangeError(`a payload of kind ${kind} is not known`);
+  const session = reader.u53();
+  const floor = reader.u53();
+  const first = reader.u53();
+  const commands = Array.from({ length: countOf(reader, 4) }, () => reader.bytes());
+  reader.end();
+  return { type: "commands", session, floor, first, commands };
+}
+
+/** How one command of a batch ended. */
+export type Outcome =
+  | { readonly type: "applied"; readonly result: Uint8Array }
+  /** A command before it is missing: send both again. Nothing was changed. */
+  | { readonly type: "gap" }
+  /** It was applied before, or skipped by its client, and its result is kept no more. */
+  | { readonly type: "forgotten" }
+  /** The machine threw. */
+  | { readonly type: "failed" };
+
+/** What applying a payload answers. */
+export type Applied =
+  | { readonly type: "outcomes"; readonly outcomes: readonly Outcome[] }
+  | { readonly type: "session-opened"; readonly session: number }
+  | { readonly type: "session-unknown" }
+  | { readonly type: "sessions-expired"; readonly count: number };
+
+const OutcomeKind = { applied: 0, gap: 1, forgotten: 2, failed: 3 } as const;
+const OUTCOME_TYPES = ["applied", "gap", "forgotten", "failed"] as const;
+
+export function encodeOutcomes(outcomes: readonly Outcome[]): Uint8Array {
+  const writer = new ByteWriter(64).u32(outcomes.length);
+  for (const outcome of outcomes) {
+    writer.u8(OutcomeKind[outcome.type]);
+    if (outcome.type === "applied") writer.bytes(outcome.result);
+  }
+  return writer.finish();
+}
+
+/** @throws RangeError if the bytes are no outcomes */
+export function decodeOutcomes(bytes: Uint8Array): Outcome[] {
+  const reader = new ByteReader(bytes);
+  const outcomes = Array.from({ length: countOf(reader, 1) }, (): Outcome => {
+    const kind = reader.u8();
+    const type = OUTCOME_TYPES[kind];
+    if (type === undefined) throw new RangeError(`an outcome of kind ${kind} is not known`);
+    return type === "applied" ? { type, result: reader.bytes() } : { type };
+  });
+  reader.end();
+  return outcomes;
+}
+
+/** A list of byte strings: queries, or their answers. */
+export function encodeList(items: readonly Uint8Array[]): Uint8Array {
+  const writer = new ByteWriter(64).u32(items.length);
+  for (const item of items) writer.bytes(item);
+  return writer.finish();
+}
+
+/** @throws RangeError if the bytes are no list */
+export function decodeList(bytes: Uint8Array): Uint8Array[] {
+  const reader = new ByteReader(bytes);
+  const items = Array.from({ length: countOf(reader, 4) }, () => reader.bytes());
+  reader.end();
+  return items;
+}
+
+/** A count that the bytes at hand can hold: a forged one must not make anyone allocate. */
+function countOf(reader: ByteReader, itemBytesMin: number): number {
+  const count = reader.u32();
+  if (count * itemBytesMin > reader.remaining) throw new RangeError("the bytes end too early");
+  return count;
+}

@@ -1,0 +1,5 @@
+/** Replicated state machines. */
+
+export { KeyValueMachine } from "./key-value.ts";
+export type { ApplyContext, StateMachine } from "./machine.ts";
+export { Replica } from "./replica.ts";

@@ -1,0 +1,230 @@
+/** The commands, queries and results of the key-value machine, as bytes. Used by its clients and by the machine. */
+
+import { ByteReader, ByteWriter } from "../bytes.ts";
+import type { ErrorCode } from "../errors.ts";
+
+/** What a key holds: text or bytes, given back as it was put. */
+export type Value = string | Uint8Array;
+
+/** The condition of a compare-and-swap: the key's present value, or its revision (0: there is no such key). */
+export type Expected = { readonly value: Value } | { readonly revision: number };
+
+export type KeyValueCommand =
+  | { readonly op: "put"; readonly key: string; readonly value: Value }
+  | { readonly op: "delete"; readonly key: string }
+  | { readonly op: "cas"; readonly key: string; readonly expected: Expected; readonly value: Value }
+  | { readonly op: "increment"; readonly key: string; readonly by: number }
+  /** The limit travels with the command, so that replicas with different settings agree on the result. */
+  | { readonly op: "append"; readonly key: string; readonly value: Value; readonly valueBytesMax: number };
+
+/** What each command answers. Revisions count the changes of the whole store; a key's is that of its last change. */
+export interface KeyValueResults {
+  readonly put: { readonly revision: number };
+  readonly delete: { readonly existed: boolean; readonly revision: number };
+  readonly cas: { readonly swapped: boolean; readonly revision: number };
+  readonly increment: { readonly value: number; readonly revision: number };
+  readonly append: { readonly bytes: number; readonly revision: number };
+}
+
+export type KeyValueOp = keyof KeyValueResults;
+
+/** A command that can't be carried out changes nothing and says why. */
+export interface Rejected {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+export type KeyValueQuery =
+  | { readonly op: "get"; readonly key: string }
+  | {
+      readonly op: "list";
+      readonly prefix: string;
+      /** Keys up to and including this one are left out; "" for none. */
+      readonly after: string;
+      readonly limit: number;
+    };
+
+export interface KeyValueEntry {
+  readonly key: string;
+  readonly value: Value;
+  readonly revision: number;
+}
+
+export interface KeyValuePage {
+  readonly entries: readonly KeyValueEntry[];
+  /** There are more keys with the prefix, after the last one here. */
+  readonly more: boolean;
+}
+
+const Op = { put: 1, delete: 2, cas: 3, increment: 4, append: 5, get: 6, list: 7 } as const;
+const Tag = { text: 0, bytes: 1, revision: 2 } as const;
+
+const encoder = new TextEncoder();
+
+/** How many bytes a value takes. */
+export const valueBytes = (value: Value): number =>
+  typeof value === "string" ? encoder.encode(value).byteLength : value.byteLength;
+
+function writeValue(writer: ByteWriter, value: Value): void {
+  if (typeof value === "string") writer.u8(Tag.text).text(value);
+  else writer.u8(Tag.bytes).bytes(value);
+}
+
+function readValue(reader: ByteReader, tag: number = reader.u8()): Value {
+  if (tag === Tag.text) return reader.text();
+  if (tag === Tag.bytes) return reader.bytes();
+  throw new RangeError(`a value of kind ${tag} is not known`);
+}
+
+/** Signed, so that a counter can go down. */
+function writeInteger(writer: ByteWriter, value: number): void {
+  writer.u8(value < 0 ? 1 : 0).u53(Math.abs(value));
+}
+
+function readInteger(reader: ByteReader): number {
+  const negative = reader.u8() === 1;
+  const size = reader.u53();
+  return negative && size !== 0 ? -size : size;
+}
+
+export function encodeCommand(command: KeyValueCommand): Uint8Array {
+  const writer = new ByteWriter(64).u8(Op[command.op]).text(command.key);
+  switch (command.op) {
+    case "put":
+      writeValue(writer, command.value);
+      break;
+    case "delete":
+      break;
+    case "cas":
+      if ("value" in command.expected) writeValue(writer, command.expected.value);
+      else writer.u8(Tag.revision).u53(command.expected.revision);
+      writeValue(writer, command.value);
+      break;
+    case "increment":
+      writeInteger(writer, command.by);
+      break;
+    case "append":
+      writer.u53(command.valueBytesMax);
+      writeValue(writer, command.value);
+      break;
+  }
+  return writer.finish();
+}
+
+/** @throws RangeError, TypeError if the bytes are no command */
+export function decodeCommand(bytes: Uint8Array): KeyValueCommand {
+  const reader = new ByteReader(bytes);
+  const command = readCommand(reader);
+  reader.end();
+  return command;
+}
+
+function readCommand(reader: ByteReader): KeyValueCommand {
+  const op = reader.u8();
+  const key = reader.text();
+  switch (op) {
+    case Op.put:
+      return { op: "put", key, value: readValue(reader) };
+    case Op.delete:
+      return { op: "delete", key };
+    case Op.cas: {
+      const tag = reader.u8();
+      const expected = tag === Tag.revision ? { revision: reader.u53() } : { value: readValue(reader, tag) };
+      return { op: "cas", key, expected, value: readValue(reader) };
+    }
+    case Op.increment:
+      return { op: "increment", key, by: readInteger(reader) };
+    case Op.append:
+      return { op: "append", key, valueBytesMax: reader.u53(), value: readValue(reader) };
+    default:
+      throw new RangeError(`a command of kind ${op} is not known`);
+  }
+}
+
+export function encodeQuery(query: KeyValueQuery): Uint8Array {
+  const writer = new ByteWriter(64).u8(Op[query.op]);
+  if (query.op === "get") writer.text(query.key);
+  else writer.text(query.prefix).text(query.after).u32(query.limit);
+  return writer.finish();
+}
+
+/** @throws RangeError, TypeError if the bytes are no query */
+export function decodeQuery(bytes: Uint8Array): KeyValueQuery {
+  const reader = new ByteReader(bytes);
+  const op = reader.u8();
+  if (op !== Op.get && op !== Op.list) throw new RangeError(`a query of kind ${op} is not known`);
+  const query: KeyValueQuery =
+    op === Op.get
+      ? { op: "get", key: reader.text() }
+      : { op: "list", prefix: reader.text(), after: reader.text(), limit: reader.u32() };
+  reader.end();
+  return query;
+}
+
+const Status = { done: 0, rejected: 1 } as const;
+
+export function encodeRejected({ code, message }: Rejected): Uint8Array {
+  return new ByteWriter(64).u8(Status.rejected).text(code).text(message).finish();
+}
+
+export function encodeResult<Op extends KeyValueOp>(op: Op, result: KeyValueResults[Op]): Uint8Array;
+export function encodeResult(op: KeyValueOp, result: KeyValueResults[KeyValueOp]): Uint8Array {
+  const writer = new ByteWriter(32).u8(Status.done).u53(result.revision);
+  if ("existed" in result) writer.u8(result.existed ? 1 : 0);
+  else if ("swapped" in result) writer.u8(result.swapped ? 1 : 0);
+  else if ("value" in result) writeInteger(writer, result.value);
+  else if ("bytes" in result) writer.u53(result.bytes);
+  else if (op !== "put") throw new TypeError(`that is no result of ${op}`);
+  return writer.finish();
+}
+
+/** How the fields after the revision are read, by command. */
+const READ_RESULT: { readonly [Op in KeyValueOp]: (reader: ByteReader, revision: number) => KeyValueResults[Op] } = {
+  put: (_reader, revision) => ({ revision }),
+  delete: (reader, revision) => ({ existed: reader.u8() === 1, revision }),
+  cas: (reader, revision) => ({ swapped: reader.u8() === 1, revision }),
+  increment: (reader, revision) => ({ value: readInteger(reader), revision }),
+  append: (reader, revision) => ({ bytes: reader.u53(), revision }),
+};
+
+/**
+ * @returns the result, or why the command was rejected; the code is whatever the machine sent
+ * @throws RangeError, TypeError if the bytes are no result
+ */
+export function decodeResult<Op extends KeyValueOp>(
+  op: Op,
+  bytes: Uint8Array,
+): KeyValueResults[Op] | { readonly code: string; readonly message: string } {
+  const reader = new ByteReader(bytes);
+  if (reader.u8() === Status.rejected) return { code: reader.text(), message: reader.text() };
+  const revision = reader.u53();
+  return READ_RESULT[op](reader, revision);
+}
+
+export function writeEntry(writer: ByteWriter, { key, value, revision }: KeyValueEntry): void {
+  writer.text(key).u53(revision);
+  writeValue(writer, value);
+}
+
+export function readEntry(reader: ByteReader): KeyValueEntry {
+  const key = reader.text();
+  const revision = reader.u53();
+  return { key, revision, value: readValue(reader) };
+}
+
+export function encodePage({ entries, more }: KeyValuePage): Uint8Array {
+  const writer = new ByteWriter(256).u8(more ? 1 : 0).u32(entries.length);
+  for (const entry of entries) writeEntry(writer, entry);
+  return writer.finish();
+}
+
+/** @throws RangeError, TypeError if the bytes are no page */
+export function decodePage(bytes: Uint8Array): KeyValuePage {
+  const reader = new ByteReader(bytes);
+  const more = reader.u8() === 1;
+  const count = reader.u32();
+  const entries: KeyValueEntry[] = [];
+  for (let i = 0; i < count; i++) entries.push(readEntry(reader));
+  reader.end();
+  return { entries, more };
+}

@@ -1,0 +1,293 @@
+/** Leader election: pre-vote, vote, and the ways into and out of each role (paper 5.2 and 5.4.1, thesis 9.6 and 3.10). */
+
+import type { Draft, PreVoteReason, StepDownReason } from "./effects.ts";
+import type { TimeoutNow, VoteRefusal, VoteRequest, VoteResponse } from "./messages.ts";
+import { majorityOf, type Tally, tally } from "./quorum.ts";
+import { abandonReads } from "./reads.ts";
+import { appendOwn } from "./replication.ts";
+import {
+  type Candidate,
+  isVoter,
+  knownLeader,
+  newFollower,
+  peersOf,
+  type Raft,
+  randomElectionTimeoutMs,
+  randomEvidenceDelayMs,
+} from "./state.ts";
+import { EntryKind, logIndex, NO_INDEX, type NodeId, type Term, term } from "./types.ts";
+
+/**
+ * The election timeout ran out, or evidence shortened it: ask whether an election could be won before disturbing
+ * anybody with a new term.
+ */
+export function startPreVote(raft: Raft, draft: Draft, reason: PreVoteReason): void {
+  const reachable = [raft.config.id, ...peersOf(raft).filter((peer) => raft.linked.has(peer))];
+  if (reachable.length < majorityOf(raft.config.voters.length)) {
+    loseQuorum(raft, draft, reachable);
+    raft.role = newFollower(raft, null, raft.nowMs + randomElectionTimeoutMs(raft));
+    return;
+  }
+  draft.story.push({ event: "pre-vote", term: raft.term, reason });
+  const votes = new Map([[raft.config.id, true]]);
+  raft.role = {
+    name: "pre-candidate",
+    transfer: false,
+    votes,
+    electionDeadlineMs: raft.nowMs + randomElectionTimeoutMs(raft),
+  };
+  for (const peer of peersOf(raft)) requestVote(raft, draft, peer);
+  count(raft, draft, raft.role);
+}
+
+/** Starts a real election in a new term. The vote for oneself counts, like any other, once it is durable. */
+function campaign(raft: Raft, draft: Draft, transfer: boolean): void {
+  raft.term = term(raft.term + 1);
+  raft.vote = raft.config.id;
+  raft.role = {
+    name: "candidate",
+    transfer,
+    votes: new Map(),
+    electionDeadlineMs: raft.nowMs + randomElectionTimeoutMs(raft),
+  };
+  draft.story.push({ event: "candidate", term: raft.term, transfer });
+  const own: VoteResponse = { type: "vote-response", term: raft.term, preVote: false, refusal: null };
+  draft.messagesAfterPersist.push({ to: raft.config.id, message: own });
+  for (const peer of peersOf(raft)) requestVote(raft, draft, peer);
+}
+
+/** Sends this candidate's request to one server, if there is a link to it. */
+export function requestVote(raft: Raft, draft: Draft, to: NodeId): void {
+  const { role, log } = raft;
+  if ((role.name !== "candidate" && role.name !== "pre-candidate") || !raft.linked.has(to)) return;
+  const preVote = role.name === "pre-candidate";
+  const message: VoteRequest = {
+    type: "vote-request",
+    term: preVote ? term(raft.term + 1) : raft.term,
+    preVote,
+    transfer: role.transfer,
+    lastLogIndex: log.lastIndex,
+    lastLogTerm: log.lastTerm,
+  };
+  (preVote ? draft.messages : draft.messagesAfterPersist).push({ to, message });
+}
+
+/** A leader was heard from within the shortest election timeout, or this server is the leader (thesis, 4.2.3). */
+export function leaderIsAlive(raft: Raft): boolean {
+  const { role } = raft;
+  if (role.name === "leader") return true;
+  return role.name === "follower" && raft.nowMs - role.leaderHeardMs < raft.config.electionTimeoutMinMs;
+}
+
+/** The election restriction (paper, 5.4.1): the candidate's log must be at least as up-to-date as this one. */
+function isUpToDate(raft: Raft, { lastLogTerm, lastLogIndex }: VoteRequest): boolean {
+  const { lastTerm, lastIndex } = raft.log;
+  return lastLogTerm > lastTerm || (lastLogTerm === lastTerm && lastLogIndex >= lastIndex);
+}
+
+function reasonToRefuse(raft: Raft, from: NodeId, request: VoteRequest): VoteRefusal | null {
+  if (!request.transfer && leaderIsAlive(raft)) return "leader-is-alive";
+  if (request.preVote) {
+    if (request.term <= raft.term) return "term-behind";
+  } else if (raft.vote !== null && raft.vote !== from) {
+    return "voted-for-another";
+  }
+  return isUpToDate(raft, request) ? null : "log-behind";
+}
+
+/** A request in this server's term, or a pre-vote. Lower terms were answered and higher ones adopted before. */
+export function answerVoteRequest(raft: Raft, draft: Draft, from: NodeId, request: VoteRequest): void {
+  const { preVote } = request;
+  const refusal = reasonToRefuse(raft, from, request);
+  draft.story.push({ event: "vote-sent", term: request.term, to: from, preVote, refusal });
+  const granted = refusal === null;
+  const response: VoteResponse = {
+    type: "vote-response",
+    term: preVote && granted ? request.term : raft.term,
+    preVote,
+    refusal,
+  };
+  if (preVote || !granted) {
+    draft.messages.push({ to: from, message: response });
+    // Give the one who asked first a head start, so that two do not split the vote.
+    if (granted && raft.role.name === "follower") {
+      const headStartMs = raft.nowMs + raft.config.evidenceDelayMaxMs;
+      raft.role.electionDeadlineMs = Math.max(raft.role.electionDeadlineMs, headStartMs);
+    }
+    return;
+  }
+  raft.vote = from;
+  raft.role = newFollower(raft, null, raft.nowMs + randomElectionTimeoutMs(raft));
+  draft.messagesAfterPersist.push({ to: from, message: response });
+}
+
+/** Counts a vote, if it answers the question that this server is asking now. */
+export function takeVote(raft: Raft, draft: Draft, from: NodeId, response: VoteResponse): void {
+  const { role } = raft;
+  const { refusal, preVote } = response;
+  if (role.name !== "candidate" && role.name !== "pre-candidate") return;
+  if (preVote !== (role.name === "pre-candidate")) return;
+  const expected = preVote && refusal === null ? raft.term + 1 : raft.term;
+  if (response.term !== expected || role.votes.has(from)) return;
+  role.votes.set(from, refusal === null);
+  if (from !== raft.config.id) {
+    draft.story.push({ event: "vote-received", term: response.term, from, preVote, refusal });
+  }
+  count(raft, draft, role);
+}
+
+/** Draws the conclusion from the votes at hand: a vote that no link can bring any more is as good as refused. */
+export function count(raft: Raft, draft: Draft, role: Candidate): void {
+  const { voters, id } = raft.config;
+  const silent = voters.filter((voter) => voter !== id && !role.votes.has(voter) && !raft.linked.has(voter));
+  const votes = new Map([...role.votes, ...silent.map((voter): [NodeId, boolean] => [voter, false])]);
+  const result: Tally = tally(votes, voters);
+  if (result === "open") return;
+  if (role.name === "pre-candidate") {
+    if (result === "won") campaign(raft, draft, false);
+    else raft.role = newFollower(raft, null, role.electionDeadlineMs);
+    return;
+  }
+  if (result === "won") {
+    becomeLeader(
+      raft,
+      draft,
+      voters.filter((voter) => votes.get(voter) === true),
+    );
+    return;
+  }
+  raft.splitVotes++;
+  raft.role = newFollower(raft, null, raft.nowMs + randomEvidenceDelayMs(raft));
+  raft.role.evidence = "vote-split";
+}
+
+/** Opens the term with a no-op, whose commitment commits everything before it (paper, 5.4.2 and section 8). */
+function becomeLeader(raft: Raft, draft: Draft, votes: NodeId[]): void {
+  const next = logIndex(raft.log.lastIndex + 1);
+  raft.splitVotes = 0;
+  raft.role = {
+    name: "leader",
+    firstIndex: next,
+    followers: new Map(),
+    heartbeatDeadlineMs: raft.nowMs + raft.config.heartbeatMs,
+    quorumDeadlineMs: raft.nowMs + raft.config.electionTimeoutMinMs,
+    round: 0,
+    readsWaiting: [],
+    readsConfirming: [],
+    transfer: null,
+  };
+  for (const peer of peersOf(raft)) {
+    raft.role.followers.set(peer, {
+      match: NO_INDEX,
+      next,
+      mode: "probe",
+      inFlight: [],
+      inFlightBytes: 0,
+      fetching: false,
+      heardMs: raft.nowMs,
+      round: 0,
+      caughtUp: false,
+    });
+  }
+  draft.story.push({ event: "leader-elected", term: raft.term, votes });
+  regainQuorum(raft, draft);
+  appendOwn(raft, EntryKind.noop, new Uint8Array(0));
+}
+
+/** A message showed a term above this server's own (paper, 5.1). */
+export function adoptTerm(raft: Raft, draft: Draft, newTerm: Term): void {
+  const { role } = raft;
+  const deadlineMs =
+    role.name === "leader"
+      ? raft.nowMs + randomElectionTimeoutMs(raft)
+      : role.name === "follower"
+        ? role.electionDeadlineMs
+        : // A candidate learned that its term was behind: try again soon, with a better one.
+          Math.min(role.electionDeadlineMs, raft.nowMs + randomEvidenceDelayMs(raft));
+  if (role.name === "leader") stepDown(raft, draft, role.transfer?.ordered ? "transferred" : "higher-term");
+  raft.term = newTerm;
+  raft.vote = null;
+  raft.role = newFollower(raft, null, deadlineMs);
+}
+
+/** The leader of this server's term was heard from. False if it can't be: this server leads the term itself. */
+export function hearLeader(raft: Raft, draft: Draft, leader: NodeId): boolean {
+  const { role } = raft;
+  if (role.name === "leader") return false;
+  const electionDeadlineMs = raft.nowMs + randomElectionTimeoutMs(raft);
+  if (role.name === "follower" && role.leader === leader) {
+    role.leaderHeardMs = raft.nowMs;
+    role.electionDeadlineMs = electionDeadlineMs;
+    role.evidence = "timer-ran-out";
+    return true;
+  }
+  raft.role = newFollower(raft, leader, electionDeadlineMs);
+  raft.splitVotes = 0;
+  draft.story.push({ event: "following", term: raft.term, leader });
+  regainQuorum(raft, draft);
+  return true;
+}
+
+/** The leader lays down its office: whatever waited for its word is told so. */
+function stepDown(raft: Raft, draft: Draft, reason: StepDownReason): void {
+  abandonReads(raft, draft);
+  draft.story.push({ event: "stepped-down", term: raft.term, reason });
+}
+
+/**
+ * Check-quorum (thesis, 6.2): a leader that has not heard from a majority within an election timeout can't commit
+ * anything and may have been replaced, so it must not go on as if it led.
+ */
+export function checkQuorum(raft: Raft, draft: Draft): void {
+  const { role } = raft;
+  if (role.name !== "leader") return;
+  const sinceMs = raft.nowMs - raft.config.electionTimeoutMinMs;
+  const reachable = peersOf(raft).filter((peer) => (role.followers.get(peer)?.heardMs ?? -Infinity) >= sinceMs);
+  if (reachable.length + 1 >= majorityOf(raft.config.voters.length)) {
+    role.quorumDeadlineMs = raft.nowMs + raft.config.electionTimeoutMinMs;
+    return;
+  }
+  loseQuorum(raft, draft, [raft.config.id, ...reachable]);
+  stepDown(raft, draft, "quorum-lost");
+  raft.role = newFollower(raft, null, raft.nowMs + randomElectionTimeoutMs(raft));
+}
+
+function loseQuorum(raft: Raft, draft: Draft, reachable: NodeId[]): void {
+  if (raft.quorumLost) return;
+  raft.quorumLost = true;
+  draft.story.push({ event: "quorum-lost", term: raft.term, reachable });
+}
+
+function regainQuorum(raft: Raft, draft: Draft): void {
+  if (!raft.quorumLost) return;
+  raft.quorumLost = false;
+  draft.story.push({ event: "quorum-regained", term: raft.term });
+}
+
+/** A link came up: a candidate asks its new neighbour, and a server that had no quorum looks again soon. */
+export function linkUp(raft: Raft, draft: Draft, peer: NodeId): void {
+  requestVote(raft, draft, peer);
+  const { role } = raft;
+  if (role.name === "follower" && role.leader === null && raft.quorumLost) {
+    role.electionDeadlineMs = Math.min(role.electionDeadlineMs, raft.nowMs + randomEvidenceDelayMs(raft));
+  }
+}
+
+/** A link was lost: if it led to the leader, the leader may be dead; if to a voter, its vote will not come. */
+export function linkLost(raft: Raft, draft: Draft, peer: NodeId): void {
+  const { role } = raft;
+  if (role.name === "follower" && role.leader === peer) {
+    role.leaderHeardMs = -Infinity;
+    role.evidence = "leader-link-lost";
+    role.electionDeadlineMs = Math.min(role.electionDeadlineMs, raft.nowMs + randomEvidenceDelayMs(raft));
+  } else if (role.name === "candidate" || role.name === "pre-candidate") {
+    count(raft, draft, role);
+  }
+}
+
+/** The leader asked this server to take over (thesis, 3.10): no pre-vote, for the leader knows that it is alive. */
+export function obeyTimeoutNow(raft: Raft, draft: Draft, from: NodeId, message: TimeoutNow): void {
+  if (message.term === raft.term && knownLeader(raft) === from && isVoter(raft, raft.config.id)) {
+    campaign(raft, draft, true);
+  }
+}

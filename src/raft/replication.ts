@@ -1,0 +1,200 @@
+/** Log replication and commitment (paper, 5.3 and 5.4.2), and the hand-over of leadership (thesis, 3.10). */
+
+import type { Draft } from "./effects.ts";
+import type { AppendAccepted, AppendRejected, AppendRequest } from "./messages.ts";
+import { agreedByMajority } from "./quorum.ts";
+import { type Leader, type Progress, peersOf, type Raft } from "./state.ts";
+import { type Entry, type EntryKind, entryBytes, type LogIndex, logIndex, type NodeId, type Term } from "./types.ts";
+
+/** The leader appends to its own log (paper, Figure 2, "Leaders"). It is sent and persisted with the batch. */
+export function appendOwn(raft: Raft, kind: EntryKind, payload: Uint8Array): LogIndex {
+  const index = logIndex(raft.log.lastIndex + 1);
+  raft.log.append({ index, term: raft.term, kind, payload });
+  return index;
+}
+
+/** A follower takes an entry; one that is in the way of it goes, and was then never durable as far as anyone may ask. */
+function overwrite(raft: Raft, entry: Entry): void {
+  const kept = logIndex(entry.index - 1);
+  if (entry.index <= raft.log.lastIndex) {
+    if (raft.unpersistedFrom > entry.index) raft.unpersistedFrom = entry.index;
+    if (raft.durableIndex > kept) raft.durableIndex = kept;
+    for (const persist of raft.persistsInFlight) {
+      if (persist.lastIndex > kept) persist.lastIndex = kept;
+    }
+  }
+  raft.log.append(entry);
+}
+
+/** The receiver's side of AppendEntries (paper, Figure 2). The sender is this term's leader. */
+export function receiveEntries(raft: Raft, draft: Draft, from: NodeId, request: AppendRequest): void {
+  const { log } = raft;
+  const { prevLogIndex, entries } = request;
+  const prevTerm = log.termAt(prevLogIndex);
+  if (prevTerm !== request.prevLogTerm) {
+    const rejected: AppendRejected = {
+      type: "append-rejected",
+      term: raft.term,
+      prevLogIndex,
+      conflictTerm: (prevTerm ?? 0) as Term,
+      conflictIndex: prevTerm === null ? logIndex(log.lastIndex + 1) : log.firstIndexOfTermAt(prevLogIndex),
+    };
+    draft.messages.push({ to: from, message: rejected });
+    return;
+  }
+  // Entries that match stay, even past the last one sent: a late message must not shorten the log.
+  const fresh = entries.findIndex((entry) => log.termAt(entry.index) !== entry.term);
+  if (fresh !== -1) {
+    const first = entries[fresh];
+    if (first === undefined || first.index <= raft.commitIndex) return; // No leader would: committed entries are final.
+    for (const entry of entries.slice(fresh)) overwrite(raft, entry);
+  }
+  const matchIndex = logIndex(prevLogIndex + entries.length);
+  followCommit(raft, request.leaderCommit, matchIndex);
+  const accepted: AppendAccepted = { type: "append-accepted", term: raft.term, matchIndex };
+  draft.messagesAfterPersist.push({ to: from, message: accepted });
+}
+
+/** Entries are only known to be the leader's up to `matchIndex`, so no commit index is believed past it. */
+export function followCommit(raft: Raft, leaderCommit: LogIndex, matchIndex: LogIndex): void {
+  const commitIndex = Math.min(leaderCommit, matchIndex) as LogIndex;
+  if (commitIndex > raft.commitIndex) raft.commitIndex = commitIndex;
+}
+
+export function acceptedBy(raft: Raft, draft: Draft, leader: Leader, from: NodeId, response: AppendAccepted): void {
+  const follower = leader.followers.get(from);
+  const { matchIndex } = response;
+  if (follower === undefined || matchIndex > raft.log.lastIndex) return;
+  while (follower.inFlight[0] !== undefined && follower.inFlight[0].lastIndex <= matchIndex) {
+    follower.inFlightBytes -= follower.inFlight.shift()?.bytes ?? 0;
+  }
+  if (matchIndex > follower.match) follower.match = matchIndex;
+  if (follower.next <= matchIndex) follower.next = logIndex(matchIndex + 1);
+  follower.mode = "replicate";
+  if (!follower.caughtUp && follower.match >= raft.commitIndex && follower.match >= leader.firstIndex) {
+    follower.caughtUp = true;
+    draft.story.push({ event: "follower-caught-up", term: raft.term, follower: from, index: follower.match });
+  }
+  advanceCommit(raft);
+}
+
+/** Steps back to where the logs may agree, a term at a time (paper, end of 5.3). */
+export function rejectedBy(raft: Raft, leader: Leader, from: NodeId, response: AppendRejected): void {
+  const follower = leader.followers.get(from);
+  if (follower === undefined || response.prevLogIndex <= follower.match) return;
+  if (follower.mode === "probe" && response.prevLogIndex !== follower.next - 1) return; // To an older question.
+  const { conflictTerm, conflictIndex } = response;
+  const last = conflictTerm === 0 ? conflictIndex - 1 : raft.log.lastIndexUpToTerm(conflictTerm);
+  const sameTerm = conflictTerm !== 0 && raft.log.termAt(last as LogIndex) === conflictTerm;
+  const next = sameTerm ? last + 1 : conflictIndex;
+  startProbing(follower);
+  follower.next = logIndex(Math.max(follower.match + 1, Math.min(next, response.prevLogIndex)));
+}
+
+/** What is on its way to the follower is lost, or in doubt: find out again where the logs agree. */
+export function startProbing(follower: Progress): void {
+  follower.mode = "probe";
+  follower.inFlight = [];
+  follower.inFlightBytes = 0;
+  follower.fetching = false;
+  follower.next = logIndex(Math.max(follower.match + 1, follower.next));
+}
+
+/**
+ * An entry is committed once a majority holds it durably, but only one of the leader's own term is ever counted: the
+ * earlier ones follow from it (paper, 5.4.2 and Figure 8).
+ */
+export function advanceCommit(raft: Raft): void {
+  const { role } = raft;
+  if (role.name !== "leader") return;
+  const reached = raft.config.voters.map((voter) =>
+    voter === raft.config.id ? raft.durableIndex : (role.followers.get(voter)?.match ?? 0),
+  );
+  const agreed = agreedByMajority(reached) as LogIndex;
+  if (agreed > raft.commitIndex && raft.log.termAt(agreed) === raft.term) raft.commitIndex = agreed;
+}
+
+/** Sends every follower what it lacks, as far as its window allows. */
+export function replicate(raft: Raft, draft: Draft): void {
+  const { role } = raft;
+  if (role.name !== "leader") return;
+  for (const [peer, follower] of role.followers) {
+    if (raft.linked.has(peer)) feed(raft, draft, peer, follower);
+  }
+  const { transfer } = role;
+  if (transfer !== null && !transfer.ordered && role.followers.get(transfer.to)?.match === raft.log.lastIndex) {
+    transfer.ordered = true;
+    draft.messages.push({ to: transfer.to, message: { type: "timeout-now", term: raft.term } });
+  }
+}
+
+function feed(raft: Raft, draft: Draft, peer: NodeId, follower: Progress): void {
+  const { appendsInFlightMax, appendBytesInFlightMax, appendBytesMax } = raft.config;
+  while (!follower.fetching) {
+    const windowMax = follower.mode === "probe" ? 1 : appendsInFlightMax;
+    if (follower.inFlight.length >= windowMax || follower.inFlightBytes >= appendBytesInFlightMax) return;
+    if (follower.mode === "replicate" && follower.next > raft.log.lastIndex) return;
+    const entries = raft.log.slice(follower.next, appendBytesMax);
+    if (entries === null) {
+      follower.fetching = true;
+      draft.fetches.push({ to: peer, from: follower.next, through: raft.log.lastIndex, bytesMax: appendBytesMax });
+      return;
+    }
+    sendEntries(raft, draft, peer, follower, entries);
+  }
+}
+
+function sendEntries(raft: Raft, draft: Draft, to: NodeId, follower: Progress, entries: readonly Entry[]): void {
+  const prevLogIndex = logIndex(follower.next - 1);
+  const prevLogTerm = raft.log.termAt(prevLogIndex);
+  if (prevLogTerm === null) throw new RangeError(`next index ${follower.next} of ${to} is past the end of the log`);
+  const message: AppendRequest = {
+    type: "append-request",
+    term: raft.term,
+    prevLogIndex,
+    prevLogTerm,
+    leaderCommit: raft.commitIndex,
+    entries,
+  };
+  draft.messages.push({ to, message });
+  const bytes = entries.reduce((sum, entry) => sum + entryBytes(entry), 0);
+  const lastIndex = logIndex(prevLogIndex + entries.length);
+  follower.inFlight.push({ lastIndex, bytes, sentMs: raft.nowMs });
+  follower.inFlightBytes += bytes;
+  // A probe leaves `next` where it is until an answer shows that the logs agree there.
+  if (follower.mode === "replicate") follower.next = logIndex(lastIndex + 1);
+}
+
+/** Entries from the disk have come; they are sent if the follower still needs them. */
+export function sendFetched(raft: Raft, draft: Draft, to: NodeId, entries: readonly Entry[]): void {
+  const { role } = raft;
+  const follower = role.name === "leader" ? role.followers.get(to) : undefined;
+  if (follower === undefined || !follower.fetching) return;
+  follower.fetching = false;
+  if (entries[0]?.index === follower.next && raft.linked.has(to)) sendEntries(raft, draft, to, follower, entries);
+}
+
+/** Probes again where an answer is overdue by an election timeout, in case the question was lost. */
+export function remindSilent(raft: Raft, leader: Leader): void {
+  for (const follower of leader.followers.values()) {
+    const oldest = follower.inFlight[0];
+    if (oldest === undefined || raft.nowMs - oldest.sentMs < raft.config.electionTimeoutMaxMs) continue;
+    startProbing(follower);
+    follower.next = logIndex(follower.match + 1);
+  }
+}
+
+/** Chooses the heir, if the leader may have one, and takes no more proposals until it is over. */
+export function startTransfer(raft: Raft, draft: Draft, to: NodeId | null): void {
+  const { role } = raft;
+  if (role.name !== "leader" || role.transfer !== null) return;
+  const candidates = peersOf(raft).filter((peer) => raft.linked.has(peer) && (to === null || peer === to));
+  const matchOf = (peer: NodeId): number => role.followers.get(peer)?.match ?? 0;
+  const heir = candidates.sort((a, b) => matchOf(b) - matchOf(a))[0];
+  if (heir === undefined) {
+    draft.story.push({ event: "transfer-failed", term: raft.term, to });
+    return;
+  }
+  role.transfer = { to: heir, deadlineMs: raft.nowMs + raft.config.electionTimeoutMinMs, ordered: false };
+  draft.story.push({ event: "transfer-started", term: raft.term, to: heir });
+}

@@ -1,0 +1,112 @@
+/** Whose data a folder holds, and who the others were when they were last met. */
+
+import { crc32 } from "node:zlib";
+import * as v from "valibot";
+import type { Environment } from "../environment.ts";
+import { ConclaveError } from "../errors.ts";
+import { readSmallFile, replaceSmallFile } from "./small-file.ts";
+
+const FILE = "identity.json";
+
+const identitySchema = v.strictObject({
+  format: v.literal(1),
+  cluster: v.string(),
+  node: v.string(),
+  /** Drawn when the folder was first used. A machine that lost its disk gets another one. */
+  incarnation: v.string(),
+  /** The incarnations of the other members, as first met. */
+  members: v.record(v.string(), v.string()),
+});
+
+type Stored = v.InferOutput<typeof identitySchema>;
+
+export class Identity {
+  readonly #environment: Pick<Environment, "disk">;
+  readonly #folder: string;
+  #stored: Stored;
+  /** Writes go one after the other. */
+  #writing: Promise<void> = Promise.resolve();
+
+  private constructor(environment: Pick<Environment, "disk">, folder: string, stored: Stored) {
+    this.#environment = environment;
+    this.#folder = folder;
+    this.#stored = stored;
+  }
+
+  /**
+   * Reads the identity in a folder, or makes one for an empty folder.
+   *
+   * @throws ConclaveError `DATA_FOREIGN` if the folder is another node's, `DATA_CORRUPT` if it can't be read
+   */
+  static async open(
+    environment: Pick<Environment, "disk" | "random">,
+    folder: string,
+    cluster: string,
+    node: string,
+  ): Promise<Identity> {
+    const bytes = await readSmallFile(environment.disk, folder, FILE);
+    if (bytes === null) {
+      const names = await environment.disk.list(folder);
+      if (names.some((name) => name.startsWith("wal-"))) {
+        throw new ConclaveError(
+          "DATA_CORRUPT",
+          `${folder} holds a log and no ${FILE}: restore this node from a backup.`,
+        );
+      }
+      const incarnation = environment.random.id();
+      const identity = new Identity(environment, folder, { format: 1, cluster, node, incarnation, members: {} });
+      await identity.#write();
+      return identity;
+    }
+    const stored = parse(bytes);
+    if (stored === null) {
+      throw new ConclaveError("DATA_CORRUPT", `${folder}/${FILE} is damaged: restore this node from a backup.`);
+    }
+    if (stored.cluster !== cluster || stored.node !== node) {
+      throw new ConclaveError(
+        "DATA_FOREIGN",
+        `${folder} holds the data of node ${stored.node} of cluster ${stored.cluster}, not of ${node} of ${cluster}: ` +
+          "choose another data directory.",
+      );
+    }
+    return new Identity(environment, folder, stored);
+  }
+
+  get incarnation(): string {
+    return this.#stored.incarnation;
+  }
+
+  /** For checksums that no other replica's bytes pass. */
+  get salt(): number {
+    return crc32(this.#stored.incarnation);
+  }
+
+  /**
+   * Is this the member that was met under this name before? One that is met for the first time is remembered, durably,
+   * before the answer: whatever it then promises, it can't come back as somebody else.
+   */
+  async recognizes(member: string, incarnation: string): Promise<boolean> {
+    const known = this.#stored.members[member];
+    if (known !== undefined) return known === incarnation && this.#writing.then(() => true);
+    this.#stored = { ...this.#stored, members: { ...this.#stored.members, [member]: incarnation } };
+    await this.#write();
+    return true;
+  }
+
+  #write(): Promise<void> {
+    this.#writing = this.#writing.then(() => {
+      const content = new TextEncoder().encode(`${JSON.stringify(this.#stored, null, 2)}\n`);
+      return replaceSmallFile(this.#environment.disk, this.#folder, FILE, content);
+    });
+    return this.#writing;
+  }
+}
+
+function parse(bytes: Uint8Array): Stored | null {
+  try {
+    const result = v.safeParse(identitySchema, JSON.parse(new TextDecoder().decode(bytes)));
+    return result.success ? result.output : null;
+  } catch {
+    return null;
+  }
+}
