@@ -20,12 +20,14 @@ export class ByteWriter {
   }
 
   u8(value: number): this {
-    this.#view.setUint8(this.#advance(1), value);
+    const at = this.#advance(1);
+    this.#view.setUint8(at, value);
     return this;
   }
 
   u32(value: number): this {
-    this.#view.setUint32(this.#advance(4), value, true);
+    const at = this.#advance(4);
+    this.#view.setUint32(at, value, true);
     return this;
   }
 
@@ -38,7 +40,8 @@ export class ByteWriter {
   }
 
   raw(bytes: Uint8Array): this {
-    this.#bytes.set(bytes, this.#advance(bytes.byteLength));
+    const at = this.#advance(bytes.byteLength);
+    this.#bytes.set(bytes, at);
     return this;
   }
 
@@ -62,6 +65,7 @@ export class ByteWriter {
     return this.#bytes.subarray(0, this.#length);
   }
 
+  /** Makes room, which may replace buffer and view: call it before touching either. */
   #advance(bytes: number): number {
     const at = this.#length;
     this.#length += bytes;

@@ -23,6 +23,9 @@ const helloSchema = v.object({
   url: v.nullable(v.pipe(v.string(), v.maxLength(NAME_CHARS_MAX))),
 });
 
+/** A process that only asks, and listens nowhere, need not know what the cluster is called. */
+export const ANY_CLUSTER = "*";
+
 /** What each side says of itself before anything else. */
 export type Hello = v.InferOutput<typeof helloSchema>;
 
@@ -50,7 +53,8 @@ export function refusalOf(own: Hello, remote: Hello): Refusal | null {
     const reason = `protocol ${remote.protocol} is not spoken here, only ${PROTOCOL_VERSION}`;
     return { code: CloseCode.wrongProtocol, reason };
   }
-  if (remote.cluster !== own.cluster) {
+  const anyCluster = [own, remote].some(({ cluster, url }) => cluster === ANY_CLUSTER && url === null);
+  if (remote.cluster !== own.cluster && !anyCluster) {
     return { code: CloseCode.wrongCluster, reason: `this is cluster ${own.cluster}, not ${remote.cluster}` };
   }
   return null;

@@ -1,0 +1,278 @@
+/** The client actor, and the key-value store as its user sees it. */
+
+import { type ActorContext, ActorSystem, type Behaviour } from "../actor/index.ts";
+import type { ClientEnvironment } from "../environment.ts";
+import { ConclaveError, isErrorCode, messageOf } from "../errors.ts";
+import { DEFAULT_LIMITS } from "../limits.ts";
+import { ANY_CLUSTER } from "../link/index.ts";
+import {
+  decodePage,
+  decodeResult,
+  type Expected,
+  encodeCommand,
+  encodeQuery,
+  type KeyValueCommand,
+  type KeyValueEntry,
+  type KeyValuePage,
+  type KeyValueQuery,
+  type KeyValueResults,
+  type Value,
+  valueBytes,
+} from "../machine/key-value-protocol.ts";
+import { CLIENT_ACTOR, type ClientMessage, clientProtocol } from "../protocol/client.ts";
+import type { LeaderView } from "../protocol/leader.ts";
+import { NODE_ACTOR, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
+import { closed } from "./call.ts";
+import { Commands } from "./commands.ts";
+import { Leadership } from "./leadership.ts";
+import type { CallOptions, ConnectOptions, ReadOptions } from "./options.ts";
+import { Queries } from "./queries.ts";
+
+/** Who leads, and in which term. */
+export interface LeaderInfo {
+  readonly term: number;
+  readonly id: string;
+  readonly url: string;
+}
+
+/** What a node says of itself, or why it says nothing. */
+export type NodeReport =
+  | (NodeStatus & { readonly url: string })
+  | { readonly id: string | null; readonly url: string; readonly error: ConclaveError };
+
+export interface ListOptions extends ReadOptions {
+  /** At most this many entries; default 100, at most 10,000. */
+  readonly limit?: number;
+  /** Only keys after this one, for the next page. */
+  readonly after?: string;
+}
+
+const DEFAULT_TIMEOUT_MS = 5_000;
+const DEFAULT_CALLS_MAX = 100_000;
+const DEFAULT_LIST_LIMIT = 100;
+const LIST_LIMIT_MAX = 10_000;
+const STATUS_TIMEOUT_MS = 1_000;
+const encoder = new TextEncoder();
+
+/** A connection to a cluster. Made by `connect`. Every method may be called at any time, as often as one likes. */
+export class Client {
+  readonly #options: ConnectOptions;
+  readonly #system: ActorSystem;
+  readonly #leadership: Leadership;
+  readonly #commands: Commands;
+  readonly #queries: Queries;
+  readonly #listeners = new Set<(leader: LeaderInfo | null) => void>();
+  #closed = false;
+
+  /** @internal use `connect` */
+  constructor(options: ConnectOptions, environment: ClientEnvironment) {
+    const { directories = [], nodes = [] } = options;
+    if (directories.length + nodes.length === 0) {
+      throw new ConclaveError("INVALID_ARGUMENT", "Name at least one directory or one node to connect to.");
+    }
+    this.#options = options;
+    this.#system = new ActorSystem({ environment, cluster: options.cluster ?? ANY_CLUSTER, name: CLIENT_ACTOR });
+    const shared = {
+      environment,
+      timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+      callsMax: options.callsMax ?? DEFAULT_CALLS_MAX,
+      leadership: () => this.#leadership,
+    };
+    this.#commands = new Commands(shared);
+    const spawned = this.#spawn();
+    this.#queries = new Queries({ ...shared, context: spawned });
+    this.#leadership = new Leadership({
+      environment,
+      context: spawned,
+      directories,
+      nodes,
+      onReady: (leader) => {
+        const { session } = this.#commands;
+        if (session !== null) leader.node.tell({ type: "keep-session", session });
+        this.#commands.wake();
+        this.#queries.wake();
+      },
+      onLost: () => this.#commands.leaderLost(),
+      onChange: (view) => this.#announce(view),
+    });
+    this.#leadership.start();
+  }
+
+  /** The leader as far as this client knows. Kept up to date by push. */
+  get leader(): LeaderInfo | null {
+    return leaderInfo(this.#leadership.view);
+  }
+
+  /**
+   * Calls the listener on every change of leader, and at once with the present one if it is known.
+   *
+   * @returns a function that ends the subscription
+   */
+  on(_event: "leader", listener: (leader: LeaderInfo | null) => void): () => void {
+    this.#listeners.add(listener);
+    if (this.leader !== null) call(listener, this.leader);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Sets a key. @throws ConclaveError see `ERROR_CODES` */
+  put(key: string, value: Value, options: CallOptions = {}): Promise<KeyValueResults["put"]> {
+    return this.#run({ op: "put", key, value }, options);
+  }
+
+  /** Removes a key. */
+  delete(key: string, options: CallOptions = {}): Promise<KeyValueResults["delete"]> {
+    return this.#run({ op: "delete", key }, options);
+  }
+
+  /**
+   * Compare-and-swap: sets a key if it holds the expected value, or is at the expected revision (0: not there).
+   * Whether it did is in `swapped`.
+   */
+  cas(key: string, expected: Expected, value: Value, options: CallOptions = {}): Promise<KeyValueResults["cas"]> {
+    return this.#run({ op: "cas", key, expected, value }, options);
+  }
+
+  /** Adds to a number; a key that is not there counts as 0. @throws ConclaveError `NOT_A_NUMBER` */
+  increment(key: string, by = 1, options: CallOptions = {}): Promise<KeyValueResults["increment"]> {
+    return this.#run({ op: "increment", key, by }, options);
+  }
+
+  /** Adds text to text, or bytes to bytes, at the end. @throws ConclaveError `WRONG_TYPE`, `TOO_LARGE` */
+  append(key: string, value: Value, options: CallOptions = {}): Promise<KeyValueResults["append"]> {
+    return this.#run({ op: "append", key, value, valueBytesMax: this.#valueBytesMax }, options);
+  }
+
+  /** Reads a key; null if it is not there. Linearizable unless told otherwise. */
+  async get(key: string, options: ReadOptions = {}): Promise<KeyValueEntry | null> {
+    this.#checkKey(key);
+    const { entries } = await this.#ask({ op: "get", key }, options);
+    return entries[0] ?? null;
+  }
+
+  /** Lists keys with a prefix, in order, a page at a time. Linearizable unless told otherwise. */
+  async list(prefix: string, options: ListOptions = {}): Promise<KeyValuePage> {
+    const { limit = DEFAULT_LIST_LIMIT, after = "" } = options;
+    if (!Number.isInteger(limit) || limit < 1 || limit > LIST_LIMIT_MAX) {
+      throw new ConclaveError("INVALID_ARGUMENT", `A limit is a whole number from 1 to ${LIST_LIMIT_MAX}.`);
+    }
+    this.#checkKey(prefix);
+    this.#checkKey(after);
+    return this.#ask({ op: "list", prefix, after, limit }, options);
+  }
+
+  /** Asks every node that is known how it sees itself. One that does not answer within a second is reported so. */
+  async status(): Promise<NodeReport[]> {
+    if (this.#closed) throw closed();
+    const reports = [...this.#leadership.nodes].map(async ([url, id]): Promise<NodeReport> => {
+      try {
+        const node = this.#system.ref(`${url}/${NODE_ACTOR}`, nodeProtocol);
+        const answer = await node.ask({ type: "status" }, { timeoutMs: STATUS_TIMEOUT_MS });
+        if (answer.type !== "status") throw new ConclaveError("BAD_MESSAGE", "The node's answer makes no sense.");
+        return { ...answer.status, url };
+      } catch (error) {
+        return { id, url, error: asConclaveError(error) };
+      }
+    });
+    return (await Promise.all(reports)).sort((a, b) => (a.id ?? a.url).localeCompare(b.id ?? b.url));
+  }
+
+  /** Ends every open call with `CLOSED`, or `UNKNOWN_OUTCOME` if it was sent, and every link. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#commands.close();
+    this.#queries.close();
+    this.#leadership.close();
+    this.#listeners.clear();
+    await this.#system.close();
+  }
+
+  get #valueBytesMax(): number {
+    return this.#options.valueBytesMax ?? DEFAULT_LIMITS.valueBytesMax;
+  }
+
+  #spawn(): ActorContext {
+    const holder: { context: ActorContext | null } = { context: null };
+    const behaviour: Behaviour<ClientMessage, never> = (batch) => {
+      for (const delivery of batch) {
+        if (delivery.type === "message") this.#leadership.learn(delivery.message.view);
+        else if (delivery.type === "link" && delivery.up && delivery.url !== null) {
+          this.#leadership.linkUp(delivery.url, delivery.peer);
+        } else if (delivery.type === "link") this.#leadership.linkLost(delivery.url);
+      }
+    };
+    this.#system.spawn(CLIENT_ACTOR, clientProtocol, (context) => {
+      holder.context = context;
+      return behaviour;
+    });
+    if (holder.context === null) throw new Error("the client actor was not created");
+    return holder.context;
+  }
+
+  #announce(view: LeaderView): void {
+    const leader = leaderInfo(view);
+    for (const listener of [...this.#listeners]) call(listener, leader);
+  }
+
+  async #run<C extends KeyValueCommand>(command: C, options: CallOptions): Promise<KeyValueResults[C["op"]]> {
+    this.#checkKey(command.key);
+    if ("value" in command) this.#checkValue(command.value);
+    if (command.op === "cas") this.#checkExpected(command.expected);
+    if (command.op === "increment" && !Number.isSafeInteger(command.by)) {
+      throw new ConclaveError("INVALID_ARGUMENT", "A key can only be incremented by a safe integer.");
+    }
+    const bytes = await this.#commands.submit(encodeCommand(command), options);
+    const result = decodeResult<C["op"]>(command.op, bytes);
+    if (!("code" in result)) return result;
+    throw new ConclaveError(isErrorCode(result.code) ? result.code : "MACHINE_FAILED", result.message);
+  }
+
+  async #ask(query: KeyValueQuery, options: ReadOptions): Promise<KeyValuePage> {
+    return decodePage(await this.#queries.ask(encodeQuery(query), options));
+  }
+
+  #checkKey(key: string): void {
+    if (typeof key !== "string") throw new ConclaveError("INVALID_ARGUMENT", "A key is a string.");
+    const bytesMax = this.#options.keyBytesMax ?? DEFAULT_LIMITS.keyBytesMax;
+    // A character takes at most three bytes of UTF-8 per UTF-16 unit: short keys need not be encoded to know.
+    if (key.length * 3 <= bytesMax) return;
+    const bytes = encoder.encode(key).byteLength;
+    if (bytes > bytesMax) throw new ConclaveError("TOO_LARGE", `The key has ${bytes} bytes, of at most ${bytesMax}.`);
+  }
+
+  #checkValue(value: Value): void {
+    if (typeof value !== "string" && !(value instanceof Uint8Array)) {
+      throw new ConclaveError("INVALID_ARGUMENT", "A value is a string or a Uint8Array.");
+    }
+    if (value.length * 3 <= this.#valueBytesMax) return;
+    const bytes = valueBytes(value);
+    if (bytes <= this.#valueBytesMax) return;
+    throw new ConclaveError("TOO_LARGE", `The value has ${bytes} bytes, of at most ${this.#valueBytesMax}.`);
+  }
+
+  #checkExpected(expected: Expected): void {
+    if ("value" in expected) this.#checkValue(expected.value);
+    else if (!Number.isSafeInteger(expected.revision) || expected.revision < 0) {
+      throw new ConclaveError(
+        "INVALID_ARGUMENT",
+        "A revision is a whole number; 0 stands for a key that is not there.",
+      );
+    }
+  }
+}
+
+const leaderInfo = ({ term, leader }: LeaderView): LeaderInfo | null => (leader === null ? null : { term, ...leader });
+
+/** A listener that throws is its owner's problem, reported where uncaught errors are, and must not stop the others. */
+function call(listener: (leader: LeaderInfo | null) => void, leader: LeaderInfo | null): void {
+  try {
+    listener(leader);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}
+
+const asConclaveError = (error: unknown): ConclaveError =>
+  error instanceof ConclaveError ? error : new ConclaveError("BAD_MESSAGE", messageOf(error));

@@ -1,0 +1,30 @@
+/**
+ * The client: `conclave/client`. Runs on Node, Deno and Bun, and in a browser over its own WebSocket.
+ *
+ * @example
+ * const client = await connect({ directories: ["ws://127.0.0.1:7000"] });
+ * await client.put("greeting", "hello");
+ * console.log((await client.get("greeting"))?.value);
+ * await client.close();
+ */
+
+import { network } from "#network";
+import { standardClock, standardRandom } from "../environment/standard.ts";
+import { Client } from "./client.ts";
+import type { ConnectOptions } from "./options.ts";
+
+export { ConclaveError, ERROR_CODES, type ErrorCode, hasCode } from "../errors.ts";
+export type { Expected, KeyValueEntry, KeyValuePage, KeyValueResults, Value } from "../machine/key-value-protocol.ts";
+export type { Consistency, NodeStatus } from "../protocol/node.ts";
+export type { Client, LeaderInfo, ListOptions, NodeReport } from "./client.ts";
+export type { CallOptions, ConnectOptions, ReadOptions } from "./options.ts";
+
+/**
+ * Connects to a cluster. Resolves at once: calls wait, within their deadline, for a leader to be found.
+ *
+ * @throws ConclaveError `INVALID_ARGUMENT` if no address is given, or one can't be read
+ */
+export async function connect(options: ConnectOptions): Promise<Client> {
+  const environment = options.environment ?? { clock: standardClock, random: standardRandom, network };
+  return new Client(options, environment);
+}

@@ -1,0 +1,46 @@
+/** What a caller may set. */
+
+import type { ClientEnvironment } from "../environment.ts";
+import type { Consistency } from "../protocol/node.ts";
+
+export interface ConnectOptions {
+  /** Where directories listen: `ws://host:port`. Any one that answers will do. */
+  readonly directories?: readonly string[];
+  /** Where nodes listen. Needed only without directories; with them, a help when all of them are down. */
+  readonly nodes?: readonly string[];
+  /** The name of the cluster, to be sure not to talk to another one. Any by default. */
+  readonly cluster?: string;
+  /** How long a call may take that sets no deadline of its own. Default 5,000 ms. */
+  readonly timeoutMs?: number;
+  /** Longer keys are refused with `TOO_LARGE`. Default 1 KiB. */
+  readonly keyBytesMax?: number;
+  /** Larger values are refused with `TOO_LARGE`. Default 1 MiB. */
+  readonly valueBytesMax?: number;
+  /** How many calls may wait; further ones are refused with `BUSY`. Default 100,000. */
+  readonly callsMax?: number;
+  /** The outside world; the real one by default. */
+  readonly environment?: ClientEnvironment;
+}
+
+export interface CallOptions {
+  /** The call fails after this long. */
+  readonly timeoutMs?: number;
+  /** Ends the call early: with `ABORTED` if nothing was sent, else with `UNKNOWN_OUTCOME`. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ReadOptions extends CallOptions {
+  /** Default `linearizable`. */
+  readonly consistency?: Consistency;
+  /** For a `stale` read: the id of the node to ask. Default: any that answers. */
+  readonly node?: string;
+}
+
+/** How many commands may be sent and unanswered; nodes refuse more than 4,096. */
+export const WINDOW_MAX = 2_048;
+/** The most bytes of commands, or queries, that share a frame; a larger single one travels alone. */
+export const BATCH_BYTES_MAX = 512 * 1024;
+/** A question that was sent is given up for lost after this long, whatever its callers' deadlines. */
+export const ASK_TIMEOUT_MS = 60_000;
+/** The wait before another try where the last one was refused for lack of room, or for a reason that passes. */
+export const RETRY_DELAY_MS = 20;

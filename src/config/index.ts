@@ -1,0 +1,4 @@
+/** `cluster.config.json`. */
+
+export { hostOf, parseConfig, portOf, readConfig } from "./config.ts";
+export type { Config } from "./schema.ts";

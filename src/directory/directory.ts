@@ -1,0 +1,118 @@
+/**
+ * The directory actor: it registers names and pushes leader changes. All it knows is soft state, told anew by its
+ * registrants when it was restarted; the cluster does not need it to be right, or to be there.
+ */
+
+import type { ActorContext, Behaviour, Delivery, Peer } from "../actor/index.ts";
+import { ConclaveError } from "../errors.ts";
+import { CLIENT_ACTOR, clientProtocol } from "../protocol/client.ts";
+import type { DirectoryAnswer, DirectoryMessage, Member } from "../protocol/directory.ts";
+import { type LeaderView, NO_LEADER } from "../protocol/leader.ts";
+
+/** What a directory has to tell. */
+export type DirectoryStory =
+  | { readonly event: "member-registered"; readonly name: string; readonly url: string }
+  | { readonly event: "member-gone"; readonly name: string }
+  | { readonly event: "leader-announced"; readonly term: number; readonly leader: string }
+  | { readonly event: "leader-resigned"; readonly term: number; readonly leader: string };
+
+type DirectoryDelivery = Delivery<DirectoryMessage, DirectoryAnswer>;
+
+const NAMES_MAX = 10_000;
+
+/** @param tell takes what is worth telling */
+export function directoryActor(
+  context: ActorContext,
+  tell: (story: DirectoryStory) => void,
+): Behaviour<DirectoryMessage, DirectoryAnswer> {
+  const members = new Map<string, { readonly member: Member; readonly owner: Peer | null }>();
+  /** Each subscriber's process, with the name of its actor. */
+  const subscribers = new Map<Peer, string>();
+  let view: LeaderView = NO_LEADER;
+
+  const change = (next: LeaderView): void => {
+    view = next;
+    for (const [peer, name] of subscribers) peer.ref(name, clientProtocol).tell({ type: "leader", view });
+  };
+
+  /** An older leader can't overwrite a newer one, nor one leader of a term another. */
+  const claim = (term: number, id: string, url: string): void => {
+    const { leader } = view;
+    if (term < view.term) throw stale(`term ${view.term} is known`);
+    if (term === view.term && leader !== null && leader.id !== id) throw stale(`${leader.id} leads term ${term}`);
+    if (term === view.term && leader?.url === url) return;
+    change({ term, leader: { id, url } });
+    tell({ event: "leader-announced", term, leader: id });
+  };
+
+  const resign = (term: number, id: string): void => {
+    if (term !== view.term || view.leader?.id !== id) return;
+    change({ term, leader: null });
+    tell({ event: "leader-resigned", term, leader: id });
+  };
+
+  const register = (member: Member, owner: Peer | null): void => {
+    if (members.size >= NAMES_MAX && !members.has(member.name)) {
+      throw new ConclaveError("BUSY", `The directory holds ${NAMES_MAX} names and takes no more.`);
+    }
+    members.set(member.name, { member, owner });
+    if (owner !== null) context.watch(owner);
+    tell({ event: "member-registered", name: member.name, url: member.url });
+  };
+
+  const unregister = (name: string): void => {
+    if (members.delete(name)) tell({ event: "member-gone", name });
+  };
+
+  const answerTo = (message: DirectoryMessage, peer: Peer | null, sender: string): DirectoryAnswer => {
+    switch (message.type) {
+      case "register":
+        register({ name: message.name, url: message.url }, peer);
+        return { type: "done" };
+      case "unregister":
+        if (members.get(message.name)?.owner === peer) unregister(message.name);
+        return { type: "done" };
+      case "look-up":
+        return { type: "member", member: members.get(message.name)?.member ?? null };
+      case "list":
+        return { type: "members", members: [...members.values()].map(({ member }) => member) };
+      case "subscribe":
+        if (peer !== null) {
+          subscribers.set(peer, sender === "" ? CLIENT_ACTOR : sender);
+          context.watch(peer);
+        }
+        return { type: "leader", view };
+      case "claim":
+        claim(message.term, message.id, message.url);
+        return { type: "done" };
+      case "resign":
+        resign(message.term, message.id);
+        return { type: "done" };
+    }
+  };
+
+  const linkLost = (peer: Peer): void => {
+    subscribers.delete(peer);
+    for (const [name, { owner }] of members) if (owner === peer) unregister(name);
+  };
+
+  const take = (delivery: DirectoryDelivery): void => {
+    if (delivery.type === "link") {
+      if (!delivery.up) linkLost(delivery.peer);
+      return;
+    }
+    if (delivery.type !== "message") return;
+    const { message, sender, answer } = delivery;
+    try {
+      const reply = answerTo(message, sender.peer, sender.name);
+      answer?.ok(reply);
+    } catch (error) {
+      if (!(error instanceof ConclaveError)) throw error;
+      answer?.fail(error);
+    }
+  };
+
+  return (batch) => batch.forEach(take);
+}
+
+const stale = (why: string): ConclaveError => new ConclaveError("STALE_CLAIM", `The claim is refused: ${why}.`);

@@ -1,0 +1,42 @@
+/** A directory as a process of its own. */
+
+import { type ActorStory, ActorSystem } from "../actor/index.ts";
+import type { ClientEnvironment } from "../environment.ts";
+import type { Limits } from "../limits.ts";
+import { DIRECTORY_ACTOR, directoryProtocol } from "../protocol/directory.ts";
+import { type DirectoryStory, directoryActor } from "./directory.ts";
+
+export interface DirectoryOptions {
+  readonly environment: ClientEnvironment;
+  readonly cluster: string;
+  /** Where nodes and clients reach it. */
+  readonly url: string;
+  readonly host: string;
+  readonly port: number;
+  readonly allowedOrigins: readonly string[];
+  readonly limits: Limits;
+  readonly tell: (story: ActorStory | DirectoryStory) => void;
+}
+
+export interface RunningDirectory {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** @throws ConclaveError `ADDRESS_IN_USE` */
+export async function startDirectory(options: DirectoryOptions): Promise<RunningDirectory> {
+  const { environment, cluster, url, limits, tell } = options;
+  const system = new ActorSystem({
+    environment,
+    cluster,
+    name: DIRECTORY_ACTOR,
+    url,
+    linkLimits: { messageBytesMax: limits.messageBytesMax, sendBufferBytesMax: limits.sendBufferBytesMax },
+    mailboxMax: limits.mailboxMax,
+    tell,
+  });
+  system.spawn(DIRECTORY_ACTOR, directoryProtocol, (context) => directoryActor(context, tell));
+  const { host, port, allowedOrigins } = options;
+  const listening = await system.listen({ host, port, allowedOrigins, connectionsMax: limits.connectionsMax });
+  return { port: listening, close: () => system.close() };
+}

@@ -1,0 +1,473 @@
+/**
+ * The node actor: one replica. It feeds what happens to the pure core, and carries out what the core decides: writes
+ * to the log, messages to the other members, entries to the state machine, answers to clients.
+ */
+
+import type { ActorContext, Answer, Behaviour, Delivery, Peer, Sender } from "../actor/index.ts";
+import { normalUrl } from "../actor/index.ts";
+import type { Environment, Timer } from "../environment.ts";
+import { ConclaveError, messageOf } from "../errors.ts";
+import type { Limits } from "../limits.ts";
+import { type CommandBatch, decodeList, decodePayload, encodeList, encodePayload } from "../machine/commands.ts";
+import type { Replica } from "../machine/index.ts";
+import { NODE_ACTOR, type NodeAnswer, type NodeMessage, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
+import {
+  type Effects,
+  type Entry,
+  knownLeader,
+  type LogIndex,
+  type Outgoing,
+  type Persist,
+  type Raft,
+  type RaftEvent,
+  type RaftStory,
+  step,
+} from "../raft/index.ts";
+import type { Wal } from "../storage/index.ts";
+import { Announcer, type AnnouncerStory } from "./announcer.ts";
+import { Applier } from "./applier.ts";
+import { notLeader, Proposals, sessionExpired } from "./proposals.ts";
+import { decodeMessage, encodeMessage } from "./raft-codec.ts";
+import { SessionKeeper } from "./session-keeper.ts";
+import { toEntry } from "./stored.ts";
+
+export interface Member {
+  readonly id: string;
+  readonly url: string;
+}
+
+/** What a node has to tell. */
+export type NodeStory =
+  | RaftStory
+  | AnnouncerStory
+  | { readonly event: "sessions-expired"; readonly count: number }
+  | { readonly event: "message-refused"; readonly from: string; readonly reason: string };
+
+/** What comes back to the node from its own disk and timers. */
+export type NodeEvent =
+  | { readonly type: "start" }
+  | { readonly type: "tick" }
+  | { readonly type: "persisted"; readonly seq: number }
+  | { readonly type: "fetched"; readonly to: string; readonly entries: readonly Entry[] }
+  | { readonly type: "fetched-to-apply"; readonly entries: readonly Entry[] }
+  | { readonly type: "apply" }
+  | { readonly type: "expire-sessions" }
+  | { readonly type: "transfer" };
+
+export interface NodeParts {
+  readonly environment: Environment;
+  readonly members: readonly Member[];
+  readonly directories: readonly string[];
+  readonly raft: Raft;
+  readonly wal: Wal;
+  readonly replica: Replica;
+  readonly limits: Limits;
+  readonly tell: (story: NodeStory) => void;
+  /** The disk has failed: nothing more can be promised, and the process should end. */
+  readonly onFatal: (error: ConclaveError) => void;
+}
+
+type NodeDelivery = Delivery<NodeMessage, NodeAnswer, NodeEvent>;
+type NodeAnswerTo = Answer<NodeAnswer>;
+
+interface WaitingRead {
+  readonly queries: readonly Uint8Array[];
+  readonly answer: NodeAnswerTo;
+}
+
+export class NodeActor {
+  readonly #parts: NodeParts;
+  readonly #context: ActorContext<NodeEvent>;
+  readonly #raft: Raft;
+  readonly #announcer: Announcer;
+  readonly #applier: Applier;
+  readonly #proposals: Proposals;
+  readonly #sessions: SessionKeeper;
+  readonly #peers = new Map<string, Peer>();
+  /** Messages that wait for what they promise to be durable. */
+  #held: { readonly seq: number; readonly messages: readonly Outgoing[] }[] = [];
+  #durableSeq = 0;
+  /** Reads by ticket, until the core has said from which index on they may be served. */
+  readonly #reads = new Map<number, WaitingRead>();
+  /** Reads that wait for an index to be applied, lowest first. */
+  #readyReads: { readonly index: number; readonly read: WaitingRead }[] = [];
+  #lastReadTicket = 0;
+  #opening = 0;
+  #timer: { readonly atMs: number; readonly timer: Timer } | null = null;
+  #sessionTimer: Timer | null = null;
+  #wasLeader = false;
+  #stopped = false;
+
+  constructor(context: ActorContext<NodeEvent>, parts: NodeParts) {
+    const { raft, replica, limits, environment, tell } = parts;
+    const self = parts.members.find(({ id }) => id === raft.config.id);
+    if (self === undefined) throw new RangeError(`${raft.config.id} is not a member`);
+    this.#parts = parts;
+    this.#context = context;
+    this.#raft = raft;
+    this.#proposals = new Proposals(limits);
+    this.#sessions = new SessionKeeper(replica, limits.sessionTimeoutMs);
+    this.#announcer = new Announcer(context, { ...self, directories: parts.directories.map(normalUrl), tell });
+    this.#applier = new Applier({
+      clock: environment.clock,
+      log: raft.log,
+      replica,
+      fetch: (from, through, bytesMax) =>
+        this.#fetch(from, through, bytesMax, (entries) => context.post({ type: "fetched-to-apply", entries })),
+      continueLater: () => context.post({ type: "apply" }),
+      onApplied: (entry, applied) => {
+        this.#proposals.applied(entry.index, entry.term, applied);
+        if (applied?.type === "session-opened" && this.#opening > 0) this.#opening--;
+        if (applied?.type === "sessions-expired" && applied.count > 0) {
+          tell({ event: "sessions-expired", count: applied.count });
+        }
+      },
+    });
+    context.post({ type: "start" });
+  }
+
+  get behaviour(): Behaviour<NodeMessage, NodeAnswer, NodeEvent> {
+    return (batch) => this.#receive(batch);
+  }
+
+  get isLeader(): boolean {
+    return this.#raft.role.name === "leader";
+  }
+
+  /** Asks the core to hand leadership over; whether it did shows in `isLeader`. */
+  transfer(): void {
+    this.#context.post({ type: "transfer" });
+  }
+
+  status(): NodeStatus {
+    const { config, role, term, log, commitIndex } = this.#raft;
+    const others = this.#parts.members.filter(({ id }) => id !== config.id);
+    return {
+      id: config.id,
+      role: role.name,
+      term,
+      leader: knownLeader(this.#raft),
+      lastIndex: log.lastIndex,
+      commitIndex,
+      appliedIndex: this.#applier.appliedIndex,
+      sessions: this.#parts.replica.sessionCount,
+      links: Object.fromEntries(others.map(({ id }) => [id, this.#peers.has(id)])),
+    };
+  }
+
+  /** No timer fires and no disk write is waited for after this. */
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.timer.cancel();
+    this.#sessionTimer?.cancel();
+  }
+
+  #receive(batch: readonly NodeDelivery[]): void {
+    if (this.#stopped) return;
+    const events: RaftEvent[] = [];
+    for (const delivery of batch) {
+      if (delivery.type === "internal") this.#takeOwn(delivery.event, events);
+      else if (delivery.type === "link") this.#takeLink(delivery.up, delivery.url, delivery.peer, events);
+      else this.#takeMessage(delivery.message, delivery.sender, delivery.answer, events);
+    }
+    events.push({ type: "applied", index: this.#applier.appliedIndex });
+    this.#carryOut(step(this.#raft, events, this.#parts.environment.clock.nowMs()));
+  }
+
+  #takeOwn(event: NodeEvent, events: RaftEvent[]): void {
+    switch (event.type) {
+      case "start":
+        this.#start();
+        return;
+      case "persisted":
+        this.#durableSeq = Math.max(this.#durableSeq, event.seq);
+        events.push(event);
+        this.#releaseHeld(events);
+        return;
+      case "fetched-to-apply":
+        this.#applier.fetched(event.entries);
+        return;
+      case "apply":
+        return; // What is left to apply goes on after every batch.
+      case "tick":
+        this.#timer = null;
+        events.push(event);
+        return;
+      case "transfer":
+        events.push({ type: "transfer", to: null });
+        return;
+      case "fetched":
+        events.push(event);
+        return;
+      case "expire-sessions":
+        this.#expireSessions(events);
+        return;
+    }
+  }
+
+  #start(): void {
+    for (const { id, url } of this.#parts.members) if (id !== this.#raft.config.id) this.#context.keepLink(url);
+    this.#announcer.start();
+    this.#watchSessions();
+  }
+
+  #takeLink(up: boolean, url: string | null, peer: Peer, events: RaftEvent[]): void {
+    const { nowMs } = this.#parts.environment.clock;
+    const member = this.#memberOf(peer);
+    if (up) {
+      if (member !== null) this.#peers.set(member, peer);
+      if (member !== null) events.push({ type: "link-up", peer: member });
+      else if (url !== null) this.#announcer.linkUp(url);
+      return;
+    }
+    this.#announcer.linkLost(url, peer);
+    this.#sessions.linkLost(peer, nowMs());
+    if (member === null || this.#peers.get(member) !== peer) return;
+    this.#peers.delete(member);
+    events.push({ type: "link-lost", peer: member });
+  }
+
+  /** The member at the other end: the handshake has checked that it is who it says. */
+  #memberOf(peer: Peer): string | null {
+    const { name, url } = peer.hello;
+    if (url === null || name === this.#raft.config.id) return null;
+    return this.#parts.members.some((member) => member.id === name) ? name : null;
+  }
+
+  #takeMessage(message: NodeMessage, sender: Sender, answer: NodeAnswerTo | null, events: RaftEvent[]): void {
+    if (message.type === "raft") {
+      this.#takeRaft(message.packed, sender.peer, events);
+      return;
+    }
+    if (message.type === "keep-session") {
+      if (sender.peer !== null) this.#holdSession(message.session, sender.peer);
+      return;
+    }
+    if (answer === null) return; // The rest are questions; without anyone to answer there is nothing to do.
+    try {
+      this.#takeQuestion(message, sender, answer, events);
+    } catch (error) {
+      // Bytes that can't be decoded end here; nothing was proposed.
+      answer.fail(error instanceof ConclaveError ? error : new ConclaveError("BAD_MESSAGE", messageOf(error)));
+    }
+  }
+
+  #takeRaft(bytes: Uint8Array, peer: Peer | null, events: RaftEvent[]): void {
+    const from = peer === null ? null : this.#memberOf(peer);
+    // Only over the link that stands: an older process of that member has nothing more to say.
+    if (from === null || this.#peers.get(from) !== peer) return;
+    try {
+      events.push({ type: "message", from, message: decodeMessage(bytes) });
+    } catch (error) {
+      this.#parts.tell({ event: "message-refused", from, reason: messageOf(error) });
+    }
+  }
+
+  #takeQuestion(
+    message: Exclude<NodeMessage, { type: "raft" | "keep-session" }>,
+    sender: Sender,
+    answer: NodeAnswerTo,
+    events: RaftEvent[],
+  ): void {
+    switch (message.type) {
+      case "commands":
+        this.#propose(this.#checkedBatch(message.batch, sender), answer, events);
+        return;
+      case "open-session":
+        this.#openSession(answer, events);
+        return;
+      case "queries":
+        this.#read(message.consistency === "stale", decodeList(message.queries), answer, events);
+        return;
+      case "subscribe":
+        if (sender.peer !== null) this.#announcer.subscribe(sender.peer, sender.name);
+        answer.ok({ type: "leader", view: this.#announcer.view });
+        return;
+      case "status":
+        answer.ok({ type: "status", status: this.status() });
+        return;
+      case "transfer":
+        if (!this.isLeader) throw notLeader(this.#announcer.view);
+        events.push({ type: "transfer", to: message.to });
+        answer.ok({ type: "done" });
+        return;
+    }
+  }
+
+  /** A batch that may enter the log as it is. @throws ConclaveError, RangeError */
+  #checkedBatch(bytes: Uint8Array, sender: Sender): Uint8Array {
+    if (!this.isLeader) throw notLeader(this.#announcer.view);
+    const payload = decodePayload(bytes);
+    if (payload.type !== "commands" || payload.commands.length === 0) {
+      throw new ConclaveError("BAD_MESSAGE", "Only batches of commands may be proposed.");
+    }
+    const { replica, limits } = this.#parts;
+    if (payload.session <= replica.appliedIndex && !replica.hasSession(payload.session)) throw sessionExpired();
+    if (windowOf(payload) > limits.sessionWindowMax) {
+      throw new ConclaveError("BUSY", `More than ${limits.sessionWindowMax} commands of one session are unanswered.`);
+    }
+    if (this.#proposals.isFull) throw new ConclaveError("BUSY", "The leader holds too many uncommitted commands.");
+    if (sender.peer !== null) this.#holdSession(payload.session, sender.peer);
+    return bytes;
+  }
+
+  #openSession(answer: NodeAnswerTo, events: RaftEvent[]): void {
+    const { replica, limits } = this.#parts;
+    if (!this.isLeader) throw notLeader(this.#announcer.view);
+    if (replica.sessionCount + this.#opening >= limits.sessionsMax || this.#proposals.isFull) {
+      throw new ConclaveError("BUSY", `${replica.sessionCount} sessions are open, of ${limits.sessionsMax}.`);
+    }
+    this.#opening++;
+    this.#propose(encodePayload({ type: "open-session" }), answer, events);
+  }
+
+  #propose(payload: Uint8Array, answer: NodeAnswerTo | null, events: RaftEvent[]): void {
+    events.push({ type: "propose", ticket: this.#proposals.offer(payload, answer), payload });
+  }
+
+  #read(stale: boolean, queries: readonly Uint8Array[], answer: NodeAnswerTo, events: RaftEvent[]): void {
+    if (stale) {
+      this.#serve({ queries, answer });
+      return;
+    }
+    if (this.#reads.size + this.#readyReads.length >= this.#parts.limits.readsMax) {
+      throw new ConclaveError("BUSY", "Too many reads wait on this node.");
+    }
+    const ticket = ++this.#lastReadTicket;
+    this.#reads.set(ticket, { queries, answer });
+    events.push({ type: "read", ticket });
+  }
+
+  #serve({ queries, answer }: WaitingRead): void {
+    const { replica } = this.#parts;
+    try {
+      answer.ok({ type: "results", results: encodeList(queries.map((query) => replica.query(query))) });
+    } catch (error) {
+      answer.fail(new ConclaveError("MACHINE_FAILED", `The state machine failed on a query: ${messageOf(error)}`));
+    }
+  }
+
+  #holdSession(session: number, peer: Peer): void {
+    if (!this.#sessions.hold(session, peer)) this.#context.watch(peer);
+  }
+
+  #watchSessions(): void {
+    const { environment, limits } = this.#parts;
+    this.#sessionTimer = environment.clock.setTimer(limits.sessionTimeoutMs / 4, () => {
+      this.#context.post({ type: "expire-sessions" });
+      this.#watchSessions();
+    });
+  }
+
+  #expireSessions(events: RaftEvent[]): void {
+    if (!this.isLeader) return;
+    const sessions = this.#sessions.idle(this.#parts.environment.clock.nowMs());
+    if (sessions.length > 0) this.#propose(encodePayload({ type: "expire-sessions", sessions }), null, events);
+  }
+
+  #carryOut(effects: Effects): void {
+    for (const story of effects.story) this.#parts.tell(story);
+    this.#noteRole();
+    for (const outcome of effects.proposals) this.#proposals.place(outcome, this.#announcer.view);
+    for (const { to, message } of effects.messages) this.#send(to, message);
+    if (effects.persist !== null) this.#persist(effects.persist);
+    this.#hold(effects.messagesAfterPersist);
+    for (const { to, from, through, bytesMax } of effects.fetches) {
+      this.#fetch(from, through, bytesMax, (entries) => this.#context.post({ type: "fetched", to, entries }));
+    }
+    this.#takeReadOutcomes(effects);
+    this.#applier.commit(effects.commitIndex);
+    this.#applier.run();
+    this.#serveReady();
+    this.#setTimer(effects.deadlineMs);
+  }
+
+  /** Tells whoever should know when leadership has come, gone or moved. */
+  #noteRole(): void {
+    const { term } = this.#raft;
+    if (this.#wasLeader && !this.isLeader) {
+      this.#proposals.abandon();
+      this.#opening = 0;
+    }
+    if (!this.#wasLeader && this.isLeader) this.#sessions.restart();
+    this.#wasLeader = this.isLeader;
+    const leader = this.#parts.members.find(({ id }) => id === knownLeader(this.#raft));
+    this.#announcer.update({ term, leader: leader === undefined ? null : { id: leader.id, url: leader.url } });
+  }
+
+  #send(to: string, message: Outgoing["message"]): void {
+    this.#peers
+      .get(to)
+      ?.ref(NODE_ACTOR, nodeProtocol)
+      .tell({ type: "raft", packed: encodeMessage(message) });
+  }
+
+  #persist({ seq, hardState, entries }: Persist): void {
+    this.#parts.wal.append({ entries, state: hardState }).then(
+      () => this.#context.post({ type: "persisted", seq }),
+      (error) => this.#fail(error),
+    );
+  }
+
+  #hold(messages: readonly Outgoing[]): void {
+    if (messages.length === 0) return;
+    this.#held.push({ seq: this.#raft.persistSeq, messages });
+    if (this.#durableSeq < this.#raft.persistSeq) return;
+    // What they promise is durable already. Those to this node itself come back as events, in the next batch.
+    this.#context.post({ type: "persisted", seq: this.#durableSeq });
+  }
+
+  #releaseHeld(events: RaftEvent[]): void {
+    const due = this.#held.filter(({ seq }) => seq <= this.#durableSeq);
+    this.#held = this.#held.filter(({ seq }) => seq > this.#durableSeq);
+    for (const { to, message } of due.flatMap(({ messages }) => messages)) {
+      if (to === this.#raft.config.id) events.push({ type: "message", from: to, message });
+      else this.#send(to, message);
+    }
+  }
+
+  #fetch(from: LogIndex, through: LogIndex, bytesMax: number, done: (entries: readonly Entry[]) => void): void {
+    const termAt = (index: number): number | null => this.#raft.log.termAt(index as LogIndex);
+    this.#parts.wal.read(from, through, bytesMax, termAt).then(
+      (stored) => done(stored.map(toEntry)),
+      (error) => this.#fail(error),
+    );
+  }
+
+  #fail(error: unknown): void {
+    if (this.#stopped) return;
+    this.stop();
+    const fatal = error instanceof ConclaveError ? error : new ConclaveError("DISK_FAILED", messageOf(error));
+    this.#parts.onFatal(fatal);
+  }
+
+  #takeReadOutcomes(effects: Effects): void {
+    for (const outcome of effects.reads) {
+      const read = this.#reads.get(outcome.ticket);
+      if (read === undefined) continue;
+      this.#reads.delete(outcome.ticket);
+      if ("index" in outcome) this.#readyReads.push({ index: outcome.index, read });
+      else read.answer.fail(notLeader(this.#announcer.view));
+    }
+  }
+
+  /** Read indices come in ascending order, so the first that is not reached ends the search. */
+  #serveReady(): void {
+    const pending = this.#readyReads.findIndex(({ index }) => index > this.#applier.appliedIndex);
+    const ready = this.#readyReads.splice(0, pending === -1 ? this.#readyReads.length : pending);
+    for (const { read } of ready) this.#serve(read);
+  }
+
+  /** One timer for everything; it is only set anew if it would fire too late. */
+  #setTimer(deadlineMs: number): void {
+    if (this.#timer !== null && this.#timer.atMs <= deadlineMs) return;
+    this.#timer?.timer.cancel();
+    const { clock } = this.#parts.environment;
+    // When the timer fires late, because the event loop was held up, what the sockets hold is read first.
+    const fire = (): void => clock.defer(() => this.#context.post({ type: "tick" }));
+    this.#timer = { atMs: deadlineMs, timer: clock.setTimer(deadlineMs - clock.nowMs(), fire) };
+  }
+}
+
+/** How far the newest command of a batch is ahead of the oldest that its client still waits for. */
+const windowOf = ({ first, floor, commands }: CommandBatch): number => first + commands.length - floor;

@@ -1,0 +1,187 @@
+/** A node as a process of its own: from the data directory to the open port, and back. */
+
+import { type ActorStory, ActorSystem, normalUrl } from "../actor/index.ts";
+import type { Environment } from "../environment.ts";
+import { ConclaveError } from "../errors.ts";
+import type { Limits } from "../limits.ts";
+import { CloseCode, type Hello, type Refusal } from "../link/index.ts";
+import { Replica, type StateMachine } from "../machine/index.ts";
+import { NODE_ACTOR, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
+import { createRaft, type RaftConfig } from "../raft/index.ts";
+import { Identity, Wal } from "../storage/index.ts";
+import { type Member, NodeActor, type NodeStory } from "./node.ts";
+import { Recovery } from "./stored.ts";
+
+/** How often a server shows signs of life, and how long the others wait for them. */
+export interface Timing {
+  readonly heartbeatMs: number;
+  readonly electionTimeoutMinMs: number;
+  readonly electionTimeoutMaxMs: number;
+}
+
+/** What a node's process has to tell. */
+export type NodeProcessStory =
+  | NodeStory
+  | ActorStory
+  | {
+      readonly event: "recovered";
+      readonly term: number;
+      readonly lastIndex: number;
+      readonly commitIndex: number;
+      readonly tornBytes: number;
+    }
+  | { readonly event: "machine-failed"; readonly index: number; readonly error: string };
+
+export interface NodeOptions {
+  readonly environment: Environment;
+  readonly cluster: string;
+  readonly id: string;
+  /** All voting members, this one included. */
+  readonly members: readonly Member[];
+  readonly directories: readonly string[];
+  /** Where this node listens. */
+  readonly host: string;
+  readonly port: number;
+  readonly allowedOrigins: readonly string[];
+  /** The folder of this node alone. */
+  readonly dataFolder: string;
+  readonly machine: StateMachine;
+  readonly timing: Timing;
+  readonly limits: Limits;
+  readonly tell: (story: NodeProcessStory) => void;
+  /** The disk has failed; the node has stopped, and its process should end. */
+  readonly onFatal: (error: ConclaveError) => void;
+}
+
+export interface RunningNode {
+  status(): NodeStatus;
+  /** Hands leadership over if it has it, takes leave of everyone, and closes the log. */
+  close(): Promise<void>;
+}
+
+/** A wait this short makes a lost leader cost little, and this long keeps rivals apart. */
+const EVIDENCE_DELAY_MAX_MS = 30;
+const HANDOVER_POLL_MS = 2;
+
+/**
+ * @throws ConclaveError `DATA_LOCKED`, `DATA_FOREIGN`, `DATA_CORRUPT`, `DISK_FAILED`, `ADDRESS_IN_USE`
+ */
+export async function startNode(options: NodeOptions): Promise<RunningNode> {
+  const { environment, dataFolder, cluster, id } = options;
+  const { disk } = environment;
+  await disk.makeFolder(dataFolder);
+  const lock = await disk.lock(dataFolder);
+  try {
+    const identity = await Identity.open(environment, dataFolder, cluster, id);
+    const running = await startWith(options, identity);
+    return {
+      status: running.status,
+      close: async () => {
+        await running.close();
+        await lock.release();
+      },
+    };
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+async function startWith(options: NodeOptions, identity: Identity): Promise<RunningNode> {
+  const { environment, dataFolder, limits, tell, timing, cluster, id, host, port, allowedOrigins } = options;
+  const { clock } = environment;
+  const recovery = new Recovery(limits.logCacheBytesMax);
+  const walOptions = { salt: identity.salt, segmentBytesMax: limits.segmentBytesMax };
+  const wal = await Wal.open(environment.disk, dataFolder, walOptions, recovery);
+  const { recovered } = recovery;
+  const seed = Math.floor(environment.random.next() * 2 ** 32);
+  const raft = createRaft(raftConfig(options), recovered, clock.nowMs(), seed);
+  const { hardState, log } = recovered;
+  const { term, commitIndex } = hardState;
+  tell({ event: "recovered", term, lastIndex: log.lastIndex, commitIndex, tornBytes: wal.tornBytes });
+
+  const replica = new Replica(options.machine, (index, error) => tell({ event: "machine-failed", index, error }));
+  const system = new ActorSystem({
+    environment,
+    cluster,
+    name: id,
+    incarnation: identity.incarnation,
+    url: urlOf(options),
+    linkLimits: { messageBytesMax: limits.messageBytesMax, sendBufferBytesMax: limits.sendBufferBytesMax },
+    mailboxMax: limits.mailboxMax,
+    verify: (remote) => verify(options, identity, remote),
+    tell,
+  });
+  try {
+    await system.listen({ host, port, allowedOrigins, connectionsMax: limits.connectionsMax });
+  } catch (error) {
+    await system.close();
+    await wal.close();
+    throw error;
+  }
+  const holder: { node: NodeActor | null } = { node: null };
+  const parts = { ...options, raft, wal, replica };
+  system.spawn(NODE_ACTOR, nodeProtocol, (context) => {
+    holder.node = new NodeActor(context, parts);
+    return holder.node.behaviour;
+  });
+  const { node } = holder;
+  if (node === null) throw new Error("the node actor was not created");
+
+  /** Waits until another node leads, or an election timeout has passed. */
+  const handOver = async (): Promise<void> => {
+    if (!node.isLeader || options.members.length === 1) return;
+    node.transfer();
+    const giveUpMs = clock.nowMs() + timing.electionTimeoutMaxMs;
+    while (node.isLeader && clock.nowMs() < giveUpMs) {
+      await new Promise<void>((resolve) => void clock.setTimer(HANDOVER_POLL_MS, resolve));
+    }
+  };
+
+  return {
+    status: () => node.status(),
+    close: async () => {
+      await handOver();
+      node.stop();
+      await system.close();
+      await wal.close();
+    },
+  };
+}
+
+function raftConfig({ id, members, timing, limits }: NodeOptions): RaftConfig {
+  return {
+    id,
+    voters: members.map((member) => member.id),
+    ...timing,
+    evidenceDelayMaxMs: Math.min(EVIDENCE_DELAY_MAX_MS, timing.electionTimeoutMinMs / 2),
+    appendBytesMax: limits.appendBytesMax,
+    appendsInFlightMax: limits.appendsInFlightMax,
+    appendBytesInFlightMax: limits.sendBufferBytesMax / 2,
+    logCacheBytesMax: limits.logCacheBytesMax,
+  };
+}
+
+function urlOf({ members, id }: NodeOptions): string {
+  const self = members.find((member) => member.id === id);
+  if (self === undefined) {
+    const known = members.map((member) => member.id).join(", ");
+    throw new ConclaveError("CONFIG_INVALID", `No node "${id}" is configured, only ${known}.`);
+  }
+  return self.url;
+}
+
+/** A link is had with members as they were first met, with directories, and with clients, who listen nowhere. */
+async function verify(options: NodeOptions, identity: Identity, remote: Hello): Promise<Refusal | null> {
+  const { id, members, directories } = options;
+  const refuse = (reason: string): Refusal => ({ code: CloseCode.wrongIdentity, reason });
+  if (remote.name === id && remote.url !== null) return refuse(`${id} is this node itself, or another has its name`);
+  const member = members.find(({ url }) => remote.url !== null && normalUrl(url) === remote.url);
+  if (member === undefined) {
+    const isDirectory = directories.some((url) => normalUrl(url) === remote.url);
+    return remote.url === null || isDirectory ? null : refuse(`${remote.name} at ${remote.url} is not a member`);
+  }
+  if (member.id !== remote.name) return refuse(`${member.url} belongs to ${member.id}, not to ${remote.name}`);
+  if (await identity.recognizes(remote.name, remote.incarnation)) return null;
+  return refuse(`${remote.name} has lost the data it had, and can't vote again under its old name`);
+}
