@@ -10,6 +10,8 @@ const WAITING_MAX = 1_000;
 export class Endpoint {
   readonly url: string;
   readonly watchers = new Set<Watcher>();
+  /** It was told that the link is up. One that only takes the place of its duplicate is no news. */
+  isAnnounced = false;
   readonly #dialer: Dialer;
   #link: Link | null = null;
   #keepers = 0;

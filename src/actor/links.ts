@@ -181,7 +181,8 @@ export class Links {
     if (endpoint === null) return;
     endpoint.attach(link);
     this.#options.onMoved(endpoint, link);
-    this.#options.tell({ event: "link-up", peer: peer.hello.name });
+    if (!endpoint.isAnnounced) this.#options.tell({ event: "link-up", peer: peer.hello.name });
+    endpoint.isAnnounced = true;
     for (const watcher of endpoint.watchers) watcher.link(true, endpoint.url, peer);
   }
 
@@ -207,7 +208,9 @@ export class Links {
     if (link.remote === null && code >= CloseCode.wrongProtocol && code <= CloseCode.wrongIdentity) {
       this.#options.tell({ event: "link-refused", peer: name, code, reason: why });
     }
-    if (this.#standing.get(link)?.endpoint != null) {
+    const endpoint = this.#standing.get(link)?.endpoint ?? null;
+    if (endpoint !== null && code !== CloseCode.duplicate) {
+      endpoint.isAnnounced = false;
       this.#options.tell({ event: "link-lost", peer: name, code, reason: why });
     }
     this.#fall(link);

@@ -128,14 +128,15 @@ async function startWith(options: NodeOptions, identity: Identity): Promise<Runn
   const { node } = holder;
   if (node === null) throw new Error("the node actor was not created");
 
-  /** Waits until another node leads, or an election timeout has passed. */
+  /** Waits until another node leads, an election timeout has passed, or no majority is left to elect one. */
   const handOver = async (): Promise<void> => {
-    if (!node.isLeader || options.members.length === 1) return;
-    node.transfer();
     const giveUpMs = clock.nowMs() + timing.electionTimeoutMaxMs;
-    while (node.isLeader && clock.nowMs() < giveUpMs) {
-      await new Promise<void>((resolve) => void clock.setTimer(HANDOVER_POLL_MS, resolve));
-    }
+    const isPossible = (): boolean => {
+      const others = Object.values(node.status().links).filter(Boolean).length;
+      return node.isLeader && others > 0 && others + 1 > options.members.length / 2 && clock.nowMs() < giveUpMs;
+    };
+    if (isPossible()) node.transfer();
+    while (isPossible()) await new Promise<void>((resolve) => void clock.setTimer(HANDOVER_POLL_MS, resolve));
   };
 
   return {

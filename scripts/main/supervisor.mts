@@ -1,0 +1,160 @@
+/** The processes of a cluster on this machine, as children of the launcher. */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import * as path from "node:path";
+import { createInterface } from "node:readline";
+import { type LogEntry, logEntry, parseLog, type Story } from "../../src/console/index.ts";
+import { ConclaveError } from "../../src/errors.ts";
+import { SUPERVISED } from "./process.mts";
+
+/** A child that has not ended this long after SIGTERM is killed. */
+const STOP_PATIENCE_MS = 5_000;
+
+interface Child {
+  readonly name: string;
+  readonly script: string;
+  readonly args: readonly string[];
+  process: ChildProcess | null;
+  /** Its end was asked for, and is no news. */
+  ending: boolean;
+  paused: boolean;
+}
+
+const runtimeArguments = "Deno" in globalThis ? ["run", "--allow-all"] : [];
+
+export class Supervisor {
+  readonly #children = new Map<string, Child>();
+  readonly #show: (entry: LogEntry) => void;
+  readonly #onDeath: (name: string) => void;
+
+  /**
+   * @param show takes what the children tell, and what there is to tell of them
+   * @param onDeath called when a child has ended unasked
+   */
+  constructor(show: (entry: LogEntry) => void, onDeath: (name: string) => void) {
+    this.#show = show;
+    this.#onDeath = onDeath;
+  }
+
+  /** Starts a script under a name; resolves once it listens. @throws ConclaveError if it ends before */
+  start(name: string, script: string, args: readonly string[]): Promise<void> {
+    const child: Child = { name, script, args, process: null, ending: false, paused: false };
+    this.#children.set(name, child);
+    return this.#run(child);
+  }
+
+  /** Starts a child that has ended anew. @throws ConclaveError */
+  restart(name: string): Promise<void> {
+    const child = this.#child(name);
+    if (child.process !== null) throw new ConclaveError("INVALID_ARGUMENT", `${name} is running: kill it first.`);
+    return this.#run(child);
+  }
+
+  /** SIGKILL: no farewell, nothing flushed. @throws ConclaveError */
+  async kill(name: string): Promise<void> {
+    const child = this.#child(name);
+    const { process: running } = child;
+    if (running === null) throw new ConclaveError("INVALID_ARGUMENT", `${name} is not running.`);
+    child.ending = true;
+    await ended(running, () => running.kill("SIGKILL"));
+  }
+
+  /** SIGSTOP: the process stays, and does nothing until it is resumed. @throws ConclaveError */
+  pause(name: string): void {
+    const child = this.#child(name);
+    if (child.process === null) throw new ConclaveError("INVALID_ARGUMENT", `${name} is not running.`);
+    child.process.kill("SIGSTOP");
+    child.paused = true;
+  }
+
+  /** @throws ConclaveError */
+  resume(name: string): void {
+    const child = this.#child(name);
+    if (child.process === null) throw new ConclaveError("INVALID_ARGUMENT", `${name} is not running.`);
+    child.process.kill("SIGCONT");
+    child.paused = false;
+  }
+
+  /** Stops every child and waits for it: the last one started first, those of one kind together. */
+  async stop(): Promise<void> {
+    const scripts = [...new Set([...this.#children.values()].map(({ script }) => script))].reverse();
+    for (const script of scripts) {
+      const alike = [...this.#children.values()].filter((child) => child.script === script);
+      await Promise.all(alike.map((child) => this.#stopChild(child)));
+    }
+  }
+
+  async #stopChild(child: Child): Promise<void> {
+    const { process: running } = child;
+    child.ending = true;
+    if (running === null) return;
+    const patience = setTimeout(() => running.kill("SIGKILL"), STOP_PATIENCE_MS);
+    await ended(running, () => {
+      if (child.paused) running.kill("SIGCONT");
+      running.kill("SIGTERM");
+    });
+    clearTimeout(patience);
+  }
+
+  #child(name: string): Child {
+    const child = this.#children.get(name);
+    if (child !== undefined) return child;
+    throw new ConclaveError(
+      "INVALID_ARGUMENT",
+      `There is no "${name}", only ${[...this.#children.keys()].join(", ")}.`,
+    );
+  }
+
+  #tell(story: Story): void {
+    this.#show(logEntry("cluster", story));
+  }
+
+  #run(child: Child): Promise<void> {
+    const script = path.join(import.meta.dirname, "..", child.script);
+    const running = spawn(process.execPath, [...runtimeArguments, script, ...child.args, "--log", "json"], {
+      // Its standard input is never written to: its end tells the child that this process is gone.
+      stdio: ["pipe", "pipe", "pipe"],
+      env: { ...process.env, [SUPERVISED]: "1" },
+    });
+    child.process = running;
+    child.ending = false;
+    child.paused = false;
+    if (running.pid !== undefined) this.#tell({ event: "child-started", child: child.name, pid: running.pid });
+    return new Promise((resolve, reject) => {
+      let failure = "";
+      let listens = false;
+      createInterface({ input: running.stdout }).on("line", (line) => {
+        const entry = parseLog(line);
+        if (entry === null) return;
+        this.#show(entry);
+        if (entry.story.event === "failed") failure = entry.story.error;
+        if (entry.story.event === "listening") {
+          listens = true;
+          resolve();
+        }
+      });
+      createInterface({ input: running.stderr }).on("line", (line) => {
+        failure ||= line;
+        this.#tell({ event: "failed", code: "STDERR", error: `${child.name}: ${line}` });
+      });
+      running.once("error", (error) => {
+        failure = error.message;
+      });
+      running.once("close", (code, signal) => {
+        child.process = null;
+        const how = signal === null ? `ended with code ${code}` : `was ended by ${signal}`;
+        this.#tell({ event: "child-exited", child: child.name, how, expected: child.ending });
+        if (!listens) reject(new ConclaveError("CLOSED", `${child.name} did not start: ${failure || how}`));
+        else if (!child.ending) this.#onDeath(child.name);
+      });
+    });
+  }
+}
+
+/** Resolves when the process is gone and its output was read. */
+function ended(running: ChildProcess, act: () => void): Promise<void> {
+  return new Promise((resolve) => {
+    running.once("close", () => resolve());
+    act();
+  });
+}

@@ -1,0 +1,115 @@
+/** The story of a cluster, in sentences. */
+
+import { colourOf, colours } from "./colours.ts";
+import type { Story } from "./story.ts";
+
+const name = (id: string): string => colourOf(id)(id);
+const bad = (text: string): string => colours.red(text);
+const good = (text: string): string => colours.green(text);
+const dim = (text: string): string => colours.dim(text);
+const names = (ids: readonly string[]): string => ids.map(name).join(", ");
+
+const PRE_VOTE_REASONS = {
+  "timer-ran-out": "the election timer ran out",
+  "leader-link-lost": "the link to the leader is lost",
+  "vote-split": "the vote was split",
+} as const;
+
+const REFUSALS = {
+  "leader-is-alive": "the leader is alive",
+  "voted-for-another": "the vote went to another",
+  "log-behind": "the candidate's log is behind",
+  "term-behind": "the candidate's term is behind",
+} as const;
+
+const STEP_DOWNS = {
+  "higher-term": "a higher term was seen",
+  "quorum-lost": "a majority can't be reached",
+  transferred: "leadership was handed over",
+} as const;
+
+/** One line, without the time and without who tells it. */
+export function sentence(story: Story): string {
+  switch (story.event) {
+    case "listening":
+      return dim(`listening on ${story.url}`);
+    case "recovered": {
+      const torn = story.tornBytes > 0 ? bad(`, ${story.tornBytes} bytes of a torn write were cut off`) : "";
+      if (story.lastIndex === 0 && story.term === 0) return `starts with an empty log${torn}`;
+      const { lastIndex, term, commitIndex } = story;
+      return `recovered ${lastIndex} entries, term ${term}, committed up to ${commitIndex}${torn}`;
+    }
+    case "link-up":
+      return dim(`link to ${story.peer} is up`);
+    case "link-lost":
+      return `link to ${name(story.peer)} is ${bad("lost")} ${dim(`(${story.reason})`)}`;
+    case "link-refused":
+      return `link with ${story.peer} was ${bad("refused")}: ${story.reason}`;
+    case "protocol-broken":
+      return `${story.peer} was ${bad("cut off")}: ${story.reason} ${dim(`(${story.code})`)}`;
+    case "message-refused":
+      return `a message from ${name(story.from)} was ${bad("refused")}: ${story.reason}`;
+    case "handler-failed":
+      return bad(`the actor "${story.actor}" failed: ${story.error}`);
+    case "mailbox-full":
+      return bad(`the mailbox of "${story.actor}" is full, ${story.refused} messages were refused`);
+    case "machine-failed":
+      return bad(`the state machine failed at entry ${story.index}: ${story.error}`);
+    case "pre-vote":
+      return `${PRE_VOTE_REASONS[story.reason]}: asks for pre-votes for term ${story.term + 1}`;
+    case "candidate":
+      return `${colours.bold("candidate")} in term ${story.term}${story.transfer ? ", at the leader's request" : ""}`;
+    case "vote-sent": {
+      const what = `${story.preVote ? "pre-vote" : "vote"} for ${name(story.to)} in term ${story.term}`;
+      return story.refusal === null
+        ? `${good("grants")} a ${what}`
+        : `${bad("refuses")} a ${what}: ${REFUSALS[story.refusal]}`;
+    }
+    case "vote-received": {
+      const what = `${story.preVote ? "pre-vote" : "vote"} of ${name(story.from)}`;
+      return story.refusal === null
+        ? `${good("has")} the ${what}`
+        : `does ${bad("not")} have the ${what}: ${REFUSALS[story.refusal]}`;
+    }
+    case "leader-elected":
+      return colours.bold(`★ leader of term ${story.term}, with the votes of ${names(story.votes)}`);
+    case "stepped-down":
+      return `${bad("steps down")} in term ${story.term}: ${STEP_DOWNS[story.reason]}`;
+    case "following":
+      return `follows ${name(story.leader)} in term ${story.term}`;
+    case "follower-caught-up":
+      return `${name(story.follower)} has caught up, to entry ${story.index}`;
+    case "quorum-lost":
+      return bad(`quorum lost: only ${story.reachable.join(", ")} can be reached`);
+    case "quorum-regained":
+      return good("quorum regained");
+    case "transfer-started":
+      return `hands leadership over to ${name(story.to)}`;
+    case "transfer-failed":
+      return `could not hand leadership over${story.to === null ? "" : ` to ${name(story.to)}`}`;
+    case "registered":
+      return dim(`registered with the directory at ${story.directory}`);
+    case "claim-refused":
+      return `the directory at ${story.directory} ${bad("refused")} the claim: ${story.reason}`;
+    case "member-registered":
+      return dim(`${story.name} is at ${story.url}`);
+    case "member-gone":
+      return `${name(story.name)} is gone`;
+    case "leader-announced":
+      return `announces ${name(story.leader)} as leader of term ${story.term}`;
+    case "leader-resigned":
+      return `${name(story.leader)} no longer leads term ${story.term}`;
+    case "sessions-expired":
+      return dim(`${story.count} idle sessions have ended`);
+    case "child-started":
+      return dim(`${story.child} started, process ${story.pid}`);
+    case "child-exited":
+      return story.expected ? dim(`${story.child} ${story.how}`) : bad(`${story.child} ${story.how}`);
+    case "failed":
+      return bad(`${story.error} [${story.code}]`);
+    case "stopping":
+      return dim("stopping");
+    case "stopped":
+      return dim("stopped");
+  }
+}
