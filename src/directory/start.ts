@@ -2,6 +2,7 @@
 
 import { type ActorStory, ActorSystem } from "../actor/index.ts";
 import type { ClientEnvironment } from "../environment.ts";
+import { ConclaveError, hasCode } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { DIRECTORY_ACTOR, directoryProtocol } from "../protocol/directory.ts";
 import { type DirectoryStory, directoryActor } from "./directory.ts";
@@ -37,6 +38,12 @@ export async function startDirectory(options: DirectoryOptions): Promise<Running
   });
   system.spawn(DIRECTORY_ACTOR, directoryProtocol, (context) => directoryActor(context, tell));
   const { host, port, allowedOrigins } = options;
-  const listening = await system.listen({ host, port, allowedOrigins, connectionsMax: limits.connectionsMax });
+  const listening = await system
+    .listen({ host, port, allowedOrigins, connectionsMax: limits.connectionsMax })
+    .catch(async (error) => {
+      await system.close();
+      if (!hasCode(error, "ADDRESS_IN_USE")) throw error;
+      throw new ConclaveError("ADDRESS_IN_USE", `directory: ${error.message}`, { cause: error });
+    });
   return { port: listening, close: () => system.close() };
 }

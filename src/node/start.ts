@@ -2,7 +2,7 @@
 
 import { type ActorStory, ActorSystem, normalUrl } from "../actor/index.ts";
 import type { Environment } from "../environment.ts";
-import { ConclaveError } from "../errors.ts";
+import { ConclaveError, hasCode } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { CloseCode, type Hello, type Refusal } from "../link/index.ts";
 import { Replica, type StateMachine } from "../machine/index.ts";
@@ -117,7 +117,8 @@ async function startWith(options: NodeOptions, identity: Identity): Promise<Runn
   } catch (error) {
     await system.close();
     await wal.close();
-    throw error;
+    if (!hasCode(error, "ADDRESS_IN_USE")) throw error;
+    throw new ConclaveError("ADDRESS_IN_USE", `${id}: ${error.message}`, { cause: error });
   }
   const holder: { node: NodeActor | null } = { node: null };
   const parts = { ...options, raft, wal, replica };

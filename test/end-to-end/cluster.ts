@@ -1,0 +1,193 @@
+/** A cluster of real processes for a test: the scripts that a person runs, on free ports, in a folder of its own. */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import * as os from "node:os";
+import * as path from "node:path";
+import { createInterface } from "node:readline";
+import { type Client, connect } from "../../src/client/index.ts";
+
+export const PROJECT = path.join(import.meta.dirname, "..", "..");
+const runtimeArguments = "Deno" in globalThis ? ["run", "--allow-all"] : [];
+
+/** How to run one of the scripts on the runtime of this test. */
+export const scriptCommand = (script: string): [string, string[]] => [
+  process.execPath,
+  [...runtimeArguments, path.join(PROJECT, "scripts", script)],
+];
+
+/** A log line as JSON: `process`, `event`, and the event's own fields. */
+export type LogLine = Readonly<Record<string, unknown>> & { readonly process: string; readonly event: string };
+
+/** Ports that nobody listens on, chosen by the system; all are held until the last is known, so none comes twice. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer();
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => {
+    const address = server.address();
+    if (address === null || typeof address === "string") throw new Error("a server without a port");
+    return address.port;
+  });
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+/** A child process whose JSON log can be waited on. */
+export class Running {
+  readonly child: ChildProcess;
+  readonly lines: LogLine[] = [];
+  readonly exited: Promise<{ readonly code: number | null; readonly signal: string | null }>;
+  output = "";
+  errors = "";
+  readonly #waiting = new Set<() => void>();
+  #over = false;
+
+  constructor(command: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    this.child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, ...env } });
+    const { stdout, stderr } = this.child;
+    if (stdout === null || stderr === null) throw new Error("no pipes");
+    createInterface({ input: stdout }).on("line", (line) => {
+      this.output += `${line}\n`;
+      if (line.startsWith("{")) this.lines.push(JSON.parse(line));
+      this.#wake();
+    });
+    stderr.on("data", (chunk) => {
+      this.errors += String(chunk);
+    });
+    this.exited = new Promise((resolve) => {
+      this.child.once("close", (code, signal) => {
+        this.#over = true;
+        resolve({ code, signal });
+        this.#wake();
+      });
+    });
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
+  /** The first line from `from` on that fits; fails if the process ends first. */
+  async line(fits: (line: LogLine) => boolean, from = 0): Promise<LogLine> {
+    for (;;) {
+      const found = this.lines.slice(from).find(fits);
+      if (found !== undefined) return found;
+      if (this.#over) throw new Error(`the process ended before its line came:\n${this.output}${this.errors}`);
+      await new Promise<void>((resolve) => this.#waiting.add(resolve));
+    }
+  }
+
+  async kill(signal: NodeJS.Signals): Promise<void> {
+    if (!this.#over) this.child.kill(signal);
+    await this.exited;
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
+  }
+}
+
+/** A directory and nodes, each started and killed on its own. */
+export class Cluster {
+  readonly folder = mkdtempSync(path.join(os.tmpdir(), "conclave-"));
+  readonly configFile = path.join(this.folder, "cluster.config.json");
+  readonly dataFolder = path.join(this.folder, "data");
+  readonly nodes = new Map<string, Running>();
+  readonly ids: readonly string[];
+  readonly urls: ReadonlyMap<string, string>;
+  readonly directoryUrl: string;
+  directory: Running | null = null;
+  readonly #clients: Client[] = [];
+
+  private constructor(ports: readonly number[], settings: object) {
+    const [directoryPort = 0, ...nodePorts] = ports;
+    this.ids = nodePorts.map((_, i) => `n${i + 1}`);
+    this.urls = new Map(this.ids.map((id, i) => [id, `ws://127.0.0.1:${nodePorts[i]}`]));
+    this.directoryUrl = `ws://127.0.0.1:${directoryPort}`;
+    const nodes = [...this.urls].map(([id, url]) => ({ id, url }));
+    const config = { cluster: "test", directories: [{ url: this.directoryUrl }], nodes, ...settings };
+    writeFileSync(this.configFile, JSON.stringify(config));
+  }
+
+  /** A cluster on free ports; nothing runs yet. */
+  static async prepare(nodes: number, settings: object = {}): Promise<Cluster> {
+    return new Cluster(await freePorts(nodes + 1), settings);
+  }
+
+  /** A cluster that runs. */
+  static async start(nodes: number, settings: object = {}): Promise<Cluster> {
+    const cluster = await Cluster.prepare(nodes, settings);
+    await Promise.all([cluster.startDirectory(), ...cluster.ids.map((id) => cluster.startNode(id))]);
+    return cluster;
+  }
+
+  async startDirectory(): Promise<void> {
+    this.directory = this.run("start-directory.ts", ["--log", "json"]);
+    await this.directory.line(({ event }) => event === "listening");
+  }
+
+  async startNode(id: string): Promise<Running> {
+    const node = this.run("start-node.ts", ["--id", id, "--data", this.dataFolder, "--log", "json"]);
+    this.nodes.set(id, node);
+    await node.line(({ event }) => event === "listening");
+    return node;
+  }
+
+  /** Runs a script with this cluster's configuration. */
+  run(script: string, args: readonly string[]): Running {
+    const [command, rest] = scriptCommand(script);
+    return new Running(command, [...rest, "--config", this.configFile, ...args]);
+  }
+
+  node(id: string): Running {
+    const node = this.nodes.get(id);
+    if (node === undefined) throw new Error(`${id} was not started`);
+    return node;
+  }
+
+  async client(options: { readonly timeoutMs?: number } = {}): Promise<Client> {
+    const client = await connect({ directories: [this.directoryUrl], nodes: [...this.urls.values()], ...options });
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** Ends everything, whatever state it is in. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#clients.map((client) => client.close()));
+    const all = [...this.nodes.values(), ...(this.directory === null ? [] : [this.directory])];
+    await Promise.all(all.map((running) => running.kill("SIGKILL")));
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** The leader, once there is one that `fits`. */
+export function leaderOf(client: Client, fits: (id: string) => boolean = () => true): Promise<string> {
+  return new Promise((resolve) => {
+    const off = client.on("leader", (leader) => {
+      if (leader === null || !fits(leader.id)) return;
+      queueMicrotask(() => off());
+      resolve(leader.id);
+    });
+  });
+}
+
+/** Runs a test with a cluster that is gone afterwards. */
+export async function withCluster(
+  nodes: number,
+  body: (cluster: Cluster) => Promise<void>,
+  settings: object = {},
+): Promise<void> {
+  const cluster = await Cluster.start(nodes, settings);
+  try {
+    await body(cluster);
+  } finally {
+    await cluster.stop();
+  }
+}

@@ -1,0 +1,208 @@
+/** Processes that die, hang and come back: what clients see of it. */
+
+import { rmSync } from "node:fs";
+import * as path from "node:path";
+import * as assert from "uvu/assert";
+import { ConclaveError } from "../../src/client/index.ts";
+import { suite } from "../support/suite.ts";
+import { type Cluster, leaderOf, withCluster } from "./cluster.ts";
+
+const test = suite("end to end: failover");
+
+/** The code that a call fails with; "" if it does not. */
+const codeOf = (call: Promise<unknown>): Promise<string> =>
+  call.then(
+    () => "",
+    (error) => (error instanceof ConclaveError ? error.code : String(error)),
+  );
+
+test("a cluster elects a leader, and takes and gives back what is written", () =>
+  withCluster(4, async (cluster) => {
+    const client = await cluster.client();
+    await client.put("greeting", "hello");
+    assert.is((await client.get("greeting"))?.value, "hello");
+    assert.is((await client.increment("visits", 41)).value, 41);
+    assert.is((await client.increment("visits")).value, 42);
+    assert.ok((await client.cas("greeting", { value: "hello" }, "bye")).swapped);
+    assert.not((await client.cas("greeting", { value: "hello" }, "again")).swapped);
+    await client.append("greeting", "!");
+    const { entries } = await client.list("");
+    assert.equal(
+      entries.map(({ key, value }) => [key, value]),
+      [
+        ["greeting", "bye!"],
+        ["visits", "42"],
+      ],
+    );
+    await client.delete("visits");
+    assert.is(await client.get("visits"), null);
+  }));
+
+test("the leader is killed: a new one takes writes, and nothing acknowledged is lost", () =>
+  withCluster(4, async (cluster) => {
+    const client = await cluster.client();
+    await client.put("before", "1");
+    const dead = await leaderOf(client);
+    await cluster.node(dead).kill("SIGKILL");
+    await client.put("after", "2");
+    assert.is((await client.get("before"))?.value, "1");
+    assert.is.not(await leaderOf(client, (id) => id !== dead), dead);
+  }));
+
+test("without a majority writes fail with a code and stale reads go on; with it they succeed again", () =>
+  withCluster(4, async (cluster) => {
+    const client = await cluster.client();
+    await client.put("a", "1");
+    const leader = await leaderOf(client);
+    const [first = "", second = ""] = cluster.ids.filter((id) => id !== leader);
+    await Promise.all([first, second].map((id) => cluster.node(id).kill("SIGKILL")));
+
+    const code = await codeOf(client.put("b", "2", { timeoutMs: 1_500 }));
+    assert.ok(["UNKNOWN_OUTCOME", "NO_LEADER", "TIMEOUT", "BUSY"].includes(code), `the write ended with "${code}"`);
+    assert.is((await client.get("a", { consistency: "stale" }))?.value, "1");
+    const linearizable = await codeOf(client.get("a", { timeoutMs: 500 }));
+    assert.ok(["NO_LEADER", "TIMEOUT"].includes(linearizable), `the read ended with "${linearizable}"`);
+
+    await cluster.startNode(first);
+    await client.put("c", "3");
+    assert.is((await client.get("c"))?.value, "3");
+  }));
+
+test("everything is killed and started again: all that was acknowledged is there", () =>
+  withCluster(3, async (cluster) => {
+    const writer = await cluster.client();
+    const acknowledged = new Map<string, string>();
+    const writes = Array.from({ length: 2_000 }, async (_, i) => {
+      await writer.put(`key${i}`, `value${i}`);
+      acknowledged.set(`key${i}`, `value${i}`);
+      // Half way through the power goes.
+      if (acknowledged.size === 1_000) for (const node of cluster.nodes.values()) node.child.kill("SIGKILL");
+    });
+    const all = Promise.allSettled(writes);
+    await Promise.all([...cluster.nodes.values()].map((node) => node.exited));
+    await Promise.all(cluster.ids.map((id) => cluster.startNode(id)));
+    await all;
+    const reader = await cluster.client();
+    for (const [key, value] of acknowledged)
+      assert.is((await reader.get(key))?.value, value, `${key} was acknowledged`);
+    assert.ok(acknowledged.size >= 1_000);
+  }));
+
+test("the directory stops and comes back while writes go on throughout", () =>
+  withCluster(3, async (cluster) => {
+    const client = await cluster.client();
+    await client.put("k", "0");
+    await cluster.directory?.kill("SIGTERM");
+    for (let i = 0; i < 50; i++) await client.put("k", String(i));
+    await cluster.startDirectory();
+    for (const id of cluster.ids) {
+      await cluster.directory?.line(({ event, name }) => event === "member-registered" && name === id);
+    }
+    await cluster.directory?.line(({ event }) => event === "leader-announced");
+    await client.put("k", "done");
+    const newcomer = await cluster.client();
+    assert.is((await newcomer.get("k"))?.value, "done");
+  }));
+
+test("with the directory gone, clients follow the leader from node to node", () =>
+  withCluster(3, async (cluster) => {
+    const client = await cluster.client();
+    await client.put("k", "1");
+    const leader = await leaderOf(client);
+    await cluster.directory?.kill("SIGKILL");
+    await cluster.node(leader).kill("SIGKILL");
+    await client.put("k", "2");
+    assert.is((await client.get("k"))?.value, "2");
+  }));
+
+test("a leader that hangs past the election timeout is replaced, and follows when it wakes", () =>
+  withCluster(3, async (cluster) => {
+    const client = await cluster.client();
+    await client.put("k", "1");
+    const hung = await leaderOf(client);
+    const node = cluster.node(hung);
+    const told = node.lines.length;
+    node.child.kill("SIGSTOP");
+    await client.put("k", "2");
+    const next = await leaderOf(client, (id) => id !== hung);
+    node.child.kill("SIGCONT");
+    await node.line(({ event, leader }) => event === "following" && leader === next, told);
+    await client.put("k", "3");
+    // What it now has of its own is what the others have, and no write of its hung self.
+    const stale = async (): Promise<unknown> => (await client.get("k", { consistency: "stale", node: hung }))?.value;
+    while ((await stale()) !== "3") assert.ok(["1", "2"].includes(String(await stale())));
+  }));
+
+test("an orderly stop of the leader hands leadership over first", () =>
+  withCluster(3, async (cluster) => {
+    const client = await cluster.client();
+    await client.put("k", "1");
+    const leader = await leaderOf(client);
+    const node = cluster.node(leader);
+    await node.kill("SIGTERM");
+    assert.ok(node.lines.some(({ event, reason }) => event === "stepped-down" && reason === "transferred"));
+    assert.is((await node.exited).code, 0);
+    await client.put("k", "2");
+  }));
+
+test("a node that was away catches up, and does not depose the leader when it returns", () =>
+  withCluster(3, async (cluster) => {
+    const client = await cluster.client();
+    await client.put("k", "1");
+    const leader = await leaderOf(client);
+    const away = cluster.ids.find((id) => id !== leader) ?? "";
+    await cluster.node(away).kill("SIGKILL");
+    await Promise.all(Array.from({ length: 500 }, (_, i) => client.put(`k${i}`, "x")));
+    const told = cluster.node(leader).lines.length;
+    await cluster.startNode(away);
+    await cluster.node(leader).line(({ event, peer }) => event === "link-up" && peer === away, told);
+    while ((await client.get("k499", { consistency: "stale", node: away }))?.value !== "x");
+    assert.is(client.leader?.id, leader);
+  }));
+
+test("a wiped node is recognized under its old name, and refused", () =>
+  withCluster(3, async (cluster) => {
+    const client = await cluster.client();
+    await client.put("k", "1");
+    const leader = await leaderOf(client);
+    const wiped = cluster.ids.find((id) => id !== leader) ?? "";
+    await cluster.node(wiped).kill("SIGKILL");
+    wipe(cluster, wiped);
+    const node = await cluster.startNode(wiped);
+    const refused = await node.line(({ event }) => event === "link-refused");
+    assert.match(String(refused["reason"]), "lost the data");
+    await client.put("k", "2");
+    assert.is((await client.get("k"))?.value, "2");
+  }));
+
+const wipe = (cluster: Cluster, id: string): void => rmSync(path.join(cluster.dataFolder, id), { recursive: true });
+
+test(
+  "a command that is retried across ten failovers is applied once",
+  () =>
+    withCluster(3, async (cluster) => {
+      const client = await cluster.client({ timeoutMs: 20_000 });
+      let stop = false;
+      let acknowledged = 0;
+      const writer = (async () => {
+        while (!stop) {
+          await Promise.all(Array.from({ length: 10 }, () => client.increment("counter")));
+          acknowledged += 10;
+        }
+      })();
+      for (let round = 0; round < 10; round++) {
+        const leader = await leaderOf(client);
+        await cluster.node(leader).kill("SIGKILL");
+        await leaderOf(client, (id) => id !== leader);
+        await cluster.startNode(leader);
+        const before = acknowledged;
+        while (acknowledged === before) await new Promise((resolve) => setImmediate(resolve));
+      }
+      stop = true;
+      await writer;
+      assert.is((await client.get("counter"))?.value, String(acknowledged));
+    }),
+  { timeoutMs: 60_000 },
+);
+
+test.run();

@@ -1,0 +1,287 @@
+/** The scripts as a person runs them. */
+
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import * as assert from "uvu/assert";
+import { suite } from "../support/suite.ts";
+import { Cluster, type LogLine, leaderOf, PROJECT, Running, scriptCommand, withCluster } from "./cluster.ts";
+
+const test = suite("end to end: scripts");
+
+const isNode = !("Deno" in globalThis) && !("Bun" in globalThis);
+
+/** The Node that a person has on the path, rather than the one in node_modules that `npm test` puts before it. */
+const systemNode = (): string =>
+  (process.env["PATH"] ?? "")
+    .split(path.delimiter)
+    .filter((folder) => !folder.includes("node_modules"))
+    .map((folder) => path.join(folder, "node"))
+    .find((file) => existsSync(file)) ?? process.execPath;
+
+const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+const elected = ({ event }: LogLine): boolean => event === "leader-elected";
+
+/** What tests have started; a test that fails half way must not leave it behind. */
+const started: { readonly cluster: Cluster; readonly launcher: Running }[] = [];
+
+test.after(async () => {
+  for (const { cluster, launcher } of started) {
+    await launcher.kill("SIGTERM");
+    await cluster.stop();
+  }
+});
+
+/** The launcher on a cluster of its own; its children's process numbers are in its log. */
+async function launch(nodes: number, args: readonly string[] = [], command?: string) {
+  const cluster = await Cluster.prepare(nodes);
+  const [own, rest] = scriptCommand("start-cluster.ts");
+  const script = command === undefined ? rest : [path.join(PROJECT, "scripts", "start-cluster.ts")];
+  const all = [...script, "--config", cluster.configFile, "--data", cluster.dataFolder, "--log", "json", ...args];
+  const launcher = new Running(command ?? own, all);
+  started.push({ cluster, launcher });
+  return { cluster, launcher };
+}
+
+const childrenOf = (launcher: Running): number[] =>
+  launcher.lines.flatMap(({ event, pid }) => (event === "child-started" && typeof pid === "number" ? [pid] : []));
+
+/** Waits until a process is gone; its end can't be an event for one who is not its parent. */
+async function gone(pid: number): Promise<void> {
+  while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+test("start-cluster elects a leader, and SIGTERM stops it all and leaves no orphan", async () => {
+  const { launcher } = await launch(4);
+  await launcher.line(elected);
+  const children = childrenOf(launcher);
+  assert.is(children.length, 5);
+  await launcher.kill("SIGTERM");
+  assert.equal(await launcher.exited, { code: 0, signal: null });
+  assert.equal(children.filter(isAlive), []);
+  assert.ok(launcher.lines.some(({ event, process: name }) => event === "stopped" && name === "cluster"));
+});
+
+if (isNode) {
+  test("start-cluster works as typed on the Node of this machine", async () => {
+    const { launcher } = await launch(3, [], systemNode());
+    await launcher.line(elected);
+    const children = childrenOf(launcher);
+    await launcher.kill("SIGTERM");
+    await Promise.all(children.map(gone));
+    assert.is((await launcher.exited).code, 0);
+  });
+
+  test("a Node that can't run TypeScript, without one in node_modules, says what to install", () => {
+    const folder = mkdtempSync(path.join(os.tmpdir(), "conclave-"));
+    for (const file of ["client.ts", "hand-over.mjs", "package.json"]) {
+      writeFileSync(path.join(folder, file), readFileSync(path.join(PROJECT, "scripts", file)));
+    }
+    const old = ["--no-experimental-strip-types", path.join(folder, "client.ts")];
+    assert.throws(
+      () => execFileSync(process.execPath, old, { stdio: "pipe" }),
+      (error: Error) => /npm ci/.test(error.message) && "status" in error && error.status === 1,
+    );
+    rmSync(folder, { recursive: true });
+  });
+} else {
+  test.skip("start-cluster works as typed on the Node of this machine", "it is about Node's own binary");
+  test.skip("a Node that can't run TypeScript says what to install", "it is about Node's own binary");
+}
+
+test("a launcher that is killed takes its children with it, within two seconds", async () => {
+  const { launcher } = await launch(3);
+  await launcher.line(elected);
+  const children = childrenOf(launcher);
+  const killed = performance.now();
+  await launcher.kill("SIGKILL");
+  await Promise.all(children.map(gone));
+  assert.ok(performance.now() - killed < 2_000, "the promise is two seconds");
+});
+
+test("a child that dies by itself is reported, and not restarted silently", async () => {
+  const { launcher } = await launch(3);
+  await launcher.line(elected);
+  const { pid } = await launcher.line(({ event, child }) => event === "child-started" && child === "n2");
+  process.kill(Number(pid), "SIGKILL");
+  const report = await launcher.line(({ event, child }) => event === "child-exited" && child === "n2");
+  assert.is(report["expected"], false);
+  assert.match(String(report["how"]), "SIGKILL");
+  assert.is(launcher.lines.filter(({ event, child }) => event === "child-started" && child === "n2").length, 1);
+  await launcher.kill("SIGTERM");
+});
+
+test("a cluster that is stopped and started again still has what was written; --fresh starts empty", async () => {
+  const { cluster, launcher: first } = await launch(3);
+  await first.line(elected);
+  await (await cluster.client()).put("kept", "yes");
+  await first.kill("SIGTERM");
+
+  const again = async (args: readonly string[], value: string | undefined): Promise<void> => {
+    const run = cluster.run("start-cluster.ts", ["--data", cluster.dataFolder, "--log", "json", ...args]);
+    started.push({ cluster, launcher: run });
+    await run.line(elected);
+    const client = await cluster.client();
+    assert.is((await client.get("kept"))?.value, value);
+    await run.kill("SIGTERM");
+  };
+  await again([], "yes");
+  await again(["--fresh"], undefined);
+});
+
+/** Runs a script to its end. */
+async function runToEnd(script: string, args: readonly string[], input = ""): Promise<Running> {
+  const [command, rest] = scriptCommand(script);
+  const running = new Running(command, [...rest, ...args]);
+  running.child.stdin?.end(input);
+  await running.exited;
+  return running;
+}
+
+test("every mistake in a configuration is one line, and exit code 1", async () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "conclave-"));
+  const file = path.join(folder, "c.json");
+  writeFileSync(file, '{"cluster":"x","directories":[{"url":"ws://127.0.0.1:1"}],"nodes":[],"nodez":[]}');
+  for (const script of ["start-cluster.ts", "start-node.ts", "start-directory.ts", "client.ts"]) {
+    const { errors, exited } = await runToEnd(script, ["--config", file]);
+    assert.is((await exited).code, 1, script);
+    assert.match(errors, /^CONFIG_INVALID .*c\.json: \S+: .*\n$/, script);
+  }
+  const missing = await runToEnd("start-cluster.ts", ["--config", path.join(folder, "none.json")]);
+  assert.match(missing.errors, /^CONFIG_INVALID .*none\.json: there is no such file.*\n$/);
+  rmSync(folder, { recursive: true });
+});
+
+test("a port in use is named, with the node that wanted it", async () => {
+  await withCluster(1, async (cluster) => {
+    const port = new URL(cluster.urls.get("n1") ?? "").port;
+    const other = path.join(cluster.folder, "other");
+    const args = ["--config", cluster.configFile, "--id", "n1", "--data", other];
+    const { errors, exited } = await runToEnd("start-node.ts", args);
+    assert.is((await exited).code, 1);
+    assert.match(errors, new RegExp(`^ADDRESS_IN_USE n1: Port ${port} .*\\n$`));
+  });
+});
+
+test("a second process on the same data is refused with a clear error", async () => {
+  await withCluster(1, async (cluster) => {
+    const args = ["--config", cluster.configFile, "--id", "n1", "--data", cluster.dataFolder];
+    const { errors, exited } = await runToEnd("start-node.ts", args);
+    assert.is((await exited).code, 1);
+    assert.match(errors, /^DATA_LOCKED .*\n$/);
+    assert.match(errors, String(cluster.node("n1").pid));
+  });
+});
+
+test("the client runs one command from its arguments, or one a line from a pipe", async () => {
+  await withCluster(3, async (cluster) => {
+    const client = (args: readonly string[], input?: string): Promise<Running> =>
+      runToEnd("client.ts", ["--config", cluster.configFile, ...args], input);
+    assert.match((await client(["put", "greeting", "hello world"])).output, "ok revision 1");
+    assert.match((await client(["get", "greeting"])).output, "hello world revision 1");
+
+    const json = await client(["--json", "get", "greeting"]);
+    assert.equal(JSON.parse(json.output), { key: "greeting", value: "hello world", revision: 1 });
+
+    const wrong = await client(["incr", "greeting"]);
+    assert.is((await wrong.exited).code, 1);
+    assert.match(wrong.errors, /^NOT_A_NUMBER /);
+
+    const piped = await client([], 'put a "1 2"\nincr n 5\nincr n x\nget a\nlist\n');
+    assert.is((await piped.exited).code, 1, "one of the lines had failed");
+    assert.match(piped.output, /ok revision 2\n5 revision 3\n1 2 revision 2\n/);
+    assert.match(piped.errors, /^INVALID_ARGUMENT an increment is a whole number, not "x"\n$/);
+
+    const leader = await client(["--json", "leader"]);
+    assert.ok(cluster.ids.includes(JSON.parse(leader.output).id));
+    assert.is(JSON.parse((await client(["--json", "status"])).output).length, 3);
+    assert.match((await client(["bench", "200"])).output, /^200 puts, \d+ a second/);
+  });
+});
+
+/** util-linux's `script` gives a command a terminal of its own. */
+const hasPty = existsSync("/usr/bin/script");
+
+if (hasPty) {
+  test("the REPL on a terminal: commands, completion, kill leader, logs that do not tear the prompt", async () => {
+    const cluster = await Cluster.prepare(4);
+    const history = path.join(cluster.folder, "history");
+    const [command, rest] = scriptCommand("start-cluster.ts");
+    const words = [command, ...rest, "--config", cluster.configFile, "--data", cluster.dataFolder];
+    const pty = spawn("/usr/bin/script", ["-qefc", words.map((word) => `'${word}'`).join(" "), "/dev/null"], {
+      env: { ...process.env, TERM: "xterm", FORCE_COLOR: "0", CONCLAVE_HISTORY: history },
+    });
+    let screen = "";
+    let woken = (): void => {};
+    pty.stdout.on("data", (chunk) => {
+      screen += String(chunk);
+      woken();
+    });
+    const ended = new Promise<number | null>((resolve) => pty.once("close", resolve));
+    test.after(async () => {
+      pty.kill("SIGHUP");
+      await cluster.stop();
+    });
+    /** Waits for text that comes after everything that was waited for before. */
+    let seen = 0;
+    const see = async (pattern: RegExp): Promise<void> => {
+      for (;;) {
+        const match = pattern.exec(screen.slice(seen));
+        if (match !== null) {
+          seen += match.index + match[0].length;
+          return;
+        }
+        await new Promise<void>((resolve) => {
+          woken = resolve;
+        });
+      }
+    };
+    await see(/conclave> /);
+    await see(/leader n\d of term \d+/);
+    pty.stdin.write("put a 1\r");
+    await see(/ok revision 1/);
+    pty.stdin.write("sta\t");
+    await see(/status /);
+    pty.stdin.write("\r");
+    await see(/node +role +term +last +commit +applied +links/);
+    pty.stdin.write("kill leader\r");
+    await see(/was ended by SIGKILL/);
+    await see(/leader n\d of term \d+/);
+    pty.stdin.write("get a\r");
+    await see(/1 revision 1/);
+    pty.stdin.write("nonsense\r");
+    await see(/INVALID_ARGUMENT "nonsense" is not a command/);
+    pty.stdin.write("quit\r");
+    assert.is(await ended, 0);
+    assert.match(readFileSync(history, "utf8"), /get a\nkill leader\n/);
+    const torn = screen
+      .split(/\r?\n/)
+      .filter((line) => /conclave> \S.*\d\d:\d\d:\d\d\.\d{3}/.test(line.split("\u001b[2K").at(-1) ?? ""));
+    assert.equal(torn, [], "no log line shares a line with the prompt");
+  });
+} else {
+  test.skip("the REPL on a terminal", "this machine has no `script` to make a pseudo-terminal");
+}
+
+test("a follower that is told to stop leaves the leader alone", async () => {
+  await withCluster(3, async (cluster) => {
+    const client = await cluster.client();
+    await client.put("k", "1");
+    const leader = await leaderOf(client);
+    const follower = cluster.ids.find((id) => id !== leader) ?? "";
+    await cluster.node(follower).kill("SIGTERM");
+    await client.put("k", "2");
+    assert.is(client.leader?.id, leader);
+  });
+});
+
+test.run();
