@@ -1,7 +1,8 @@
 /** Reading and writing packed bytes, little-endian. */
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true });
+// A byte order mark is text like any other here: without it, two different keys would become one.
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const U32 = 2 ** 32;
 
 /** Grows as it is written to. */

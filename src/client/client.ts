@@ -232,7 +232,9 @@ export class Client {
   }
 
   #checkKey(key: string): void {
-    if (typeof key !== "string") throw new ConclaveError("INVALID_ARGUMENT", "A key is a string.");
+    if (typeof key !== "string" || !key.isWellFormed()) {
+      throw new ConclaveError("INVALID_ARGUMENT", "A key is a string without lone surrogates.");
+    }
     const bytesMax = this.#options.keyBytesMax ?? DEFAULT_LIMITS.keyBytesMax;
     // A character takes at most three bytes of UTF-8 per UTF-16 unit: short keys need not be encoded to know.
     if (key.length * 3 <= bytesMax) return;
@@ -241,8 +243,8 @@ export class Client {
   }
 
   #checkValue(value: Value): void {
-    if (typeof value !== "string" && !(value instanceof Uint8Array)) {
-      throw new ConclaveError("INVALID_ARGUMENT", "A value is a string or a Uint8Array.");
+    if (typeof value === "string" ? !value.isWellFormed() : !(value instanceof Uint8Array)) {
+      throw new ConclaveError("INVALID_ARGUMENT", "A value is a string without lone surrogates, or a Uint8Array.");
     }
     if (value.length * 3 <= this.#valueBytesMax) return;
     const bytes = valueBytes(value);

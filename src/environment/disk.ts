@@ -1,14 +1,9 @@
 /** `Disk` over the file system of Node, Deno and Bun. */
 
-import * as fs from "node:fs";
 import * as fsp from "node:fs/promises";
 import * as path from "node:path";
-import { promisify } from "node:util";
 import type { Disk, DiskFile } from "../environment.ts";
 import { lockFolder } from "./lock.ts";
-
-const writev = promisify(fs.writev);
-const fdatasync = promisify(fs.fdatasync);
 
 /** The system takes at most this many buffers in one write (IOV_MAX). */
 const CHUNKS_PER_WRITE = 1024;
@@ -31,11 +26,11 @@ async function makeFolder(folder: string): Promise<void> {
   }
 }
 
-async function writeAll(fd: number, offset: number, chunks: readonly Uint8Array[]): Promise<void> {
+async function writeAll(handle: fsp.FileHandle, offset: number, chunks: readonly Uint8Array[]): Promise<void> {
   let position = offset;
   let rest = chunks.filter((chunk) => chunk.byteLength > 0);
   while (rest.length > 0) {
-    const { bytesWritten } = await writev(fd, rest.slice(0, CHUNKS_PER_WRITE), position);
+    const { bytesWritten } = await handle.writev(rest.slice(0, CHUNKS_PER_WRITE), position);
     position += bytesWritten;
     rest = after(rest, bytesWritten);
   }
@@ -66,9 +61,9 @@ async function open(file: string, mode: "create" | "existing"): Promise<DiskFile
       }
       return buffer.subarray(0, filled);
     },
-    write: (offset, chunks) => writeAll(handle.fd, offset, chunks),
+    write: (offset, chunks) => writeAll(handle, offset, chunks),
     truncate: (length) => handle.truncate(length),
-    sync: () => fdatasync(handle.fd),
+    sync: () => handle.datasync(),
     close: () => handle.close(),
   };
 }

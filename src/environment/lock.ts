@@ -11,6 +11,8 @@ import { ConclaveError } from "../errors.ts";
 
 const LOCK_FILE = "lock";
 const ATTEMPTS = 5;
+/** Tells concurrent calls of this process apart. */
+let calls = 0;
 
 interface Owner {
   readonly host: string;
@@ -57,7 +59,7 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
   const own: Owner = { host: os.hostname(), pid: process.pid, started: await startOf(process.pid) };
   const text = JSON.stringify(own);
   // The file appears with its content or not at all, so that a rival never reads half an owner.
-  const draft = `${file}.${process.pid}`;
+  const draft = `${file}.${process.pid}.${calls++}`;
   await fsp.writeFile(draft, text);
   try {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -87,7 +89,7 @@ async function evictStale(folder: string, file: string): Promise<void> {
     );
   }
   // Only one of several rivals gets to move the stale file away; it must still be the one that was examined.
-  const aside = `${file}.stale.${process.pid}`;
+  const aside = `${file}.stale.${process.pid}.${calls++}`;
   await fsp.rename(file, aside).catch(() => {});
   const moved = await fsp.readFile(aside, "utf8").catch(() => found);
   if (moved !== found) await fsp.link(aside, file).catch(() => {});

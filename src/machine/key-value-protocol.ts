@@ -196,9 +196,14 @@ export function decodeResult<Op extends KeyValueOp>(
   bytes: Uint8Array,
 ): KeyValueResults[Op] | { readonly code: string; readonly message: string } {
   const reader = new ByteReader(bytes);
-  if (reader.u8() === Status.rejected) return { code: reader.text(), message: reader.text() };
-  const revision = reader.u53();
-  return READ_RESULT[op](reader, revision);
+  const status = reader.u8();
+  if (status > Status.rejected) throw new RangeError(`a result of kind ${status} is not known`);
+  const result =
+    status === Status.rejected
+      ? { code: reader.text(), message: reader.text() }
+      : READ_RESULT[op](reader, reader.u53());
+  reader.end();
+  return result;
 }
 
 export function writeEntry(writer: ByteWriter, { key, value, revision }: KeyValueEntry): void {

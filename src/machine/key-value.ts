@@ -80,17 +80,8 @@ export class KeyValueMachine implements StateMachine {
     return encodePage({ entries: stored === undefined ? [] : [{ key: query.key, ...stored }], more: false });
   }
 
-  *snapshot(): Generator<Uint8Array> {
-    const revision = this.#revision;
-    const store = this.#store.clone();
-    let piece = new ByteWriter(PIECE_BYTES_MAX).u53(revision);
-    for (const [key, stored] of store.entries()) {
-      writeEntry(piece, { key, ...stored });
-      if (piece.length < PIECE_BYTES_MAX) continue;
-      yield piece.finish();
-      piece = new ByteWriter(PIECE_BYTES_MAX).u53(revision);
-    }
-    yield piece.finish();
+  snapshot(): Iterable<Uint8Array> {
+    return piecesOf(this.#store.clone(), this.#revision);
   }
 
   restore(pieces: Iterable<Uint8Array>): void {
@@ -111,14 +102,18 @@ export class KeyValueMachine implements StateMachine {
   #set(key: string, value: Value): number {
     this.#revision++;
     // A value is a slice of the message that brought it: a copy lets go of the rest.
-    this.#store.set(key, { value: typeof value === "string" ? value : value.slice(), revision: this.#revision });
+    this.#store.set(key, {
+      value: typeof value === "string" ? value : new Uint8Array(value),
+      revision: this.#revision,
+    });
     return this.#revision;
   }
 
   #increment(key: string, by: number): Uint8Array {
     const present = this.#store.get(key)?.value ?? "0";
-    const sum = typeof present === "string" && /^-?\d+$/.test(present) ? Number(present) + by : Number.NaN;
-    if (!Number.isSafeInteger(sum)) {
+    const number = typeof present === "string" && /^-?\d+$/.test(present) ? Number(present) : Number.NaN;
+    const sum = number + by;
+    if (!Number.isSafeInteger(number) || !Number.isSafeInteger(sum)) {
       return encodeRejected({ code: "NOT_A_NUMBER", message: `"${key}" plus ${by} is not a safe integer.` });
     }
     return encodeResult("increment", { value: sum, revision: this.#set(key, String(sum)) });
@@ -147,7 +142,7 @@ export class KeyValueMachine implements StateMachine {
     const start = after > prefix ? after : prefix;
     for (const [key, stored] of this.#store.entries(start)) {
       if (!key.startsWith(prefix)) break;
-      if (key === after) continue;
+      if (key === after && after !== "") continue;
       if (entries.length >= limit || bytes >= PAGE_BYTES_MAX) return { entries, more: true };
       entries.push({ key, ...stored });
       bytes += key.length + valueBytes(stored.value);
@@ -174,4 +169,16 @@ function join(a: Value, b: Value): Value | null {
   joined.set(a);
   joined.set(b, a.byteLength);
   return joined;
+}
+
+/** The store must be a clone: it is read while the machine goes on. */
+function* piecesOf(store: Store, revision: number): Generator<Uint8Array> {
+  let piece = new ByteWriter(PIECE_BYTES_MAX).u53(revision);
+  for (const [key, stored] of store.entries()) {
+    writeEntry(piece, { key, ...stored });
+    if (piece.length < PIECE_BYTES_MAX) continue;
+    yield piece.finish();
+    piece = new ByteWriter(PIECE_BYTES_MAX).u53(revision);
+  }
+  yield piece.finish();
 }

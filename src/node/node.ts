@@ -301,6 +301,7 @@ export class NodeActor {
     if (payload.type !== "commands" || payload.commands.length === 0) {
       throw new ConclaveError("BAD_MESSAGE", "Only batches of commands may be proposed.");
     }
+    if (!isPlausible(payload)) throw new ConclaveError("BAD_MESSAGE", "The numbers of the batch make no sense.");
     const { replica, limits } = this.#parts;
     if (payload.session <= replica.appliedIndex && !replica.hasSession(payload.session)) throw sessionExpired();
     if (windowOf(payload) > limits.sessionWindowMax) {
@@ -468,6 +469,10 @@ export class NodeActor {
     this.#timer = { atMs: deadlineMs, timer: clock.setTimer(deadlineMs - clock.nowMs(), fire) };
   }
 }
+
+/** A client counts from 1 and waits for what it sends; a forged number would spoil its session for the log. */
+const isPlausible = ({ first, floor, commands }: CommandBatch): boolean =>
+  first >= 1 && floor <= first && first + commands.length <= Number.MAX_SAFE_INTEGER / 2;
 
 /** How far the newest command of a batch is ahead of the oldest that its client still waits for. */
 const windowOf = ({ first, floor, commands }: CommandBatch): number => first + commands.length - floor;

@@ -3,7 +3,7 @@
 import { crc32 } from "node:zlib";
 import * as v from "valibot";
 import type { Environment } from "../environment.ts";
-import { ConclaveError } from "../errors.ts";
+import { ConclaveError, messageOf } from "../errors.ts";
 import { readSmallFile, replaceSmallFile } from "./small-file.ts";
 
 const FILE = "identity.json";
@@ -15,7 +15,9 @@ const identitySchema = v.strictObject({
   /** Drawn when the folder was first used. A machine that lost its disk gets another one. */
   incarnation: v.string(),
   /** The incarnations of the other members, as first met. */
-  members: v.record(v.string(), v.string()),
+  members: v.array(v.tuple([v.string(), v.string()])),
+  /** Of the other fields: a damaged incarnation would make a stranger of this node, and its log unreadable. */
+  checksum: v.number(),
 });
 
 type Stored = v.InferOutput<typeof identitySchema>;
@@ -45,16 +47,23 @@ export class Identity {
     node: string,
   ): Promise<Identity> {
     const bytes = await readSmallFile(environment.disk, folder, FILE);
+    const hasLog = (await environment.disk.list(folder)).some((name) => name.startsWith("wal-"));
     if (bytes === null) {
-      const names = await environment.disk.list(folder);
-      if (names.some((name) => name.startsWith("wal-"))) {
+      if (hasLog) {
         throw new ConclaveError(
           "DATA_CORRUPT",
           `${folder} holds a log and no ${FILE}: restore this node from a backup.`,
         );
       }
       const incarnation = environment.random.id();
-      const identity = new Identity(environment, folder, { format: 1, cluster, node, incarnation, members: {} });
+      const identity = new Identity(environment, folder, {
+        format: 1,
+        cluster,
+        node,
+        incarnation,
+        members: [],
+        checksum: 0,
+      });
       await identity.#write();
       return identity;
     }
@@ -68,6 +77,9 @@ export class Identity {
         `${folder} holds the data of node ${stored.node} of cluster ${stored.cluster}, not of ${node} of ${cluster}: ` +
           "choose another data directory.",
       );
+    }
+    if (stored.members.length > 0 && !hasLog) {
+      throw new ConclaveError("DATA_CORRUPT", `${folder} has lost its log: restore this node from a backup.`);
     }
     return new Identity(environment, folder, stored);
   }
@@ -86,17 +98,22 @@ export class Identity {
    * before the answer: whatever it then promises, it can't come back as somebody else.
    */
   async recognizes(member: string, incarnation: string): Promise<boolean> {
-    const known = this.#stored.members[member];
+    const known = new Map(this.#stored.members).get(member);
     if (known !== undefined) return known === incarnation && this.#writing.then(() => true);
-    this.#stored = { ...this.#stored, members: { ...this.#stored.members, [member]: incarnation } };
+    this.#stored = { ...this.#stored, members: [...this.#stored.members, [member, incarnation]] };
     await this.#write();
     return true;
   }
 
   #write(): Promise<void> {
     this.#writing = this.#writing.then(() => {
-      const content = new TextEncoder().encode(`${JSON.stringify(this.#stored, null, 2)}\n`);
-      return replaceSmallFile(this.#environment.disk, this.#folder, FILE, content);
+      const stored = { ...this.#stored, checksum: checksumOf(this.#stored) };
+      const content = new TextEncoder().encode(`${JSON.stringify(stored, null, 2)}\n`);
+      return replaceSmallFile(this.#environment.disk, this.#folder, FILE, content).catch((cause: unknown) => {
+        throw new ConclaveError("DISK_FAILED", `${this.#folder}/${FILE} can't be written: ${messageOf(cause)}`, {
+          cause,
+        });
+      });
     });
     return this.#writing;
   }
@@ -105,8 +122,11 @@ export class Identity {
 function parse(bytes: Uint8Array): Stored | null {
   try {
     const result = v.safeParse(identitySchema, JSON.parse(new TextDecoder().decode(bytes)));
-    return result.success ? result.output : null;
+    return result.success && result.output.checksum === checksumOf(result.output) ? result.output : null;
   } catch {
     return null;
   }
 }
+
+const checksumOf = ({ format, cluster, node, incarnation, members }: Stored): number =>
+  crc32(JSON.stringify([format, cluster, node, incarnation, members]));

@@ -66,7 +66,7 @@ export class Wal {
   #flushing: Promise<void> | null = null;
   #failure: ConclaveError | null = null;
   #tornBytes = 0;
-  /** Something was written since the log was opened. */
+  /** The last frame holds something, and nothing shields it yet. */
   #hasNews = false;
 
   private constructor(disk: Disk, folder: string, options: WalOptions) {
@@ -155,9 +155,11 @@ export class Wal {
    * it: damage to that can then be told from a write that a crash has torn.
    */
   async close(): Promise<void> {
-    await this.#flushing;
-    if (this.#failure === null && this.#hasNews) await this.#write([]);
+    const failed = this.#failure;
     this.#failure ??= new ConclaveError("CLOSED", "The log is closed.");
+    await this.#flushing;
+    if (failed === null && this.#failure.code === "CLOSED" && this.#hasNews) await this.#write([]);
+    this.#hasNews = false;
     await this.#file?.close();
     this.#file = null;
   }
@@ -233,7 +235,7 @@ export class Wal {
       const header = decodeSegmentHeader(salt, bytes);
       const isSound = header?.segment === segment && (isFirst || header.firstFrame === this.#nextFrame);
       if (!isSound || header === null) {
-        if (!isLast || laterFrameAfter(salt, bytes, 0, this.#nextFrame - 1)) {
+        if (!isLast || bytes.byteLength > SEGMENT_HEADER_BYTES) {
           throw this.#corrupt(segment, 0, "its header is damaged, or it is from another log");
         }
         // A crash came while the segment was being made; nothing was ever written to it.
@@ -245,14 +247,20 @@ export class Wal {
         return;
       }
       if (isFirst) this.#nextFrame = header.firstFrame;
-      const end = this.#replaySegment(segment, bytes, replay);
+      const { lastFrame, end } = this.#replaySegment(segment, bytes, replay);
       if (end < bytes.byteLength) {
         if (!isLast || laterFrameAfter(salt, bytes, end, this.#nextFrame)) {
           throw this.#corrupt(segment, end, "its checksum does not match, and intact records follow");
         }
         this.#tornBytes = bytes.byteLength - end;
         await file.truncate(end);
+      }
+      if (isLast) {
+        // A process that was killed, or whose flush failed, may have left these bytes in the system's cache alone.
+        // A flush alone may report success for what an earlier one failed to write: hence the same bytes again.
+        await file.write(lastFrame, [bytes.subarray(lastFrame, end)]);
         await file.sync();
+        await this.#disk.syncFolder(this.#folder);
       }
       this.#segment = segment;
       this.#end = end;
@@ -264,20 +272,26 @@ export class Wal {
     else await file.close();
   }
 
-  /** Replays frames from the start of a segment; returns where the first one that is not sound begins. */
-  #replaySegment(segment: number, bytes: Uint8Array, replay: Replay): number {
+  /**
+   * Replays the frames of a segment. `end` is where the first one that is not sound begins, `lastFrame` where the last
+   * sound one does, or the header if there is none.
+   */
+  #replaySegment(segment: number, bytes: Uint8Array, replay: Replay): { lastFrame: number; end: number } {
+    let lastFrame = 0;
     let offset = SEGMENT_HEADER_BYTES;
     for (;;) {
       const found = frameAt(this.#options.salt, bytes, offset);
-      if (found === null || found.frame !== this.#nextFrame) return offset;
+      if (found === null || found.frame !== this.#nextFrame) return { lastFrame, end: offset };
       this.#replayFrame(segment, found, {
-        state: replay.state,
+        state: (state) => replay.state(state),
         entry: (entry) => {
           this.#mark(entry.index, segment, found.offset);
           replay.entry(entry);
         },
       });
+      this.#hasNews = found.body.byteLength > 0;
       this.#nextFrame++;
+      lastFrame = offset;
       offset = found.end;
     }
   }

@@ -65,6 +65,16 @@ test("what a process finds after a failed sync survives, although a later sync d
   assert.equal(await linesOn(disk.crash()), found);
 });
 
+test("the rest of a long torn frame is gone once the log goes on behind it", async () => {
+  const long: Batch = { entries: [entry(1, 1, new Uint8Array(5000).fill(9)), entry(2, 1)], state: null };
+  const disk = (await duringSync([long])).crash({ bytesKept: 4500 });
+  const { wal } = await openLog(disk, 200);
+  const batches = [1, 2, 3, 4, 5, 6].map((index) => batchOf(index, 2));
+  for (const batch of batches) await wal.append(batch);
+  assert.ok(disk.paths().length > 1);
+  assert.equal(await linesOn(disk.crash()), logOf(batches).lines());
+});
+
 test("a crash during recovery is recovered from", async () => {
   const batches = [batchOf(1), batchOf(2), batchOf(3)];
   const torn = (await duringSync(batches)).crash({ bytesKept: 30, tail: "garbage" });

@@ -7,7 +7,7 @@ import { FRAME_HEADER_BYTES } from "../../src/storage/wal-format.ts";
 import { codeOf } from "../environment/code-of.ts";
 import { MemoryDisk } from "../support/memory-disk.ts";
 import { suite } from "../support/suite.ts";
-import { batchOf, FOLDER, linesOn, logOf, openLog, PlainLog } from "./plain-log.ts";
+import { batchOf, FOLDER, linesOn, logOf, openLog, PlainLog, SALT } from "./plain-log.ts";
 
 const test = suite("log, damaged");
 const BATCHES = [batchOf(1), batchOf(2), batchOf(3), batchOf(2, 2), batchOf(3, 2), batchOf(4, 2)];
@@ -67,9 +67,31 @@ test("a segment missing in the middle is refused, and named", async () => {
   assert.is(error.details["file"], `${FOLDER}/wal-0000000004.log`);
 });
 
+test("a frame that is there twice is not replayed twice", async () => {
+  const disk = new MemoryDisk([FOLDER]);
+  await (await openLog(disk)).wal.append(batchOf(1));
+  const path = `${FOLDER}/wal-0000000001.log`;
+  const log = disk.bytesOf(path);
+  disk.plant(path, Buffer.concat([log, log.subarray(32)]));
+  let replayed = 0;
+  const replay = { entry: () => void replayed++, state: () => {} };
+  await Wal.open(disk, FOLDER, { segmentBytesMax: 1000, salt: SALT }, replay);
+  assert.is(replayed, 1);
+});
+
 test("a segment in another's place is refused", async () => {
   const disk = await closedLog(1);
   disk.plant(`${FOLDER}/wal-0000000003.log`, disk.bytesOf(`${FOLDER}/wal-0000000004.log`));
+  assert.is(await codeOf(openLog(disk)), "DATA_CORRUPT");
+});
+
+test("segments whose files have changed places at the end are refused", async () => {
+  const disk = await closedLog(1);
+  const [previous, last] = disk.paths().slice(-2);
+  if (previous === undefined || last === undefined) throw new Error("there are too few segments");
+  const moved = disk.bytesOf(last);
+  await disk.remove(last);
+  disk.plant(previous, moved);
   assert.is(await codeOf(openLog(disk)), "DATA_CORRUPT");
 });
 

@@ -104,6 +104,7 @@ test("a long segment is not read from its start", async () => {
   // Damage far before the entry that is asked for is not met.
   disk.flip(`${FOLDER}/wal-0000000001.log`, 5000 * 8);
   assert.equal(await wal.read(399, 400, 1e6, log.termAt), log.entries.slice(398));
+  assert.is(await codeOf(wal.read(1, 400, 1e6, log.termAt)), "DATA_CORRUPT");
 });
 
 test("an entry that the log does not have is refused", async () => {

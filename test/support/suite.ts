@@ -20,6 +20,10 @@ function within(body: () => void | Promise<void>, name: string, timeoutMs: numbe
     });
     try {
       await Promise.race([body(), late]);
+    } catch (error) {
+      // uvu takes `details` for a diff, and dies on one that is not text.
+      const isOdd = error instanceof Error && "details" in error && typeof error.details !== "string";
+      throw isOdd ? new Error(String(error), { cause: error }) : error;
     } finally {
       clearTimeout(timer);
     }

@@ -1,0 +1,91 @@
+/** What log entries and their answers say, as bytes: read as written, or refused. */
+
+import * as fc from "fast-check";
+import * as assert from "uvu/assert";
+import { ByteWriter } from "../../src/bytes.ts";
+import {
+  decodeList,
+  decodeOutcomes,
+  decodePayload,
+  encodeList,
+  encodeOutcomes,
+  encodePayload,
+  type Outcome,
+  type Payload,
+} from "../../src/machine/commands.ts";
+import { suite } from "../support/suite.ts";
+import { record, refuses, refusesEveryTruncation, survivesAnything } from "./refusals.ts";
+
+const test = suite("commands");
+
+const bytes = fc.uint8Array({ maxLength: 30 });
+const payload: fc.Arbitrary<Payload> = fc.oneof(
+  record({
+    type: fc.constant("commands" as const),
+    session: fc.maxSafeNat(),
+    floor: fc.maxSafeNat(),
+    first: fc.maxSafeNat(),
+    commands: fc.array(bytes),
+  }),
+  fc.constant({ type: "open-session" as const }),
+  record({
+    type: fc.constant("expire-sessions" as const),
+    sessions: fc.array(record({ id: fc.maxSafeNat(), next: fc.maxSafeNat() }), { maxLength: 40 }),
+  }),
+);
+const outcome: fc.Arbitrary<Outcome> = fc.oneof(
+  record({ type: fc.constant("applied" as const), result: bytes }),
+  record({ type: fc.constantFrom("gap" as const, "forgotten" as const, "failed" as const) }),
+);
+
+test("payloads are read as they were written", () =>
+  fc.assert(fc.property(payload, (one) => assert.equal(decodePayload(encodePayload(one)), one))));
+
+test("outcomes are read as they were written", () =>
+  fc.assert(fc.property(fc.array(outcome), (list) => assert.equal(decodeOutcomes(encodeOutcomes(list)), list))));
+
+test("lists are read as they were written", () =>
+  fc.assert(fc.property(fc.array(bytes), (list) => assert.equal(decodeList(encodeList(list)), list))));
+
+test("every truncation, and every byte too many, is refused", () =>
+  fc.assert(
+    fc.property(payload, fc.array(outcome), fc.array(bytes), (one, outcomes, list) => {
+      refusesEveryTruncation(decodePayload, encodePayload(one));
+      refusesEveryTruncation(decodeOutcomes, encodeOutcomes(outcomes));
+      refusesEveryTruncation(decodeList, encodeList(list));
+    }),
+    { numRuns: 30 },
+  ));
+
+test("any bytes are read or refused", () => {
+  for (const decode of [decodePayload, decodeOutcomes, decodeList]) survivesAnything(decode);
+});
+
+test("a forged count is refused before anything is made of it", () => {
+  const count = 0xffffffff;
+  refuses(decodePayload, new ByteWriter().u8(1).u53(1).u53(1).u53(1).u32(count).raw(new Uint8Array(9)).finish());
+  refuses(decodePayload, new ByteWriter().u8(3).u32(count).raw(new Uint8Array(99)).finish());
+  refuses(decodeOutcomes, new ByteWriter().u32(count).u8(1).finish());
+  refuses(decodeList, new ByteWriter().u32(count).u32(0).finish());
+  refuses(decodeList, new ByteWriter().u32(1).u32(count).finish());
+});
+
+test("forged counts cost nobody memory or time", () => {
+  // Room for as many items would take a quarter of a gigabyte each time.
+  const forged = new ByteWriter().u32(30_000_000).raw(new Uint8Array(99)).finish();
+  const started = performance.now();
+  for (let i = 0; i < 200; i++) {
+    refuses(decodeList, forged);
+    refuses(decodeOutcomes, forged);
+    refuses(decodePayload, Buffer.concat([new Uint8Array([3]), forged]));
+  }
+  assert.ok(performance.now() - started < 1000);
+});
+
+test("an unknown kind is refused", () => {
+  for (const kind of [0, 4, 255]) refuses(decodePayload, new Uint8Array([kind]));
+  for (const kind of [4, 255]) refuses(decodeOutcomes, new ByteWriter().u32(1).u8(kind).finish());
+  refuses(decodePayload, new Uint8Array(0));
+});
+
+test.run();

@@ -1,0 +1,45 @@
+/** The README's code runs as it stands there. */
+
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import * as path from "node:path";
+import * as assert from "uvu/assert";
+import { PROJECT, Running, withCluster } from "./end-to-end/cluster.ts";
+import { suite } from "./support/suite.ts";
+
+const test = suite("README");
+
+const readme = readFileSync(path.join(PROJECT, "README.md"), "utf8");
+
+const blocks = (language: string): string[] =>
+  [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)]
+    .filter(([, name]) => name === language)
+    .map(([, , code = ""]) => code);
+
+test("the library in ten lines runs against a cluster", () =>
+  withCluster(3, async (cluster) => {
+    const [code = ""] = blocks("ts");
+    assert.match(code, "ws://127.0.0.1:7000");
+    assert.ok(code.trim().split("\n").length <= 10);
+    // Within the project, so that "conclave/client" is found as a user would find it.
+    const folder = path.join(PROJECT, ".conclave");
+    const file = path.join(folder, `readme-${process.pid}.ts`);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(file, code.replace("ws://127.0.0.1:7000", cluster.directoryUrl));
+    try {
+      const run = new Running(process.execPath, ["Deno" in globalThis ? ["run", "--allow-all"] : [], file].flat());
+      assert.equal(await run.exited, { code: 0, signal: null }, run.errors);
+      assert.match(run.output, /the leader is n\d\nhello, world 1\ngreeting hello, world\n$/);
+    } finally {
+      rmSync(file);
+    }
+  }));
+
+test("its commands are scripts of this project", () => {
+  const { scripts } = JSON.parse(readFileSync(path.join(PROJECT, "package.json"), "utf8"));
+  for (const [, name = ""] of readme.matchAll(/`npm (?:run )?(test[:\w]*|check)`/g)) assert.ok(name in scripts, name);
+  for (const [, script = ""] of readme.matchAll(/node (scripts\/[\w-]+\.ts)/g)) {
+    assert.ok(readFileSync(path.join(PROJECT, script), "utf8").length > 0);
+  }
+});
+
+test.run();
