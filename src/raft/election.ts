@@ -86,7 +86,7 @@ function isUpToDate(raft: Raft, { lastLogTerm, lastLogIndex }: VoteRequest): boo
 }
 
 function reasonToRefuse(raft: Raft, from: NodeId, request: VoteRequest): VoteRefusal | null {
-  if (!request.transfer && leaderIsAlive(raft)) return "leader-is-alive";
+  if (leaderIsAlive(raft)) return "leader-is-alive";
   if (request.preVote) {
     if (request.term <= raft.term) return "term-behind";
   } else if (raft.vote !== null && raft.vote !== from) {

@@ -60,8 +60,8 @@ export class Log {
    * drops what conflicts with its leader, and how recovery replays a log file in which that has happened.
    */
   append(entry: Entry): void {
-    if (entry.index > this.#lastIndex + 1) {
-      throw new RangeError(`entry ${entry.index} leaves a gap after ${this.#lastIndex}`);
+    if (entry.index < 1 || entry.index > this.#lastIndex + 1) {
+      throw new RangeError(`entry ${entry.index} can't follow entry ${this.#lastIndex}`);
     }
     if (entry.index <= this.#lastIndex) this.#truncateFrom(entry.index);
     if (entry.term < this.lastTerm) throw new RangeError(`term ${entry.term} follows term ${this.lastTerm}`);

@@ -4,7 +4,16 @@ import type { Draft } from "./effects.ts";
 import type { AppendAccepted, AppendRejected, AppendRequest } from "./messages.ts";
 import { agreedByMajority } from "./quorum.ts";
 import { type Leader, type Progress, peersOf, type Raft } from "./state.ts";
-import { type Entry, type EntryKind, entryBytes, type LogIndex, logIndex, type NodeId, type Term } from "./types.ts";
+import {
+  type Entry,
+  type EntryKind,
+  entryBytes,
+  type LogIndex,
+  logIndex,
+  NO_TERM,
+  type NodeId,
+  type Term,
+} from "./types.ts";
 
 /** The leader appends to its own log (paper, Figure 2, "Leaders"). It is sent and persisted with the batch. */
 export function appendOwn(raft: Raft, kind: EntryKind, payload: Uint8Array): LogIndex {
@@ -84,8 +93,8 @@ export function rejectedBy(raft: Raft, leader: Leader, from: NodeId, response: A
   if (follower === undefined || response.prevLogIndex <= follower.match) return;
   if (follower.mode === "probe" && response.prevLogIndex !== follower.next - 1) return; // To an older question.
   const { conflictTerm, conflictIndex } = response;
-  const last = conflictTerm === 0 ? conflictIndex - 1 : raft.log.lastIndexUpToTerm(conflictTerm);
-  const sameTerm = conflictTerm !== 0 && raft.log.termAt(last as LogIndex) === conflictTerm;
+  const last = raft.log.lastIndexUpToTerm(conflictTerm);
+  const sameTerm = conflictTerm !== NO_TERM && raft.log.termAt(last) === conflictTerm;
   const next = sameTerm ? last + 1 : conflictIndex;
   startProbing(follower);
   follower.next = logIndex(Math.max(follower.match + 1, Math.min(next, response.prevLogIndex)));
@@ -165,13 +174,18 @@ function sendEntries(raft: Raft, draft: Draft, to: NodeId, follower: Progress, e
   if (follower.mode === "replicate") follower.next = logIndex(lastIndex + 1);
 }
 
-/** Entries from the disk have come; they are sent if the follower still needs them. */
-export function sendFetched(raft: Raft, draft: Draft, to: NodeId, entries: readonly Entry[]): void {
+/**
+ * Entries from the disk have come; they are sent if the follower still needs them. A read may have been asked for in an
+ * earlier term of office, and what it brings may have been replaced since: only what is in the log now goes out.
+ */
+export function sendFetched(raft: Raft, draft: Draft, to: NodeId, fetched: readonly Entry[]): void {
   const { role } = raft;
   const follower = role.name === "leader" ? role.followers.get(to) : undefined;
   if (follower === undefined || !follower.fetching) return;
   follower.fetching = false;
-  if (entries[0]?.index === follower.next && raft.linked.has(to)) sendEntries(raft, draft, to, follower, entries);
+  const replaced = fetched.findIndex((entry) => raft.log.termAt(entry.index) !== entry.term);
+  const entries = replaced === -1 ? fetched : fetched.slice(0, replaced);
+  if (entries[0]?.index === follower.next) sendEntries(raft, draft, to, follower, entries);
 }
 
 /** Probes again where an answer is overdue by an election timeout, in case the question was lost. */

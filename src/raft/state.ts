@@ -132,7 +132,7 @@ export function createRaft(config: RaftConfig, recovered: Recovered, nowMs: numb
     },
     linked: new Set(),
     nowMs,
-    randomState: seed | 0 || 1,
+    randomState: mixed(seed),
     splitVotes: 0,
     quorumLost: false,
     unpersistedFrom: logIndex(log.lastIndex + 1),
@@ -171,6 +171,14 @@ export function knownLeader(raft: Raft): NodeId | null {
 export const peersOf = (raft: Raft): NodeId[] => raft.config.voters.filter((id) => id !== raft.config.id);
 
 export const isVoter = (raft: Raft, id: NodeId): boolean => raft.config.voters.includes(id);
+
+/** Neighbouring seeds must not give neighbouring timeouts (the finalizer of MurmurHash3); zero would give only zeros. */
+function mixed(seed: number): number {
+  let x = seed | 0;
+  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
+  return x ^ (x >>> 16) || 1;
+}
 
 /** The next pseudo-random number in [0, 1) (xorshift32): the core's only source of chance is its own state. */
 export function random(raft: Raft): number {

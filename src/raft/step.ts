@@ -44,8 +44,8 @@ export function step(raft: Raft, events: readonly RaftEvent[], nowMs: number): E
   raft.nowMs = nowMs;
   const draft = newDraft();
   for (const event of events) handle(raft, draft, event);
+  startReadRound(raft, draft); // Before a heartbeat falls due: the reads' own round is one.
   watchClock(raft, draft);
-  startReadRound(raft, draft);
   replicate(raft, draft);
   raft.log.evict(Math.min(raft.appliedIndex, raft.durableIndex) as LogIndex, raft.config.logCacheBytesMax);
   return { ...draft, persist: nextPersist(raft), commitIndex: raft.commitIndex, deadlineMs: deadlineMs(raft) };
@@ -220,10 +220,8 @@ function watchClock(raft: Raft, draft: Draft): void {
     draft.story.push({ event: "transfer-failed", term: raft.term, to: role.transfer.to });
     role.transfer = null;
   }
-  if (nowMs >= role.heartbeatDeadlineMs) {
-    sendHeartbeats(raft, draft, role);
-    remindSilent(raft, role);
-  }
+  if (nowMs >= role.heartbeatDeadlineMs) sendHeartbeats(raft, draft, role);
+  remindSilent(raft, role);
   if (nowMs >= role.quorumDeadlineMs) checkQuorum(raft, draft);
 }
 

@@ -84,7 +84,8 @@ export class Running {
   }
 
   async kill(signal: NodeJS.Signals): Promise<void> {
-    if (!this.#over) this.child.kill(signal);
+    // Not `child.kill`: after it, Deno reports the signal in place of the exit code.
+    if (!this.#over) process.kill(this.pid, signal);
     await this.exited;
   }
 

@@ -76,7 +76,7 @@ test("everything is killed and started again: all that was acknowledged is there
       await writer.put(`key${i}`, `value${i}`);
       acknowledged.set(`key${i}`, `value${i}`);
       // Half way through the power goes.
-      if (acknowledged.size === 1_000) for (const node of cluster.nodes.values()) node.child.kill("SIGKILL");
+      if (acknowledged.size === 1_000) for (const node of cluster.nodes.values()) process.kill(node.pid, "SIGKILL");
     });
     const all = Promise.allSettled(writes);
     await Promise.all([...cluster.nodes.values()].map((node) => node.exited));
@@ -122,10 +122,10 @@ test("a leader that hangs past the election timeout is replaced, and follows whe
     const hung = await leaderOf(client);
     const node = cluster.node(hung);
     const told = node.lines.length;
-    node.child.kill("SIGSTOP");
+    process.kill(node.pid, "SIGSTOP");
     await client.put("k", "2");
     const next = await leaderOf(client, (id) => id !== hung);
-    node.child.kill("SIGCONT");
+    process.kill(node.pid, "SIGCONT");
     await node.line(({ event, leader }) => event === "following" && leader === next, told);
     await client.put("k", "3");
     // What it now has of its own is what the others have, and no write of its hung self.

@@ -5,20 +5,18 @@ import { suite } from "../support/suite.ts";
 import {
   accepted,
   append,
-  commandsOf,
   entriesOf,
   first,
   heartbeat,
   heartbeatResponse,
-  lead,
   ofType,
   receiversOf,
   rejected,
-  serverA,
   single,
   vote,
   voteRequest,
-} from "./harness.ts";
+} from "./messages.ts";
+import { commandsOf, lead, serverA } from "./server.ts";
 
 const test = suite("raft: Figure 2");
 
@@ -42,7 +40,10 @@ test("state: a leader's nextIndex starts after its last entry and its matchIndex
 
   assert.equal(
     probes.map(({ prevLogIndex, prevLogTerm }) => [prevLogIndex, prevLogTerm]),
-    [[3, 2], [3, 2]],
+    [
+      [3, 2],
+      [3, 2],
+    ],
   );
   assert.is(a.raft.commitIndex, 0, "nobody is known to hold anything");
 });
@@ -148,7 +149,10 @@ test("followers: an election timeout without word from a leader starts an electi
   const a = serverA({ log: [1] });
   const requests = ofType(a.waitForDeadline(), "vote-request");
 
-  assert.equal(requests, [0, 1].map(() => voteRequest({ term: 2, preVote: true, last: [1, 1] })));
+  assert.equal(
+    requests,
+    [0, 1].map(() => voteRequest({ term: 2, preVote: true, last: [1, 1] })),
+  );
   assert.is(a.raft.term, 1);
 });
 

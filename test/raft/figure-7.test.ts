@@ -2,7 +2,9 @@
 
 import * as assert from "uvu/assert";
 import { suite } from "../support/suite.ts";
-import { type Beginning, Cluster } from "./harness.ts";
+import { Cluster } from "./cluster.ts";
+import { ofType, rejected } from "./messages.ts";
+import { type Beginning, lead, serverA } from "./server.ts";
 
 const test = suite("raft: Figure 7");
 
@@ -25,15 +27,19 @@ function figure7(): Cluster {
 
 test("a, b, e and f elect it for term 8; c and d, whose logs are more up-to-date, refuse (5.4.1)", () => {
   const cluster = figure7();
-  const { story } = cluster.elect("leader");
+  cluster.elect("leader");
 
-  const votes = story.flatMap((line) => (line.event === "leader-elected" ? line.votes : []));
-  assert.equal([...votes].sort(), ["a", "b", "e", "f", "leader"].slice().sort());
-  const refusals = story.flatMap((line) => (line.event === "vote-received" && line.refusal ? [[line.from, line.refusal]] : []));
-  assert.equal(
-    refusals.filter(([from]) => from === "c" || from === "d").map(([, refusal]) => refusal),
-    refusals.map(() => "log-behind"),
+  const answers = cluster.servers.flatMap(({ id, story }) =>
+    story.flatMap((line) => (line.event === "vote-sent" && line.preVote ? [[id, line.refusal]] : [])),
   );
+  assert.equal(Object.fromEntries(answers), {
+    a: null,
+    b: null,
+    c: "log-behind",
+    d: "log-behind",
+    e: null,
+    f: null,
+  });
 });
 
 test("every follower ends with the leader's log, entry for entry, on its disk (5.3)", () => {
@@ -54,7 +60,8 @@ test("a rejection skips a whole term, so no follower needs more than two (end of
   cluster.stand("leader");
   while (cluster.busyLinks.length > 0) {
     for (const [from, to] of cluster.busyLinks) {
-      if (cluster.waiting(from, to)[0]?.type === "append-rejected") rejections.set(from, (rejections.get(from) ?? 0) + 1);
+      if (cluster.waiting(from, to)[0]?.type === "append-rejected")
+        rejections.set(from, (rejections.get(from) ?? 0) + 1);
       cluster.deliver(from, to);
     }
   }
@@ -62,6 +69,19 @@ test("a rejection skips a whole term, so no follower needs more than two (end of
   assert.is(cluster.leader?.id, "leader");
   // c and d hold all that the leader has and more; a and b are too short; e and f hold a term, or two, that is wrong.
   assert.equal(Object.fromEntries(rejections), { leader: 0, a: 1, b: 1, c: 0, d: 0, e: 2, f: 2 });
+});
+
+test("if the leader has entries of the term in conflict, it goes on after its own last one (end of 5.3)", () => {
+  const leader = serverA({ log: LEADER, term: 7 });
+  lead(leader);
+  // e holds entries 4 to 7 of term 4, the leader 4 and 5.
+  leader.receive("b", rejected(8, 10, 8));
+  const [probe] = ofType(leader.receive("b", rejected(8, 7, 4, 4)), "append-request", "b");
+  assert.equal([probe?.prevLogIndex, probe?.prevLogTerm], [5, 4]);
+
+  // f holds entries 7 to 11 of term 3, of which the leader has none: it goes on before them.
+  const [other] = ofType(leader.receive("c", rejected(8, 10, 7, 3)), "append-request", "c");
+  assert.equal([other?.prevLogIndex, other?.prevLogTerm], [6, 5]);
 });
 
 test.run();

@@ -2,7 +2,7 @@
 
 import * as assert from "uvu/assert";
 import { suite } from "../support/suite.ts";
-import { Cluster } from "./harness.ts";
+import { Cluster } from "./cluster.ts";
 
 const test = suite("raft: Figure 8");
 
@@ -11,7 +11,9 @@ const SERVERS = ["S1", "S2", "S3", "S4", "S5"];
 /** The figure up to (c): S1 leads term 4 and knows a majority that holds entry 2, which is of term 2. */
 function upToC(): Cluster {
   // One entry per message, so that entry 2 can arrive without entry 3.
-  const cluster = new Cluster(SERVERS, Object.fromEntries(SERVERS.map((id) => [id, { log: [1] }])), { appendBytesMax: 1 });
+  const cluster = new Cluster(SERVERS, Object.fromEntries(SERVERS.map((id) => [id, { log: [1] }])), {
+    appendBytesMax: 1,
+  });
 
   // (a) S1 is leader of term 2 and replicates entry 2 to S2 only.
   electWithout(cluster, "S1");
@@ -42,13 +44,15 @@ function upToC(): Cluster {
 
 /** Elects a leader, and leaves its first AppendEntries waiting on the links. */
 function electWithout(cluster: Cluster, id: string): void {
-  const leader = cluster.stand(id);
-  while (leader.role !== "leader") {
-    for (const other of SERVERS) {
-      if (leader.role !== "leader" && !cluster.deliver(id, other)) cluster.deliver(other, id);
+  const candidate = cluster.at(id);
+  // A candidate that was away learns the term from the first try and wins with the second.
+  for (let tries = 0; candidate.role !== "leader" && tries < 2; tries++) {
+    cluster.stand(id);
+    for (const other of [...SERVERS, ...SERVERS, ...SERVERS, ...SERVERS]) {
+      if (candidate.role !== "leader" && !cluster.deliver(id, other)) cluster.deliver(other, id);
     }
-    assert.ok(cluster.busyLinks.length > 0, `${id} can be elected`);
   }
+  assert.is(candidate.role, "leader", id);
   for (const other of SERVERS) {
     while (cluster.waiting(id, other)[0]?.type === "vote-request") cluster.deliver(id, other);
     cluster.drop(other, id);

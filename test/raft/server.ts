@@ -1,0 +1,288 @@
+/**
+ * One Raft core in memory, on a clock that the test moves and a disk that the test may delay, driven as a driver must:
+ * persists are carried out in order, and what waits for them is withheld.
+ */
+
+import * as assert from "uvu/assert";
+import {
+  createRaft,
+  type Effects,
+  type Entry,
+  EntryKind,
+  entryBytes,
+  type HardState,
+  Log,
+  logIndex,
+  type Message,
+  type NodeId,
+  type Outgoing,
+  type Persist,
+  type ProposalOutcome,
+  type Raft,
+  type RaftConfig,
+  type RaftEvent,
+  type RaftStory,
+  type ReadOutcome,
+  step,
+  term,
+} from "../../src/raft/index.ts";
+import { entriesOf, textOf, vote } from "./messages.ts";
+
+export interface Clock {
+  nowMs: number;
+}
+
+/** What the disk of a server held before the test began. */
+export interface Beginning {
+  /** The terms of the entries in its log, first to last, as the paper draws them. */
+  readonly log?: readonly number[];
+  /** By default the term of the last entry. */
+  readonly term?: number;
+  readonly vote?: NodeId | null;
+  readonly commitIndex?: number;
+}
+
+export type Settings = Partial<Omit<RaftConfig, "id" | "voters">>;
+
+export const DEFAULTS = {
+  heartbeatMs: 20,
+  electionTimeoutMinMs: 100,
+  electionTimeoutMaxMs: 200,
+  evidenceDelayMaxMs: 10,
+  appendBytesMax: 1000,
+  appendsInFlightMax: 4,
+  appendBytesInFlightMax: 4000,
+  logCacheBytesMax: 1_000_000,
+} as const satisfies Settings;
+
+/** A write on its way to the disk, and what may be sent only after it. */
+interface Write {
+  readonly persist: Persist;
+  readonly messages: Outgoing[];
+}
+
+/** Past this many a loop is taken for endless. */
+export const STEPS_MAX = 10_000;
+
+/** One server: a core, its disk, its state machine, and the driver's duties between them. */
+export class Server {
+  readonly id: NodeId;
+  readonly config: RaftConfig;
+  readonly clock: Clock;
+  /** What a crash leaves. */
+  readonly disk: { hardState: HardState; entries: Entry[] };
+  /** With a slow disk nothing is durable before `fsync()`. */
+  diskIsSlow = false;
+  /** With slow fetches nothing is read from the disk before `answerFetch()`. */
+  fetchesAreSlow = false;
+  /** Writes on their way to the disk, oldest first. */
+  writes: Write[] = [];
+  /** Answers to fetches, as the disk had them when asked. */
+  fetched: Extract<RaftEvent, { type: "fetched" }>[] = [];
+  outbox: Outgoing[] = [];
+  /** What the state machine was given since the last start. */
+  applied: Entry[] = [];
+  story: RaftStory[] = [];
+  proposals: ProposalOutcome[] = [];
+  reads: ReadOutcome[] = [];
+  deadlineMs = 0;
+  #raft: Raft | null = null;
+  #soon: RaftEvent[] = [];
+  #seed: number;
+
+  constructor(id: NodeId, voters: readonly NodeId[], clock: Clock, beginning: Beginning, settings: Settings, seed = 1) {
+    const { log = [] } = beginning;
+    this.id = id;
+    this.clock = clock;
+    this.config = { ...DEFAULTS, ...settings, id, voters };
+    this.disk = {
+      hardState: {
+        term: term(beginning.term ?? log.at(-1) ?? 0),
+        vote: beginning.vote ?? null,
+        commitIndex: logIndex(beginning.commitIndex ?? 0),
+      },
+      entries: entriesOf(log),
+    };
+    this.#seed = seed;
+    this.start();
+  }
+
+  get isRunning(): boolean {
+    return this.#raft !== null;
+  }
+
+  get raft(): Raft {
+    if (this.#raft === null) throw new Error(`${this.id} has crashed`);
+    return this.#raft;
+  }
+
+  get role(): string {
+    return this.raft.role.name;
+  }
+
+  /** The terms of the log in memory, as the paper draws them. */
+  get terms(): number[] {
+    const { log } = this.raft;
+    return Array.from({ length: log.lastIndex }, (_, i) => log.termAt(logIndex(i + 1)) ?? -1);
+  }
+
+  get durableTerms(): number[] {
+    return this.disk.entries.map((entry) => entry.term);
+  }
+
+  /** The entry as the log in memory has it, or the disk if memory has let go of it. */
+  entryAt(index: number): Entry {
+    const cached = this.raft.log.slice(logIndex(index), 0, logIndex(index))?.[0];
+    const entry = cached ?? this.disk.entries[index - 1];
+    if (entry === undefined) throw new Error(`${this.id} has no entry ${index}`);
+    return entry;
+  }
+
+  start(): void {
+    const log = new Log();
+    for (const entry of this.disk.entries) log.append(entry);
+    // Neighbouring seeds give neighbouring first numbers: spread them.
+    const seed = Math.imul(this.#seed++, 0x9e3779b1);
+    this.#raft = createRaft(this.config, { hardState: this.disk.hardState, log }, this.clock.nowMs, seed);
+    this.applied = [];
+    this.step({ type: "tick" });
+  }
+
+  /** The process dies: whatever was not durable, sent or applied is gone. */
+  crash(): void {
+    this.#raft = null;
+    this.writes = [];
+    this.fetched = [];
+    this.outbox = [];
+  }
+
+  restart(): void {
+    if (this.isRunning) this.crash();
+    this.start();
+  }
+
+  /** Feeds a batch of events, and what follows from it on this machine alone; returns what was sent. */
+  step(...events: readonly RaftEvent[]): Outgoing[] {
+    const sentBefore = this.outbox.length;
+    let batch: readonly RaftEvent[] = events;
+    for (let steps = 0; batch.length > 0; steps++) {
+      assert.ok(steps < STEPS_MAX, `${this.id} never comes to rest`);
+      const { term, commitIndex } = this.raft;
+      this.#soon = [];
+      const effects = step(this.raft, batch, this.clock.nowMs);
+      assert.ok(this.raft.term >= term, "a term never goes back");
+      assert.ok(effects.commitIndex >= commitIndex, "a commit index never goes back");
+      assert.ok(effects.commitIndex <= this.raft.log.lastIndex, "a commit index never leaves the log");
+      this.#carryOut(effects);
+      if (!this.diskIsSlow) this.#finishWrites(this.writes.length);
+      batch = this.#soon;
+    }
+    return this.outbox.slice(sentBefore);
+  }
+
+  receive(from: NodeId, ...messages: readonly Message[]): Outgoing[] {
+    return this.step(...messages.map((message): RaftEvent => ({ type: "message", from, message })));
+  }
+
+  tick(): Outgoing[] {
+    return this.step({ type: "tick" });
+  }
+
+  /** Moves the clock to this server's own deadline and tells it the time. */
+  waitForDeadline(): Outgoing[] {
+    this.clock.nowMs = Math.max(this.clock.nowMs, this.deadlineMs);
+    return this.tick();
+  }
+
+  propose(text: string, ticket = 0): Outgoing[] {
+    return this.step({ type: "propose", ticket, payload: new TextEncoder().encode(text) });
+  }
+
+  read(ticket: number): Outgoing[] {
+    return this.step({ type: "read", ticket });
+  }
+
+  /** Makes the oldest writes durable (all by default) and returns what could be sent then. */
+  fsync(count = this.writes.length): Outgoing[] {
+    const sentBefore = this.outbox.length;
+    this.#soon = [];
+    this.#finishWrites(count);
+    if (this.#soon.length > 0) this.step(...this.#soon);
+    return this.outbox.slice(sentBefore);
+  }
+
+  answerFetch(): Outgoing[] {
+    const answer = this.fetched.shift();
+    return answer === undefined ? [] : this.step(answer);
+  }
+
+  #carryOut(effects: Effects): void {
+    const { persist, messages, messagesAfterPersist, commitIndex, fetches } = effects;
+    this.story.push(...effects.story);
+    this.proposals.push(...effects.proposals);
+    this.reads.push(...effects.reads);
+    this.deadlineMs = effects.deadlineMs;
+    for (const outgoing of messages) this.#send(outgoing);
+    if (persist !== null) this.writes.push({ persist, messages: [] });
+    const newest = this.writes.at(-1);
+    if (newest === undefined) for (const outgoing of messagesAfterPersist) this.#send(outgoing);
+    else newest.messages.push(...messagesAfterPersist);
+    for (const { to, from, through, bytesMax } of fetches) {
+      let bytes = 0;
+      const entries = this.disk.entries.slice(from - 1, through).filter((entry, i) => {
+        bytes += entryBytes(entry);
+        return i === 0 || bytes <= bytesMax;
+      });
+      (this.fetchesAreSlow ? this.fetched : this.#soon).push({ type: "fetched", to, entries });
+    }
+    if (commitIndex > this.applied.length) {
+      while (this.applied.length < commitIndex) this.applied.push(this.entryAt(this.applied.length + 1));
+      this.#soon.push({ type: "applied", index: commitIndex });
+    }
+  }
+
+  #finishWrites(count: number): void {
+    for (const { persist, messages } of this.writes.splice(0, count)) {
+      const { entries, hardState } = persist;
+      const from = entries[0]?.index;
+      if (from !== undefined) {
+        assert.ok(from <= this.disk.entries.length + 1, "a persist leaves no gap on the disk");
+        this.disk.entries = [...this.disk.entries.slice(0, from - 1), ...entries];
+      }
+      if (hardState !== null) this.disk.hardState = hardState;
+      this.#soon.push({ type: "persisted", seq: persist.seq });
+      for (const outgoing of messages) this.#send(outgoing);
+    }
+  }
+
+  #send(outgoing: Outgoing): void {
+    if (outgoing.to !== this.id) this.outbox.push(outgoing);
+    else this.#soon.push({ type: "message", from: this.id, message: outgoing.message });
+  }
+}
+
+/** Server "a", alone in the test, in a cluster with "b" and "c" whose words the test puts in their mouths. */
+export function serverA(
+  beginning: Beginning = {},
+  settings: Settings = {},
+  voters: readonly NodeId[] = ["a", "b", "c"],
+) {
+  const server = new Server("a", voters, { nowMs: 0 }, beginning, settings);
+  for (const peer of voters) if (peer !== "a") server.step({ type: "link-up", peer });
+  return server;
+}
+
+/** Lets the server's election timer run out and its peers vote for it. The no-op of its term is on its way then. */
+export function lead(server: Server): Outgoing[] {
+  const peers = server.config.voters.filter((id) => id !== server.id);
+  server.clock.nowMs += server.config.electionTimeoutMaxMs;
+  server.tick();
+  for (const peer of peers) server.receive(peer, vote({ term: server.raft.term + 1, preVote: true }));
+  const sent = peers.flatMap((peer) => server.receive(peer, vote({ term: server.raft.term })));
+  assert.is(server.role, "leader");
+  return sent;
+}
+
+/** The commands that the state machine was given. */
+export const commandsOf = (server: Server): string[] =>
+  server.applied.filter(({ kind }) => kind === EntryKind.command).map(textOf);
