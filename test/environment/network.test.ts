@@ -10,6 +10,7 @@ import type { Network } from "../../src/environment.ts";
 import { ConclaveError } from "../../src/errors.ts";
 import {
   closed,
+  closeServers,
   connect,
   type End,
   Events,
@@ -234,6 +235,7 @@ function conformance(title: string, network: Network): void {
     await closed(await server.accepted.when("the connection"));
   });
 
+  test.after(closeServers);
   test.run();
 }
 
@@ -342,6 +344,7 @@ listening("bytes for a connection that nobody has taken up do not end the proces
   assert.equal(errors, []);
 });
 
+listening.after(closeServers);
 listening.run();
 
 const standard = suite("environment/standard");

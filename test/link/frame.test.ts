@@ -1,6 +1,13 @@
 import * as fc from "fast-check";
 import * as assert from "uvu/assert";
-import { type Frame, HEADER_BYTES, joinFrames, MalformedFrame, PROTOCOL_VERSION, parseFrames } from "../../src/link/frame.ts";
+import {
+  type Frame,
+  HEADER_BYTES,
+  joinFrames,
+  MalformedFrame,
+  PROTOCOL_VERSION,
+  parseFrames,
+} from "../../src/link/frame.ts";
 import { suite } from "../support/suite.ts";
 
 const test = suite("link/frame");
@@ -27,11 +34,11 @@ function changed(change: (message: Uint8Array) => void): Uint8Array {
 }
 
 test("what is joined comes apart again", () => {
-  fc.assert(fc.property(frames, (sent) => assert.equal(plain(parseFrames(joinFrames(sent))), plain(sent))));
+  void fc.assert(fc.property(frames, (sent) => assert.equal(plain(parseFrames(joinFrames(sent))), plain(sent))));
 });
 
 test("a message may sit anywhere within a larger buffer", () => {
-  fc.assert(
+  void fc.assert(
     fc.property(frames, fc.nat(50), (sent, before) => {
       const message = joinFrames(sent);
       const buffer = new Uint8Array(before + message.byteLength + 9).fill(0xee);
@@ -57,7 +64,10 @@ test("a message cut off anywhere is malformed", () => {
   const frameBytes = HEADER_BYTES + hello.body.byteLength;
   for (let length = 0; length < message.byteLength; length++) {
     if (length === frameBytes) continue; // The first frame alone is a message.
-    assert.throws(() => parseFrames(message.subarray(0, length)), (error: unknown) => error instanceof MalformedFrame);
+    assert.throws(
+      () => parseFrames(message.subarray(0, length)),
+      (error: unknown) => error instanceof MalformedFrame,
+    );
   }
 });
 
@@ -74,7 +84,10 @@ const malformed: Record<string, { readonly message: Uint8Array; readonly says: R
 
 for (const [name, { message, says }] of Object.entries(malformed)) {
   test(`${name} is malformed, and the error says why`, () => {
-    assert.throws(() => parseFrames(message), (error: unknown) => error instanceof MalformedFrame && says.test(error.message));
+    assert.throws(
+      () => parseFrames(message),
+      (error: unknown) => error instanceof MalformedFrame && says.test(error.message),
+    );
   });
 }
 
@@ -86,9 +99,9 @@ test("random bytes never throw anything but MalformedFrame", () => {
       assert.instance(error, MalformedFrame);
     }
   };
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), parse), { numRuns: 1_000 });
+  void fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), parse), { numRuns: 1_000 });
   // Nearly right: one byte of a good message is wrong.
-  fc.assert(
+  void fc.assert(
     fc.property(frames, fc.nat(), fc.nat(255), (sent, at, value) => {
       const message = joinFrames(sent);
       message[at % message.byteLength] = value;

@@ -67,6 +67,15 @@ export async function turns(count = 5): Promise<void> {
   for (let i = 0; i < count; i++) await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
+/** Waits for what depends on more than one party: asks once in each turn of the event loop. */
+export async function eventually(what: string, isSo: () => boolean): Promise<void> {
+  const limitMs = performance.now() + EVENT_LIMIT_MS;
+  while (!isSo()) {
+    if (performance.now() > limitMs) throw new Error(`waited in vain for ${what}`);
+    await turns(1);
+  }
+}
+
 /** Runs something that must never end the process; what would have ended it is returned. */
 export async function uncaught(run: () => Promise<void>): Promise<string[]> {
   const errors: string[] = [];
@@ -234,6 +243,13 @@ export const LISTEN: ListenOptions = {
   connectionsMax: 100,
 };
 
+const standing = new Set<Listener>();
+
+/** For `after`: a test that failed leaves its servers behind, which would keep the process from ending. */
+export async function closeServers(): Promise<void> {
+  for (const listener of standing) await listener.close();
+}
+
 /** Listens with `ws.ts`; `accept` stands in for what takes every connection up at once. */
 export async function serve(
   options: Partial<ListenOptions> = {},
@@ -246,6 +262,7 @@ export async function serve(
     accepted.add({ socket, events });
   };
   const listener = await network.listen({ ...LISTEN, ...options }, accept ?? takeUp);
+  standing.add(listener);
   return { listener, url: `ws://127.0.0.1:${listener.port}`, accepted };
 }
 
