@@ -45,6 +45,8 @@ export function fail(error: unknown): never {
  */
 export const SUPERVISED = "CONCLAVE_SUPERVISED";
 
+const ORPHAN_MS_MAX = 1_500;
+
 /** Calls `stop` once: at SIGTERM, SIGHUP or Ctrl-C, or when the process that started this one is gone. */
 export function onStop(stop: () => void): void {
   let stopping = false;
@@ -58,10 +60,13 @@ export function onStop(stop: () => void): void {
   process.on("SIGINT", () => {
     if (!supervised) once();
   });
-  process.on("disconnect", once);
-  if (supervised) {
-    process.stdin.on("end", once).on("error", once).resume();
-  }
+  // Whoever started this process is gone: an orderly end, but within two seconds. The log is safe at any moment.
+  const orphaned = (): void => {
+    setTimeout(() => process.exit(1), ORPHAN_MS_MAX).unref();
+    once();
+  };
+  process.on("disconnect", orphaned);
+  if (supervised) process.stdin.on("end", orphaned).on("error", orphaned).resume();
 }
 
 /** Runs a server until it is told to stop. The disk's failure ends it with exit code 1. */

@@ -452,7 +452,7 @@ test("a peer that stays silent is closed with 4006, at once and not before its t
   });
 });
 
-test("an end that has nothing to say keeps its link to one that answers pings", async () => {
+test("a ping follows every silence, not only the first, and one that answers keeps its link", async () => {
   const clock = new HandClock();
   const [left, right] = [linkEnd("left", { clock }), linkEnd("right")];
   const server = await linkServer(right);
