@@ -25,6 +25,10 @@ export function logFormat(text: string | undefined): LogFormat {
   throw new ConclaveError("INVALID_ARGUMENT", `--log is pretty or json, not "${text}".`);
 }
 
+// Whoever read the output may be gone: that is no reason to stop serving.
+process.stdout.on("error", () => {});
+process.stderr.on("error", () => {});
+
 /** Writes a process's stories to standard output. */
 export const teller =
   (name: string, format: LogFormat) =>

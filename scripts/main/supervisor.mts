@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import * as path from "node:path";
 import { createInterface } from "node:readline";
 import { type LogEntry, logEntry, parseLog, type Story } from "../../src/console/index.ts";
-import { ConclaveError } from "../../src/errors.ts";
+import { ConclaveError, type ErrorCode, isErrorCode } from "../../src/errors.ts";
 import { SUPERVISED } from "./process.mts";
 
 /** A child that has not ended this long after SIGTERM is killed. */
@@ -122,12 +122,16 @@ export class Supervisor {
     if (running.pid !== undefined) this.#tell({ event: "child-started", child: child.name, pid: running.pid });
     return new Promise((resolve, reject) => {
       let failure = "";
+      let code: ErrorCode = "CLOSED";
       let listens = false;
       createInterface({ input: running.stdout }).on("line", (line) => {
         const entry = parseLog(line);
         if (entry === null) return;
         this.#show(entry);
-        if (entry.story.event === "failed") failure = entry.story.error;
+        if (entry.story.event === "failed") {
+          failure = entry.story.error;
+          if (isErrorCode(entry.story.code)) code = entry.story.code;
+        }
         if (entry.story.event === "listening") {
           listens = true;
           resolve();
@@ -140,11 +144,11 @@ export class Supervisor {
       running.once("error", (error) => {
         failure = error.message;
       });
-      running.once("close", (code, signal) => {
+      running.once("close", (exitCode, signal) => {
         child.process = null;
-        const how = signal === null ? `ended with code ${code}` : `was ended by ${signal}`;
+        const how = signal === null ? `ended with code ${exitCode}` : `was ended by ${signal}`;
         this.#tell({ event: "child-exited", child: child.name, how, expected: child.ending });
-        if (!listens) reject(new ConclaveError("CLOSED", `${child.name} did not start: ${failure || how}`));
+        if (!listens) reject(new ConclaveError(code, `${child.name} did not start: ${failure || how}`));
         else if (!child.ending) this.#onDeath(child.name);
       });
     });

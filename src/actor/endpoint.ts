@@ -37,6 +37,11 @@ export class Endpoint {
     return this;
   }
 
+  /** Nobody needs this endpoint: it can be forgotten. */
+  get isIdle(): boolean {
+    return this.#link === null && this.#keepers === 0 && this.#waiting.length === 0;
+  }
+
   /** Somebody wants the link kept. */
   keep(): void {
     this.#keepers++;

@@ -8,6 +8,8 @@ import type { Replica } from "../machine/index.ts";
 
 /** One entry ends at most this many. */
 const EXPIRED_PER_ENTRY_MAX = 1_000;
+/** A client needs one; a link that speaks for more than this many is not heard. */
+const SESSIONS_PER_LINK_MAX = 1_000;
 
 export class SessionKeeper {
   readonly #replica: Replica;
@@ -26,6 +28,7 @@ export class SessionKeeper {
   /** Something came over this link for this session. False if the link was not known yet: watch it. */
   hold(session: number, peer: Peer): boolean {
     const known = this.#held.get(peer);
+    if (known !== undefined && known.size >= SESSIONS_PER_LINK_MAX) return true;
     if (this.#heldBy.get(session) !== peer) {
       const before = this.#heldBy.get(session);
       if (before !== undefined) this.#held.get(before)?.delete(session);
