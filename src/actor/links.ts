@@ -201,7 +201,7 @@ export class Links {
     this.#links.delete(link);
     const name = link.remote?.name ?? dialledFor?.url ?? "a stranger";
     const { code, reason, byUs } = closing;
-    const why = reason || `code ${code}`;
+    const why = reason || (code === CloseCode.abnormal ? "the connection broke" : `code ${code}`);
     if (byUs && (code === CloseCode.protocolError || code === CloseCode.unsupportedData || code === CloseCode.tooBig)) {
       this.#options.tell({ event: "protocol-broken", peer: name, code, reason: why });
     }
