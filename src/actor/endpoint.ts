@@ -16,10 +16,17 @@ export class Endpoint {
   #link: Link | null = null;
   #keepers = 0;
   #waiting: Frame[] = [];
+  #stopped = false;
 
   constructor(url: string, environment: ClientEnvironment, owner: LinkOwner, backoff: Backoff) {
     this.url = url;
-    this.#dialer = new Dialer(environment, owner, url, backoff, () => this.#keepers > 0 && this.#link === null);
+    this.#dialer = new Dialer(
+      environment,
+      owner,
+      url,
+      backoff,
+      () => (this.#keepers > 0 || this.#waiting.length > 0) && this.#link === null,
+    );
   }
 
   get link(): Link | null {
@@ -31,7 +38,7 @@ export class Endpoint {
    */
   send(frame: Frame): Link | Endpoint | null {
     if (this.#link !== null) return this.#link.send(frame) ? this.#link : null;
-    if (this.#waiting.length >= WAITING_MAX) return null;
+    if (this.#stopped || this.#waiting.length >= WAITING_MAX) return null;
     this.#waiting.push(frame);
     this.#dialer.dial();
     return this;
@@ -39,7 +46,12 @@ export class Endpoint {
 
   /** Nobody needs this endpoint: it can be forgotten. */
   get isIdle(): boolean {
-    return this.#link === null && this.#keepers === 0 && this.#waiting.length === 0;
+    return this.#link === null && this.#keepers === 0 && this.#waiting.length === 0 && !this.#dialer.isDialling;
+  }
+
+  /** No link stands, and one is being made from this side. */
+  get isDialling(): boolean {
+    return this.#link === null && this.#dialer.isDialling;
   }
 
   /** Somebody wants the link kept. */
@@ -71,6 +83,7 @@ export class Endpoint {
   }
 
   stop(code: number, reason: string): void {
+    this.#stopped = true;
     this.#keepers = 0;
     this.#dialer.stop(code, reason);
     this.#link?.close(code, reason);

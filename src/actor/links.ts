@@ -1,7 +1,17 @@
 /** The links of one process: at most one to each other process, whoever opened it, and who watches them. */
 
 import type { AcceptedSocket, ClientEnvironment, Listener } from "../environment.ts";
-import { type Backoff, CloseCode, type Closing, type Frame, Link, type LinkOwner } from "../link/index.ts";
+import { ConclaveError, messageOf } from "../errors.ts";
+import {
+  type Backoff,
+  CloseCode,
+  type Closing,
+  type Frame,
+  type Hello,
+  Link,
+  type LinkOwner,
+  type Refusal,
+} from "../link/index.ts";
 import type { Peer } from "./actor.ts";
 import { Endpoint } from "./endpoint.ts";
 import { normalUrl } from "./protocol.ts";
@@ -66,10 +76,13 @@ export class Links {
 
   constructor(options: LinksOptions) {
     this.#options = options;
-    this.#accepting = this.#owner((link) => {
-      const url = link.remote?.url ?? null;
-      return url === null ? null : this.endpoint(url);
-    });
+    this.#accepting = this.#owner(
+      (link) => {
+        const url = link.remote?.url ?? null;
+        return url === null ? null : this.#endpoint(url);
+      },
+      (remote) => this.#objection(remote),
+    );
   }
 
   /** Accepts links. @throws ConclaveError `ADDRESS_IN_USE` */
@@ -83,11 +96,20 @@ export class Links {
       messageBytesMax: link.limits.messageBytesMax,
     };
     this.#listener = await environment.network.listen(options, (socket) => this.#accept(socket));
+    if (this.#closed) {
+      await this.#listener.close();
+      throw new ConclaveError("CLOSED", "The actor system was closed.");
+    }
     return this.#listener.port;
   }
 
+  /** Sends to the process at a URL; returns what the frame travels over, or null if it can't be sent. */
+  send(url: string, frame: Frame): object | null {
+    return this.#closed ? null : this.#endpoint(url).send(frame);
+  }
+
   /** The process at a URL. @throws ConclaveError `INVALID_ARGUMENT` */
-  endpoint(text: string): Endpoint {
+  #endpoint(text: string): Endpoint {
     const url = normalUrl(text);
     const known = this.#endpoints.get(url);
     if (known !== undefined) return known;
@@ -100,7 +122,8 @@ export class Links {
 
   /** Keeps a link to a process, and tells the watcher whenever it comes up or is lost. */
   keep(watcher: Watcher, url: string): () => void {
-    const endpoint = this.endpoint(url);
+    const endpoint = this.#endpoint(url);
+    if (this.#closed) return () => {};
     endpoint.watchers.add(watcher);
     const standing = endpoint.link === null ? undefined : this.#standing.get(endpoint.link);
     if (standing !== undefined) watcher.link(true, endpoint.url, standing.peer);
@@ -143,13 +166,34 @@ export class Links {
     else this.#links.set(Link.accept(this.#accepting, socket), null);
   }
 
-  #owner(endpointOf: (link: Link) => Endpoint | null): LinkOwner {
+  /**
+   * When both sides connect at the same moment, the one with the smaller name says so before anything has been sent
+   * over the connection that is to go.
+   */
+  #objection({ url, process }: Hello): Refusal | null {
+    if (url === null) return null;
+    let normal: string;
+    try {
+      normal = normalUrl(url);
+    } catch (error) {
+      return { code: CloseCode.protocolError, reason: messageOf(error) };
+    }
+    const rival = this.#endpoints.get(normal);
+    return rival?.isDialling && this.#options.link.hello.process < process
+      ? { code: CloseCode.duplicate, reason: "a link from here is being made" }
+      : null;
+  }
+
+  #owner(
+    endpointOf: (link: Link) => Endpoint | null,
+    objection: (remote: Hello) => Refusal | null = () => null,
+  ): LinkOwner {
     const { environment, link } = this.#options;
     return {
       clock: environment.clock,
       limits: link.limits,
       hello: link.hello,
-      verify: link.verify,
+      verify: async (remote) => (await link.verify(remote)) ?? objection(remote),
       onOpen: (opened) => this.#opened(opened, endpointOf(opened)),
       onFrames: (from, frames) => {
         const peer = this.#links.get(from);
@@ -215,7 +259,7 @@ export class Links {
     }
     this.#fall(link);
     this.#options.onLost(link, `the link to ${name} was lost: ${why}`);
-    if (dialledFor !== null && dialledFor.link === null) {
+    if (dialledFor !== null && dialledFor.link === null && code !== CloseCode.duplicate) {
       dialledFor.giveUp();
       this.#options.onLost(dialledFor, `no link to ${dialledFor.url} could be had: ${why}`);
     }

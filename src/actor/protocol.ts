@@ -71,10 +71,18 @@ export function normalUrl(text: string): string {
   return `${url.protocol}//${url.host}`;
 }
 
+const nameIn = (path: string): string => {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return "";
+  }
+};
+
 /** @throws ConclaveError `INVALID_ARGUMENT` */
 export function parseAddress(text: string): Address {
   const url = normalUrl(text);
-  const name = decodeURIComponent(new URL(text).pathname.slice(1));
+  const name = nameIn(new URL(text).pathname.slice(1));
   if (name === "" || name.includes("/")) {
     throw new ConclaveError("INVALID_ARGUMENT", `"${text}" names no actor; an address looks like ws://host:port/name`);
   }

@@ -9,6 +9,7 @@ import {
   DEFAULT_LINK_LIMITS,
   FIRST_FREE_KIND,
   type Frame,
+  HEADER_BYTES,
   type Hello,
   type Link,
   type LinkLimits,
@@ -84,18 +85,20 @@ export class ActorSystem {
   readonly #links: Links;
   readonly #asks: Asks;
   readonly #actors = new Map<string, Inbox>();
-  #closed = false;
+  readonly #linkLimits: LinkLimits;
+  #closing: Promise<void> | null = null;
 
   constructor(options: SystemOptions) {
     const { environment } = options;
     this.#options = options;
     this.#url = options.url === undefined ? null : normalUrl(options.url);
     this.#asks = new Asks(environment.clock);
+    this.#linkLimits = { ...DEFAULT_LINK_LIMITS, ...options.linkLimits };
     this.#links = new Links({
       environment,
       backoff: options.backoff ?? DEFAULT_BACKOFF,
       link: {
-        limits: { ...DEFAULT_LINK_LIMITS, ...options.linkLimits },
+        limits: this.#linkLimits,
         hello: {
           protocol: PROTOCOL_VERSION,
           cluster: options.cluster,
@@ -158,8 +161,11 @@ export class ActorSystem {
 
   /** Ends every actor and takes leave of every peer. Questions still open fail with `CLOSED`. */
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+    this.#closing ??= this.#end();
+    await this.#closing;
+  }
+
+  async #end(): Promise<void> {
     this.#asks.closeAll();
     for (const actor of this.#actors.values()) actor.close();
     await this.#links.close();
@@ -214,7 +220,7 @@ export class ActorSystem {
   #ref<M, A>(from: string, address: string, protocol: Protocol<M, A>): ActorRef<M, A> {
     const { url, name } = parseAddress(address);
     if (url === this.#url) return this.#localRef(from, name);
-    return this.#remoteRef(from, name, protocol, (frame) => this.#links.endpoint(url).send(frame));
+    return this.#remoteRef(from, name, protocol, (frame) => this.#links.send(url, frame));
   }
 
   #localRef<M, A>(from: string, name: string): ActorRef<M, A> {
@@ -238,14 +244,26 @@ export class ActorSystem {
   ): ActorRef<M, A> {
     const body = (message: M): Uint8Array => encodeLetter({ to, from, payload: protocol.message.encode(message) });
     return {
-      tell: (message) => send({ kind: Kind.tell, correlation: 0, body: body(message) }) !== null,
+      tell: (message) => {
+        const bytes = body(message);
+        return this.#fits(bytes) && send({ kind: Kind.tell, correlation: 0, body: bytes }) !== null;
+      },
       ask: (message, options) =>
         this.#asks.ask<A>(options, protocol.answer, (correlation, settle) => {
-          const carrier = send({ kind: Kind.ask, correlation, body: body(message) });
+          const bytes = body(message);
+          if (!this.#fits(bytes)) {
+            settle.fail(new ConclaveError("TOO_LARGE", `The message to "${to}" exceeds the largest of the link.`));
+            return;
+          }
+          const carrier = send({ kind: Kind.ask, correlation, body: bytes });
           if (carrier === null) settle.fail(new ConclaveError("UNREACHABLE", `There is no way to send to "${to}".`));
           else settle.over(carrier);
         }),
     };
+  }
+
+  #fits(body: Uint8Array): boolean {
+    return HEADER_BYTES + body.byteLength <= this.#linkLimits.messageBytesMax;
   }
 
   #peerOf(link: Link): Peer {

@@ -2,6 +2,7 @@
 
 import type { ConnectOptions, Network, Socket, SocketHandlers } from "../environment.ts";
 import { ConclaveError } from "../errors.ts";
+import { shortened } from "./close-reason.ts";
 
 const NO_HANDSHAKE = 1006;
 const TOO_BIG = 1009;
@@ -25,7 +26,7 @@ function connect(url: string, options: ConnectOptions, handlers: SocketHandlers)
       finish(TOO_BIG, `a message of ${data.byteLength} bytes`);
     } else handlers.onMessage(new Uint8Array(data));
   };
-  socket.onclose = ({ code, reason }) => finish(code, reason);
+  socket.onclose = ({ code, reason }) => finish(code || NO_HANDSHAKE, reason);
   return {
     send: (message) => {
       if (socket.readyState === WebSocket.OPEN) socket.send(message as Uint8Array<ArrayBuffer>);
@@ -34,7 +35,7 @@ function connect(url: string, options: ConnectOptions, handlers: SocketHandlers)
       return socket.bufferedAmount;
     },
     close: (code, reason) => {
-      if (code === 1000 || code >= 3000) socket.close(code, reason);
+      if (code === 1000 || code >= 3000) socket.close(code, shortened(reason));
       else socket.close();
     },
     terminate: () => {

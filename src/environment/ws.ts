@@ -12,20 +12,13 @@ import type {
   SocketHandlers,
 } from "../environment.ts";
 import { ConclaveError } from "../errors.ts";
+import { shortened } from "./close-reason.ts";
 
 /** Compression costs more than loopback and data-centre links gain, and binary frames hold no text to validate. */
 const SOCKET_OPTIONS = { perMessageDeflate: false, skipUTF8Validation: true } as const;
 
-/** RFC 6455, 5.5: the reason of a closing frame has at most 123 bytes. */
-const REASON_BYTES_MAX = 123;
-
 /** How long a peer may take to answer a closing handshake. */
 const CLOSE_TIMEOUT_MS = 1_000;
-
-function shortened(reason: string): string {
-  const bytes = new TextEncoder().encode(reason);
-  return bytes.length <= REASON_BYTES_MAX ? reason : new TextDecoder().decode(bytes.subarray(0, REASON_BYTES_MAX - 3));
-}
 
 function bytesOf(data: RawData): Uint8Array {
   if (Array.isArray(data)) return Buffer.concat(data);
@@ -33,6 +26,7 @@ function bytesOf(data: RawData): Uint8Array {
 }
 
 function wrap(socket: WebSocket): Socket {
+  socket.on("error", () => {}); // `close` follows; without a listener it would end the process.
   let closing: ReturnType<typeof setTimeout> | undefined;
   socket.once("close", () => clearTimeout(closing));
   return {

@@ -52,6 +52,11 @@ export class Dialer {
     };
   }
 
+  /** A connection is being made, and its handshake is not over. */
+  get isDialling(): boolean {
+    return this.#link !== null && this.#link.remote === null;
+  }
+
   /** Connects now, unless a connection stands or is being made. */
   dial(): void {
     if (this.#stopped || this.#link !== null) return;

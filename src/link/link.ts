@@ -115,6 +115,7 @@ export class Link {
     const bytes = HEADER_BYTES + frame.body.byteLength;
     if (bytes > this.#owner.limits.messageBytesMax) return false;
     if (this.#outboxBytes + bytes > this.#owner.limits.messageBytesMax) this.#flush();
+    if (!this.isOpen) return false; // That flush found the reader too slow.
     if (this.#outbox.push(frame) === 1) queueMicrotask(() => this.#flush());
     this.#outboxBytes += bytes;
     return true;
@@ -176,7 +177,8 @@ export class Link {
       return false;
     }
     this.#state = "verifying";
-    this.#owner.verify(remote).then(
+    // Within a promise, so that an owner that throws is one that rejects.
+    new Promise<Refusal | null>((resolve) => resolve(this.#owner.verify(remote))).then(
       (objection) => this.#verified(remote, objection),
       (error) => this.#shut(CloseCode.internalError, messageOf(error)),
     );
@@ -246,7 +248,9 @@ export class Link {
       this.#pinged = true;
       this.send(PING);
     }
-    const nextMs = this.#pinged ? limits.silenceMaxMs - silentMs : limits.pingAfterMs - silentMs;
+    const nextMs = this.#pinged
+      ? Math.min(limits.pingAfterMs, limits.silenceMaxMs - silentMs)
+      : limits.pingAfterMs - silentMs;
     // A stalled event loop fires this late, with answers waiting in the socket: they are read first.
     this.#timer = clock.setTimer(nextMs, () =>
       clock.defer(() => {
