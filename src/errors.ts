@@ -32,6 +32,7 @@ export const ERROR_CODES = {
   HANDSHAKE_REFUSED: "The other process refused the link; the message says why.",
 } as const;
 
+/** One of the codes. */
 export type ErrorCode = keyof typeof ERROR_CODES;
 
 export const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(ERROR_CODES, code);
@@ -54,6 +55,7 @@ export class ConclaveError extends Error {
   }
 }
 
+/** Is this an error of ours with that code? */
 export const hasCode = (error: unknown, code: ErrorCode): error is ConclaveError =>
   error instanceof ConclaveError && error.code === code;
 

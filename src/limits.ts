@@ -36,6 +36,7 @@ export interface Limits {
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
+/** What holds where a configuration says nothing. */
 export const DEFAULT_LIMITS: Limits = {
   keyBytesMax: KiB,
   valueBytesMax: MiB,

@@ -64,11 +64,17 @@ export interface Address {
 
 /** The canonical form of a process's URL, so that one process is not known by two. @throws ConclaveError */
 export function normalUrl(text: string): string {
-  const url = URL.parse(text);
-  if (url === null || (url.protocol !== "ws:" && url.protocol !== "wss:")) {
+  if (!isUrl(text)) {
     throw new ConclaveError("INVALID_ARGUMENT", `"${text}" is no address; one looks like ws://127.0.0.1:7101`);
   }
+  const url = new URL(text);
   return `${url.protocol}//${url.host}`;
+}
+
+/** Is this an address that a link can be made to? */
+export function isUrl(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && (url.protocol === "ws:" || url.protocol === "wss:");
 }
 
 const nameIn = (path: string): string => {

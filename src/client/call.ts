@@ -43,6 +43,9 @@ export class Calls<C extends Call<never>> {
   ): Promise<T> {
     const { signal } = options;
     const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
+    if (!(timeoutMs >= 0)) {
+      return Promise.reject(new ConclaveError("INVALID_ARGUMENT", `A timeout is 0 ms or more, not ${timeoutMs}.`));
+    }
     if (signal?.aborted === true) return Promise.reject(aborted(signal));
     return new Promise((resolve, reject) => {
       let over = false;

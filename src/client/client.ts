@@ -40,6 +40,7 @@ export type NodeReport =
   | (NodeStatus & { readonly url: string })
   | { readonly id: string | null; readonly url: string; readonly error: ConclaveError };
 
+/** What `list` takes beside the prefix. */
 export interface ListOptions extends ReadOptions {
   /** At most this many entries; default 100, at most 10,000. */
   readonly limit?: number;
@@ -222,13 +223,14 @@ export class Client {
       throw new ConclaveError("INVALID_ARGUMENT", "A key can only be incremented by a safe integer.");
     }
     const bytes = await this.#commands.submit(encodeCommand(command), options);
-    const result = decodeResult<C["op"]>(command.op, bytes);
+    const result = understood(() => decodeResult<C["op"]>(command.op, bytes));
     if (!("code" in result)) return result;
     throw new ConclaveError(isErrorCode(result.code) ? result.code : "MACHINE_FAILED", result.message);
   }
 
   async #ask(query: KeyValueQuery, options: ReadOptions): Promise<KeyValuePage> {
-    return decodePage(await this.#queries.ask(encodeQuery(query), options));
+    const bytes = await this.#queries.ask(encodeQuery(query), options);
+    return understood(() => decodePage(bytes));
   }
 
   #checkKey(key: string): void {
@@ -253,6 +255,9 @@ export class Client {
   }
 
   #checkExpected(expected: Expected): void {
+    if (typeof expected !== "object" || expected === null || !("value" in expected || "revision" in expected)) {
+      throw new ConclaveError("INVALID_ARGUMENT", "What is expected is { value } or { revision }.");
+    }
     if ("value" in expected) this.#checkValue(expected.value);
     else if (!Number.isSafeInteger(expected.revision) || expected.revision < 0) {
       throw new ConclaveError(
@@ -260,6 +265,15 @@ export class Client {
         "A revision is a whole number; 0 stands for a key that is not there.",
       );
     }
+  }
+}
+
+/** An answer that makes no sense is an error with a code, like every other. */
+function understood<T>(decode: () => T): T {
+  try {
+    return decode();
+  } catch (cause) {
+    throw new ConclaveError("BAD_MESSAGE", `The state machine's answer makes no sense: ${messageOf(cause)}`, { cause });
   }
 }
 

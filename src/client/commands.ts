@@ -226,20 +226,21 @@ export class Commands {
   #openSession(leader: Leader): void {
     if (this.#opening) return;
     this.#opening = true;
-    leader.node.ask({ type: "open-session" }, { timeoutMs: ASK_TIMEOUT_MS }).then(
-      (answer) => {
+    leader.node
+      .ask({ type: "open-session" }, { timeoutMs: ASK_TIMEOUT_MS })
+      .then((answer) => {
+        if (answer.type !== "session") throw new ConclaveError("BAD_MESSAGE", "The leader's answer makes no sense.");
         this.#opening = false;
-        if (answer.type === "session") this.#session = answer.session;
+        this.#session = answer.session;
         this.#nextNumber = 1;
         this.wake();
-      },
-      (error) => {
+      })
+      .catch((error) => {
         this.#opening = false;
         for (const command of this.#queue) command.refusal = error instanceof ConclaveError ? error : null;
         if (!hasCode(error, "BUSY")) this.#options.leadership().doubt(leader);
         this.#retryLater();
-      },
-    );
+      });
   }
 
   /** The outcome of what was sent in the old session can't be learned any more; the rest moves to a new one. */

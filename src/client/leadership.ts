@@ -35,6 +35,8 @@ export interface LeadershipOptions {
 /** How long directories may take to name a leader before the nodes are asked as well; doubled with every search. */
 const SEARCH_AFTER_MS = 100;
 const SEARCH_EVERY_MS_MAX = 1_000;
+/** So many times the others are asked first, when a leader did not act as one. */
+const SEARCHES_IN_DOUBT = 1;
 const ASK_TIMEOUT_MS = 2_000;
 
 export class Leadership {
@@ -50,6 +52,8 @@ export class Leadership {
   #searchTimer: Timer | null = null;
   /** Searches since there was a leader. */
   #searches = 0;
+  /** The leader that this view names did not act as one: others are asked before it is believed again. */
+  #doubted: LeaderView | null = null;
   #closed = false;
 
   constructor(options: LeadershipOptions) {
@@ -111,7 +115,11 @@ export class Leadership {
 
   /** The leader said that it does not lead, or did not answer: look for another, or for the same in a newer term. */
   doubt(leader: Leader): void {
-    if (this.#leader === leader) this.#lose();
+    if (this.#leader !== leader) return;
+    this.#doubted = this.#view;
+    this.#leader = null;
+    this.#options.onLost();
+    this.#searchSoon();
   }
 
   #greetDirectory(url: string): void {
@@ -148,7 +156,7 @@ export class Leadership {
   /** Goes to the leader that is known: with a link to it, it can be talked to. */
   #follow(): void {
     const { term, leader } = this.#view;
-    if (leader === null || this.#closed) return;
+    if (leader === null || this.#closed || this.#view === this.#doubted) return;
     this.#keep(leader.url);
     if (!this.#linked.has(leader.url)) {
       this.#searchSoon();
@@ -188,6 +196,7 @@ export class Leadership {
   #search(): void {
     if (this.#closed) return;
     this.#searches = Math.min(this.#searches + 1, 30);
+    if (this.#searches > SEARCHES_IN_DOUBT) this.#doubted = null;
     for (const url of this.#directories) if (this.#linked.has(url)) this.#greetDirectory(url);
     for (const url of this.#nodes.keys()) {
       this.#keep(url);

@@ -3,6 +3,7 @@
 import type { ClientEnvironment } from "../environment.ts";
 import type { Consistency } from "../protocol/node.ts";
 
+/** What `connect` takes. */
 export interface ConnectOptions {
   /** Where directories listen: `ws://host:port`. Any one that answers will do. */
   readonly directories?: readonly string[];
@@ -22,6 +23,7 @@ export interface ConnectOptions {
   readonly environment?: ClientEnvironment;
 }
 
+/** What every call takes. */
 export interface CallOptions {
   /** The call fails after this long. */
   readonly timeoutMs?: number;
@@ -29,6 +31,7 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What reads take. */
 export interface ReadOptions extends CallOptions {
   /** Default `linearizable`. */
   readonly consistency?: Consistency;

@@ -72,19 +72,24 @@ export class Queries {
   }
 
   #send(): void {
+    if (this.#options.leadership().leader === null || this.#closed) return;
+    while (this.#queue.size > 0) this.#ask(this.#nextBatch());
+  }
+
+  #ask(batch: readonly Query[]): void {
     const leadership = this.#options.leadership();
     const { leader } = leadership;
-    if (leader === null || this.#closed) return;
-    while (this.#queue.size > 0) {
-      const batch = this.#nextBatch();
-      answers(leader.node, "linearizable", batch, ASK_TIMEOUT_MS).then(
-        (results) => settle(batch, results),
-        (error) => {
-          if (!hasCode(error, "BUSY")) leadership.doubt(leader);
-          this.#again(batch, error);
-        },
-      );
+    if (leader === null) {
+      this.#again(batch, null);
+      return;
     }
+    answers(leader.node, "linearizable", batch, ASK_TIMEOUT_MS).then(
+      (results) => settle(batch, results),
+      (error) => {
+        if (!hasCode(error, "BUSY") && !isFinal(error)) leadership.doubt(leader);
+        this.#again(batch, error);
+      },
+    );
   }
 
   #nextBatch(): Query[] {
@@ -101,7 +106,13 @@ export class Queries {
 
   /** Reads change nothing, so asking again is always safe. */
   #again(batch: readonly Query[], error: unknown): void {
-    if (hasCode(error, "BAD_MESSAGE") || hasCode(error, "MACHINE_FAILED") || hasCode(error, "TOO_LARGE")) {
+    if (hasCode(error, "TOO_LARGE") && batch.length > 1) {
+      // Each fits, all together do not: ask in halves.
+      this.#ask(batch.slice(0, batch.length / 2));
+      this.#ask(batch.slice(batch.length / 2));
+      return;
+    }
+    if (isFinal(error)) {
       for (const query of batch) query.reject(error);
       return;
     }
@@ -123,9 +134,12 @@ export class Queries {
         const leftMs = query.deadlineMs - clock.nowMs();
         if (query.isOver || leftMs <= 0) break;
         const node = this.#options.context.ref(`${url}/${NODE_ACTOR}`, nodeProtocol);
-        const attemptMs = name === wanted ? leftMs : Math.min(leftMs, STALE_ATTEMPT_MS);
-        const results = await answers(node, "stale", [query], attemptMs).catch(() => null);
-        if (results !== null) settle([query], results);
+        const attemptMs = wanted !== null && name === wanted ? leftMs : Math.min(leftMs, STALE_ATTEMPT_MS);
+        try {
+          settle([query], await answers(node, "stale", [query], attemptMs));
+        } catch (error) {
+          if (isFinal(error)) query.reject(error);
+        }
         if (query.isOver) return;
       }
       await new Promise<void>((resolve) => void clock.setTimer(RETRY_DELAY_MS, resolve));
@@ -163,9 +177,22 @@ async function answers(
 ): Promise<Uint8Array[]> {
   const queries = encodeList(batch.map(({ bytes }) => bytes));
   const answer = await node.ask({ type: "queries", consistency, queries }, { timeoutMs });
-  if (answer.type !== "results") throw new ConclaveError("BAD_MESSAGE", "The node's answer makes no sense.");
-  return decodeList(answer.results);
+  const results = answer.type === "results" ? listed(answer.results) : null;
+  if (results?.length === batch.length) return results;
+  throw new ConclaveError("BAD_MESSAGE", "The node's answer makes no sense.");
 }
+
+function listed(bytes: Uint8Array): Uint8Array[] | null {
+  try {
+    return decodeList(bytes);
+  } catch {
+    return null;
+  }
+}
+
+/** Asking again would get the same answer. */
+const isFinal = (error: unknown): error is ConclaveError =>
+  hasCode(error, "BAD_MESSAGE") || hasCode(error, "MACHINE_FAILED") || hasCode(error, "TOO_LARGE");
 
 function settle(batch: readonly Query[], results: readonly Uint8Array[]): void {
   for (const [i, query] of batch.entries()) {

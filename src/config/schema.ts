@@ -14,6 +14,7 @@ const url = v.pipe(
   v.string(),
   v.regex(/^wss?:\/\/[^/\s?#@]+:\d{1,5}$/, "write it as ws://HOST:PORT"),
   v.check((text) => URL.canParse(text), "write it as ws://HOST:PORT"),
+  v.check((text) => !/:0+$/.test(text), "name a port from 1 to 65535: others have to find it"),
 );
 
 const host = v.pipe(v.string(), v.minLength(1, "leave it out to bind to the url's host"));
@@ -54,6 +55,7 @@ export const configSchema = v.strictObject({
   limits: v.pipe(v.optional(limits, {}), v.description("Bounds on memory and traffic; sizes in bytes.")),
 });
 
+/** A configuration with its defaults filled in. */
 export type Config = v.InferOutput<typeof configSchema>;
 
 /** An election timeout this many heartbeats long outlives two that are lost or late. */

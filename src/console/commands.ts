@@ -3,6 +3,7 @@
 import type { Client, KeyValueEntry, NodeReport, ReadOptions } from "../client/index.ts";
 import type { Clock } from "../environment.ts";
 import { ConclaveError } from "../errors.ts";
+import { onOneLine, visible } from "./clean.ts";
 import { colourOf, colours } from "./colours.ts";
 import { table } from "./table.ts";
 
@@ -54,9 +55,9 @@ function wholeNumber(text: string, what: string): number {
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 function showValue(value: KeyValueEntry["value"]): string {
-  if (typeof value === "string") return value;
+  if (typeof value === "string") return visible(value);
   try {
-    return decoder.decode(value);
+    return visible(decoder.decode(value));
   } catch {
     return `<${value.byteLength} bytes>`;
   }
@@ -161,7 +162,7 @@ const list: Command = {
       print(
         table([
           ["key", "revision", "value"],
-          ...page.entries.map((e) => [e.key, String(e.revision), showValue(e.value)]),
+          ...page.entries.map((e) => [onOneLine(e.key), String(e.revision), showValue(e.value)]),
         ]),
       );
     if (page.more) print(colours.dim("(there are more)"));
@@ -324,4 +325,6 @@ export async function runWords(
 
 /** An error in one line. */
 export const errorLine = (error: unknown): string =>
-  error instanceof ConclaveError ? `${colours.red(error.code)} ${error.message}` : colours.red(String(error));
+  error instanceof ConclaveError
+    ? `${colours.red(error.code)} ${onOneLine(error.message)}`
+    : colours.red(onOneLine(String(error)));

@@ -1,6 +1,7 @@
 /** Log lines: for people, or as JSON for programs. */
 
 import * as v from "valibot";
+import { onOneLine } from "./clean.ts";
 import { colourOf, colours } from "./colours.ts";
 import { sentence } from "./sentences.ts";
 import type { Story } from "./story.ts";
@@ -27,7 +28,16 @@ export const logEntry = (process: string, story: Story): LogEntry => ({
 export function formatLog(format: LogFormat, { time, process, story }: LogEntry): string {
   if (format === "json") return JSON.stringify({ time, process, ...story });
   const clock = colours.dim(localTime(new Date(time)));
-  return `${clock} ${colourOf(process)(process.padEnd(NAME_WIDTH))} ${sentence(story)}`;
+  return `${clock} ${colourOf(process)(process.padEnd(NAME_WIDTH))} ${sentence(clean(story))}`;
+}
+
+/** Peers name themselves and give reasons: none of that may forge a line. */
+function clean(story: Story): Story {
+  const fields = Object.entries(story).map(([key, value]) => [
+    key,
+    typeof value === "string" ? onOneLine(value) : value,
+  ]);
+  return Object.fromEntries(fields) as Story;
 }
 
 function localTime(date: Date): string {

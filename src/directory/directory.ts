@@ -29,6 +29,8 @@ export function directoryActor(
   /** Each subscriber's process, with the name of its actor. */
   const subscribers = new Map<Peer, string>();
   let view: LeaderView = NO_LEADER;
+  /** Who leads, or led, the term of the view: a term has one leader, whatever became of it. */
+  let holder: string | null = null;
 
   const change = (next: LeaderView): void => {
     view = next;
@@ -37,10 +39,10 @@ export function directoryActor(
 
   /** An older leader can't overwrite a newer one, nor one leader of a term another. */
   const claim = (term: number, id: string, url: string): void => {
-    const { leader } = view;
     if (term < view.term) throw stale(`term ${view.term} is known`);
-    if (term === view.term && leader !== null && leader.id !== id) throw stale(`${leader.id} leads term ${term}`);
-    if (term === view.term && leader?.url === url) return;
+    if (term === view.term && holder !== null && holder !== id) throw stale(`term ${term} is ${holder}'s`);
+    if (term === view.term && view.leader?.url === url) return;
+    holder = id;
     change({ term, leader: { id, url } });
     tell({ event: "leader-announced", term, leader: id });
   };

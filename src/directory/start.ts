@@ -7,6 +7,7 @@ import type { Limits } from "../limits.ts";
 import { DIRECTORY_ACTOR, directoryProtocol } from "../protocol/directory.ts";
 import { type DirectoryStory, directoryActor } from "./directory.ts";
 
+/** What `startDirectory` needs. */
 export interface DirectoryOptions {
   readonly environment: ClientEnvironment;
   readonly cluster: string;
@@ -19,6 +20,7 @@ export interface DirectoryOptions {
   readonly tell: (story: ActorStory | DirectoryStory) => void;
 }
 
+/** A directory in this process. */
 export interface RunningDirectory {
   readonly port: number;
   close(): Promise<void>;

@@ -5,4 +5,5 @@ import { disk } from "./disk.ts";
 import { standardClock, standardRandom } from "./standard.ts";
 import { network } from "./ws.ts";
 
+/** For `startNode` and `startDirectory` outside of a simulation. */
 export const realEnvironment: Environment = { clock: standardClock, random: standardRandom, network, disk };

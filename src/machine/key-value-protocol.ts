@@ -44,12 +44,14 @@ export type KeyValueQuery =
       readonly limit: number;
     };
 
+/** A key, what it holds, and the revision of its last change. */
 export interface KeyValueEntry {
   readonly key: string;
   readonly value: Value;
   readonly revision: number;
 }
 
+/** Some of the keys, in order. */
 export interface KeyValuePage {
   readonly entries: readonly KeyValueEntry[];
   /** There are more keys with the prefix, after the last one here. */

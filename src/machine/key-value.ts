@@ -36,6 +36,7 @@ interface Stored {
 const PAGE_BYTES_MAX = 2 * 1024 * 1024;
 const PIECE_BYTES_MAX = 64 * 1024;
 
+/** Keys with values, in order; see `key-value-protocol.ts` for what can be asked of it. */
 export class KeyValueMachine implements StateMachine {
   /** Ordered, for listing; and cheap to clone, since clones share what neither has changed. */
   #store = emptyStore();

@@ -31,6 +31,7 @@ import { decodeMessage, encodeMessage } from "./raft-codec.ts";
 import { SessionKeeper } from "./session-keeper.ts";
 import { toEntry } from "./stored.ts";
 
+/** A server of the cluster, by name and address. */
 export interface Member {
   readonly id: string;
   readonly url: string;
@@ -92,6 +93,7 @@ export class NodeActor {
   /** Reads that wait for an index to be applied, lowest first. */
   #readyReads: { readonly index: number; readonly read: WaitingRead }[] = [];
   #lastReadTicket = 0;
+  /** Sessions that are proposed and not applied yet. */
   #opening = 0;
   #timer: { readonly atMs: number; readonly timer: Timer } | null = null;
   #sessionTimer: Timer | null = null;
@@ -117,7 +119,6 @@ export class NodeActor {
       continueLater: () => context.post({ type: "apply" }),
       onApplied: (entry, applied) => {
         this.#proposals.applied(entry.index, entry.term, applied);
-        if (applied?.type === "session-opened" && this.#opening > 0) this.#opening--;
         if (applied?.type === "sessions-expired" && applied.count > 0) {
           tell({ event: "sessions-expired", count: applied.count });
         }
@@ -231,7 +232,7 @@ export class NodeActor {
   #memberOf(peer: Peer): string | null {
     const { name, url } = peer.hello;
     if (url === null || name === this.#raft.config.id) return null;
-    return this.#parts.members.some((member) => member.id === name) ? name : null;
+    return this.#parts.members.some((member) => member.id === name && normalUrl(member.url) === url) ? name : null;
   }
 
   #takeMessage(message: NodeMessage, sender: Sender, answer: NodeAnswerTo | null, events: RaftEvent[]): void {
@@ -308,6 +309,11 @@ export class NodeActor {
       throw new ConclaveError("BUSY", `More than ${limits.sessionWindowMax} commands of one session are unanswered.`);
     }
     if (this.#proposals.isFull) throw new ConclaveError("BUSY", "The leader holds too many uncommitted commands.");
+    // What can't be sent on to a follower would stop the log for good.
+    const bytesMax = limits.messageBytesMax - APPEND_HEADROOM_BYTES;
+    if (bytes.byteLength > bytesMax) {
+      throw new ConclaveError("TOO_LARGE", `The batch has ${bytes.byteLength} bytes, of at most ${bytesMax}.`);
+    }
     if (sender.peer !== null) this.#holdSession(payload.session, sender.peer);
     return bytes;
   }
@@ -319,7 +325,17 @@ export class NodeActor {
       throw new ConclaveError("BUSY", `${replica.sessionCount} sessions are open, of ${limits.sessionsMax}.`);
     }
     this.#opening++;
-    this.#propose(encodePayload({ type: "open-session" }), answer, events);
+    const counted: NodeAnswerTo = {
+      ok: (opened) => {
+        this.#opening--;
+        answer.ok(opened);
+      },
+      fail: (error) => {
+        this.#opening--;
+        answer.fail(error);
+      },
+    };
+    this.#propose(encodePayload({ type: "open-session" }), counted, events);
   }
 
   #propose(payload: Uint8Array, answer: NodeAnswerTo | null, events: RaftEvent[]): void {
@@ -368,8 +384,8 @@ export class NodeActor {
 
   #carryOut(effects: Effects): void {
     for (const story of effects.story) this.#parts.tell(story);
-    this.#noteRole();
     for (const outcome of effects.proposals) this.#proposals.place(outcome, this.#announcer.view);
+    this.#noteRole(); // After the proposals have found their places: if leadership is lost already, they are abandoned.
     for (const { to, message } of effects.messages) this.#send(to, message);
     if (effects.persist !== null) this.#persist(effects.persist);
     this.#hold(effects.messagesAfterPersist);
@@ -386,10 +402,7 @@ export class NodeActor {
   /** Tells whoever should know when leadership has come, gone or moved. */
   #noteRole(): void {
     const { term } = this.#raft;
-    if (this.#wasLeader && !this.isLeader) {
-      this.#proposals.abandon();
-      this.#opening = 0;
-    }
+    if (!this.isLeader) this.#proposals.abandon();
     if (!this.#wasLeader && this.isLeader) this.#sessions.restart();
     this.#wasLeader = this.isLeader;
     const leader = this.#parts.members.find(({ id }) => id === knownLeader(this.#raft));
@@ -469,6 +482,9 @@ export class NodeActor {
     this.#timer = { atMs: deadlineMs, timer: clock.setTimer(deadlineMs - clock.nowMs(), fire) };
   }
 }
+
+/** What an AppendEntries, its letter and its frame add to the payload of an entry, generously. */
+export const APPEND_HEADROOM_BYTES = 1_024;
 
 /** A client counts from 1 and waits for what it sends; a forged number would spoil its session for the log. */
 const isPlausible = ({ first, floor, commands }: CommandBatch): boolean =>

@@ -135,6 +135,8 @@ const readIndex = (reader: ByteReader): LogIndex => logIndex(reader.u53());
 function readEntries(reader: ByteReader, senderTerm: Term, prevLogIndex: LogIndex, prevLogTerm: Term): Entry[] {
   const count = reader.u32();
   if (count * ENTRY_BYTES_MIN > reader.remaining) throw new RangeError("the bytes end too early");
+  if (prevLogIndex + count > Number.MAX_SAFE_INTEGER) throw new RangeError("an index is past the safe integers");
+  if (prevLogTerm > senderTerm) throw new RangeError("an entry's term is out of order");
   const entries: Entry[] = [];
   let previous = prevLogTerm;
   for (let i = 1; i <= count; i++) {

@@ -9,7 +9,7 @@ import { Replica, type StateMachine } from "../machine/index.ts";
 import { NODE_ACTOR, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
 import { createRaft, type RaftConfig } from "../raft/index.ts";
 import { Identity, Wal } from "../storage/index.ts";
-import { type Member, NodeActor, type NodeStory } from "./node.ts";
+import { APPEND_HEADROOM_BYTES, type Member, NodeActor, type NodeStory } from "./node.ts";
 import { Recovery } from "./stored.ts";
 
 /** How often a server shows signs of life, and how long the others wait for them. */
@@ -32,6 +32,7 @@ export type NodeProcessStory =
     }
   | { readonly event: "machine-failed"; readonly index: number; readonly error: string };
 
+/** What `startNode` needs. */
 export interface NodeOptions {
   readonly environment: Environment;
   readonly cluster: string;
@@ -53,6 +54,7 @@ export interface NodeOptions {
   readonly onFatal: (error: ConclaveError) => void;
 }
 
+/** A node in this process. */
 export interface RunningNode {
   status(): NodeStatus;
   /** Hands leadership over if it has it, takes leave of everyone, and closes the log. */
@@ -157,7 +159,7 @@ function raftConfig({ id, members, timing, limits }: NodeOptions): RaftConfig {
     voters: members.map((member) => member.id),
     ...timing,
     evidenceDelayMaxMs: Math.min(EVIDENCE_DELAY_MAX_MS, timing.electionTimeoutMinMs / 2),
-    appendBytesMax: limits.appendBytesMax,
+    appendBytesMax: Math.min(limits.appendBytesMax, limits.messageBytesMax - APPEND_HEADROOM_BYTES),
     appendsInFlightMax: limits.appendsInFlightMax,
     appendBytesInFlightMax: limits.sendBufferBytesMax / 2,
     logCacheBytesMax: limits.logCacheBytesMax,

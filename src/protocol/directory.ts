@@ -2,23 +2,23 @@
 
 import * as v from "valibot";
 import { type Protocol, packed } from "../actor/index.ts";
-import { leaderViewSchema } from "./leader.ts";
+import { address, leaderViewSchema } from "./leader.ts";
 
 const text = v.pipe(v.string(), v.minLength(1), v.maxLength(255));
 const term = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 
-const memberSchema = v.object({ name: text, url: text });
+const memberSchema = v.object({ name: text, url: address });
 
 const messageSchema = v.variant("type", [
   /** Makes a name known, for as long as the link stands that this came by. */
-  v.object({ type: v.literal("register"), name: text, url: text }),
+  v.object({ type: v.literal("register"), name: text, url: address }),
   v.object({ type: v.literal("unregister"), name: text }),
   v.object({ type: v.literal("look-up"), name: text }),
   v.object({ type: v.literal("list") }),
   /** Answers the current leader, and from then on pushes every change to the sender. */
   v.object({ type: v.literal("subscribe") }),
   /** "I lead this term." Refused with `STALE_CLAIM` if a newer term is known, or another leader of this one. */
-  v.object({ type: v.literal("claim"), term, id: text, url: text }),
+  v.object({ type: v.literal("claim"), term, id: text, url: address }),
   /** "I led this term and do so no more." */
   v.object({ type: v.literal("resign"), term, id: text }),
 ]);

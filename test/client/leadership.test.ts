@@ -1,0 +1,265 @@
+/** Who leads: the client is told by directories and by nodes, and follows the newest news. */
+
+import * as assert from "uvu/assert";
+import { type Client, connect, type LeaderInfo } from "../../src/client/index.ts";
+import { codeOf, Events, eventually } from "../support/network.ts";
+import { suite } from "../support/suite.ts";
+import { failing, onStage, refuse, silent, times } from "./fakes.ts";
+
+const watch = (client: Client): Events<LeaderInfo | null> => {
+  const seen = new Events<LeaderInfo | null>();
+  client.on("leader", (leader) => seen.add(leader));
+  return seen;
+};
+
+const leads = (id: string) => (leader: LeaderInfo | null) => leader?.id === id;
+
+const test = suite("client: leadership");
+
+test("a listener gets the leader that is known at once, and then every change", () =>
+  onStage(async ({ client, directory, n1, n2 }) => {
+    const follower = await client();
+    const early = watch(follower);
+    assert.equal(early.all, [], "nobody is known yet");
+    assert.equal(await early.first(1), [{ term: 1, id: "n1", url: n1.url }]);
+    const late = watch(follower);
+    assert.equal(late.all, [{ term: 1, id: "n1", url: n1.url }]);
+    directory.push(n2.leading(2));
+    directory.push({ term: 2, leader: null }); // Within a term that is no news.
+    directory.push({ term: 3, leader: null });
+    directory.push(n1.leading(4));
+    const terms = (await late.first(4)).map((leader) => leader && [leader.term, leader.id]);
+    assert.equal(terms, [[1, "n1"], [2, "n2"], null, [4, "n1"]]);
+    assert.equal(follower.leader, { term: 4, id: "n1", url: n1.url });
+  }));
+
+test("a listener that has left is told nothing more", () =>
+  onStage(async ({ client, directory, n2 }) => {
+    const follower = await client();
+    const stays = watch(follower);
+    await stays.first(1);
+    let told = 0;
+    const off = follower.on("leader", () => told++);
+    off();
+    directory.push(n2.leading(2));
+    await stays.first(2);
+    assert.is(told, 1);
+  }));
+
+test("news of an older term is no news", () =>
+  onStage(async ({ client, directory, n1, n2 }) => {
+    directory.view = n2.leading(5);
+    n2.view = n2.leading(5);
+    const follower = await client();
+    const seen = watch(follower);
+    await seen.first(1);
+    directory.push(n1.leading(4));
+    directory.push(n1.leading(6));
+    assert.equal(
+      (await seen.first(2)).map((leader) => leader?.term),
+      [5, 6],
+    );
+  }));
+
+test("the same leader in a newer term is news", () =>
+  onStage(async ({ client, directory, n1 }) => {
+    const follower = await client();
+    const seen = watch(follower);
+    await seen.first(1);
+    directory.push(n1.leading(2));
+    assert.equal(
+      (await seen.first(2)).map((leader) => leader?.term),
+      [1, 2],
+    );
+    await follower.put("a", "1");
+  }));
+
+test("commands follow what the directory pushes", () =>
+  onStage(async ({ client, directory, n1, n2 }) => {
+    const writer = await client();
+    const seen = watch(writer);
+    await writer.put("a", "1");
+    directory.push(n2.leading(2));
+    await seen.when("n2", leads("n2"));
+    await writer.put("b", "1");
+    assert.equal(
+      n2.batches.all.map(({ said }) => said),
+      [["put b"]],
+    );
+    assert.is(n1.batches.all.length, 1);
+  }));
+
+test("commands follow what the nodes push, with the directory gone", () =>
+  onStage(async ({ client, directory, n1, n2 }) => {
+    const writer = await client();
+    await writer.put("a", "1");
+    await directory.stop();
+    n1.commandScript = [failing(refuse("NOT_LEADER"))];
+    n2.view = n2.leading(2);
+    n1.push(n2.leading(2));
+    await writer.put("b", "1");
+    assert.equal(
+      n2.batches.all.map(({ said }) => said),
+      [["put b"]],
+    );
+  }));
+
+test("a node that no longer leads and says nothing of its successor: the others are asked", () =>
+  onStage(async ({ client, n1, n2 }) => {
+    const writer = await client({ nodes: [n1.url, n2.url] });
+    await writer.put("a", "1");
+    n2.view = n2.leading(2);
+    n1.commandScript = [times(100_000, (_batch, answer) => answer.fail(refuse("NOT_LEADER")))];
+    await writer.put("b", "1");
+    assert.is(writer.leader?.id, "n2");
+  }));
+
+test("the leader dies: whoever knows the next one is found", () =>
+  onStage(async ({ client, directory, n1, n2 }) => {
+    const writer = await client();
+    await writer.put("a", "1");
+    await n1.stop();
+    n2.view = n2.leading(2);
+    directory.push(n2.leading(2));
+    await writer.put("b", "1");
+    assert.equal(
+      n2.batches.all.map(({ said }) => said),
+      [["put b"]],
+    );
+  }));
+
+test("the leader dies and comes back in the same term: it is found again", () =>
+  onStage(async ({ client, n1 }) => {
+    const writer = await client();
+    await writer.put("a", "1");
+    await n1.stop();
+    await n1.start();
+    await writer.put("b", "1");
+    assert.equal(n1.batches.all.at(-1)?.said, ["put b"]);
+  }));
+
+test("a leader that hangs is left for the next one, and what it was sent is sent there", () =>
+  onStage(async ({ client, directory, n1, n2 }) => {
+    const writer = await client();
+    await writer.put("a", "1");
+    n1.commandScript = [silent];
+    const sum = writer.increment("n");
+    await n1.batches.first(2);
+    directory.push(n2.leading(2));
+    assert.is((await sum).value, 1);
+    assert.equal([n2.batches.all[0]?.session, n2.batches.all[0]?.first], [n1.opened.all[0], 2]);
+  }));
+
+test("of several directories one is dead: the other will do", () =>
+  onStage(async ({ client, directory, deadUrl }) => {
+    for (const directories of [
+      [deadUrl, directory.url],
+      [directory.url, deadUrl],
+    ]) {
+      const writer = await client({ directories });
+      await writer.put("a", "1");
+    }
+  }));
+
+test("all directories are dead: the nodes that were named will do", () =>
+  onStage(async ({ client, n1, n2, deadUrl }) => {
+    const writer = await client({ directories: [deadUrl], nodes: [n2.url] });
+    await writer.put("a", "1");
+    assert.is(n1.batches.all.length, 1, "the named node told of the leader");
+  }));
+
+test("a directory that comes later is used as soon as it is there", () =>
+  onStage(async ({ client, directory }) => {
+    await directory.stop();
+    const writer = await client();
+    const write = writer.put("a", "1");
+    await directory.start();
+    await write;
+  }));
+
+test("no directory, nodes only: one of them knows the leader", () =>
+  onStage(async ({ client, n1, n2, deadUrl }) => {
+    const writer = await client({ nodes: [deadUrl, n2.url] });
+    await writer.put("a", "1");
+    assert.is(n1.batches.all.length, 1);
+    assert.is(writer.leader?.id, "n1");
+  }));
+
+test("an address may be written in more ways than one: it is the same node", () =>
+  onStage(async ({ client, n1 }) => {
+    const writer = await client({ nodes: [`${n1.url}/`, n1.url] });
+    await writer.put("a", "1");
+    assert.equal(
+      (await writer.status()).map(({ url }) => url),
+      [n1.url],
+    );
+  }));
+
+test("a node of another cluster is not talked to", () =>
+  onStage(async ({ client, n1, n2 }) => {
+    await n2.stop();
+    await n2.start("another");
+    n2.view = n2.leading(9);
+    const writer = await client({ nodes: [n2.url, n1.url], cluster: "test" });
+    await writer.put("a", "1");
+    assert.is(n2.subscribed.all.length, 0);
+  }));
+
+test("status tells of every node, in order; one that can't be reached is told so", () =>
+  onStage(async ({ client, directory, n1, n2, deadUrl }) => {
+    directory.members = [
+      { name: "n2", url: n2.url },
+      { name: "n1", url: n1.url },
+      { name: "n3", url: deadUrl },
+    ];
+    const observer = await client();
+    await eventually("the members", () => observer.leader !== null);
+    await observer.put("a", "1");
+    n2.statusScript = [silent];
+    const reports = await observer.status();
+    const told = reports.map((report) => ["error" in report ? report.error.code : report.role, report.id, report.url]);
+    assert.equal(told, [
+      ["follower", "n1", n1.url],
+      ["TIMEOUT", "n2", n2.url],
+      ["UNREACHABLE", "n3", deadUrl],
+    ]);
+  }));
+
+test("a node whose status makes no sense is reported with BAD_MESSAGE", () =>
+  onStage(async ({ client, n1 }) => {
+    const observer = await client({ nodes: [n1.url] });
+    n1.statusScript = [
+      (_question, answer) => {
+        answer.ok({ type: "done" });
+        return true;
+      },
+    ];
+    const [report] = await observer.status();
+    assert.ok(report !== undefined && "error" in report);
+    assert.is(report.error.code, "BAD_MESSAGE");
+  }));
+
+for (const [what, options] of [
+  ["no address at all", {}],
+  ["empty lists", { directories: [], nodes: [] }],
+  ["a directory's address that is none", { directories: ["localhost"] }],
+  ["a node's address of another protocol", { nodes: ["http://127.0.0.1:1"] }],
+] as const) {
+  test(`${what}: INVALID_ARGUMENT`, async () => assert.is(await codeOf(connect(options)), "INVALID_ARGUMENT"));
+}
+
+test("a client keeps links to the directories and the leader, and lets go of the rest", () =>
+  onStage(async ({ client, directory, n1, n2 }) => {
+    const writer = await client({ directories: [directory.url], nodes: [n1.url, n2.url] });
+    await writer.put("a", "1");
+    directory.push(n2.leading(2));
+    await eventually("n2", () => writer.leader?.id === "n2");
+    await writer.put("b", "1");
+    const told = n1.subscribed.all.length;
+    directory.push(n1.leading(3));
+    await eventually("n1", () => writer.leader?.id === "n1");
+    await writer.put("c", "1");
+    assert.ok(n1.subscribed.all.length > told, "it greets n1 anew, since the link is a new one");
+  }));
+
+test.run();

@@ -1,0 +1,298 @@
+/** What can be typed: each command calls the client as it should, prints for people, and returns for programs. */
+
+import { stripVTControlCharacters } from "node:util";
+import * as assert from "uvu/assert";
+import type { Client, LeaderInfo, NodeReport } from "../../src/client/index.ts";
+import { CLIENT_COMMANDS, errorLine, helpText, runWords, splitWords } from "../../src/console/index.ts";
+import { standardClock } from "../../src/environment/standard.ts";
+import { ConclaveError } from "../../src/errors.ts";
+import { suite } from "../support/suite.ts";
+
+const LEADER: LeaderInfo = { term: 3, id: "n1", url: "ws://127.0.0.1:7101" };
+
+const REPORTS: readonly NodeReport[] = [
+  {
+    id: "n1",
+    url: LEADER.url,
+    role: "leader",
+    term: 3,
+    leader: "n1",
+    lastIndex: 10,
+    commitIndex: 9,
+    appliedIndex: 8,
+    sessions: 1,
+    links: { n2: false },
+  },
+  { id: "n2", url: "ws://127.0.0.1:7102", error: new ConclaveError("UNREACHABLE", "nobody is there") },
+];
+
+/** A client that notes its calls and answers what it is given. */
+class Stub {
+  readonly calls: unknown[][] = [];
+  readonly listeners = new Set<(leader: LeaderInfo | null) => void>();
+  leader: LeaderInfo | null = LEADER;
+  readonly #answer: unknown;
+
+  constructor(answer: unknown) {
+    this.#answer = answer;
+  }
+
+  readonly #note =
+    (method: string) =>
+    (...args: readonly unknown[]) => {
+      // The last argument holds the signal, which tells nothing.
+      const shown = args.map((arg) => (isOptions(arg) ? withoutSignal(arg) : arg));
+      this.calls.push([method, ...shown]);
+      return this.#answer instanceof Error ? Promise.reject(this.#answer) : Promise.resolve(this.#answer);
+    };
+
+  readonly put = this.#note("put");
+  readonly get = this.#note("get");
+  readonly delete = this.#note("delete");
+  readonly cas = this.#note("cas");
+  readonly increment = this.#note("increment");
+  readonly append = this.#note("append");
+  readonly list = this.#note("list");
+  readonly status = this.#note("status");
+
+  on(_event: "leader", listener: (leader: LeaderInfo | null) => void): () => void {
+    this.listeners.add(listener);
+    if (this.leader !== null) listener(this.leader);
+    return () => this.listeners.delete(listener);
+  }
+
+  lead(leader: LeaderInfo | null): void {
+    this.leader = leader;
+    for (const listener of [...this.listeners]) listener(leader);
+  }
+}
+
+const isOptions = (arg: unknown): arg is object => typeof arg === "object" && arg !== null && "signal" in arg;
+const withoutSignal = (options: object): object =>
+  Object.fromEntries(Object.entries(options).filter(([key]) => key !== "signal"));
+
+interface Run {
+  readonly stub: Stub;
+  readonly printed: string[];
+  readonly abort: AbortController;
+  readonly result: Promise<unknown>;
+}
+
+function start(line: string, answer?: unknown, stub = new Stub(answer)): Run {
+  const printed: string[] = [];
+  const abort = new AbortController();
+  const result = runWords(CLIENT_COMMANDS, splitWords(line), {
+    client: stub as unknown as Client,
+    clock: standardClock,
+    print: (text) => printed.push(stripVTControlCharacters(text)),
+    signal: abort.signal,
+  });
+  return { stub, printed, abort, result };
+}
+
+const OPTIONS = {};
+const bytes = Uint8Array.of(0xff, 0x00);
+
+const test = suite("console: commands");
+
+/** A line, what the client answers, how the client is called, what is printed, what is returned. */
+const LINES: readonly (readonly [string, unknown, readonly unknown[], string, unknown])[] = [
+  ["put k v", { revision: 4 }, ["put", "k", "v", OPTIONS], "ok revision 4", { revision: 4 }],
+  ["get k", null, ["get", "k", OPTIONS], "(no such key)", null],
+  [
+    "get k",
+    { key: "k", value: "v", revision: 4 },
+    ["get", "k", OPTIONS],
+    "v revision 4",
+    { key: "k", value: "v", revision: 4 },
+  ],
+  [
+    "get k --stale",
+    { key: "k", value: bytes, revision: 4 },
+    ["get", "k", { consistency: "stale" }],
+    "<2 bytes> revision 4",
+    { key: "k", value: { base64: "/wA=" }, revision: 4 },
+  ],
+  ["get --node n2 k", null, ["get", "k", { consistency: "stale", node: "n2" }], "(no such key)", null],
+  ["del k", { existed: true, revision: 5 }, ["delete", "k", OPTIONS], "ok revision 5", { existed: true, revision: 5 }],
+  [
+    "del k",
+    { existed: false, revision: 5 },
+    ["delete", "k", OPTIONS],
+    "(no such key)",
+    { existed: false, revision: 5 },
+  ],
+  [
+    "cas k old new",
+    { swapped: true, revision: 6 },
+    ["cas", "k", { value: "old" }, "new", OPTIONS],
+    "swapped revision 6",
+    { swapped: true, revision: 6 },
+  ],
+  [
+    "cas k --revision 0 new",
+    { swapped: false, revision: 6 },
+    ["cas", "k", { revision: 0 }, "new", OPTIONS],
+    "not swapped: the key holds something else",
+    { swapped: false, revision: 6 },
+  ],
+  ["incr k", { value: 1, revision: 7 }, ["increment", "k", 1, OPTIONS], "1 revision 7", { value: 1, revision: 7 }],
+  [
+    "incr k -5",
+    { value: -4, revision: 8 },
+    ["increment", "k", -5, OPTIONS],
+    "-4 revision 8",
+    { value: -4, revision: 8 },
+  ],
+  [
+    'append k " more"',
+    { bytes: 9, revision: 9 },
+    ["append", "k", " more", OPTIONS],
+    "9 bytes revision 9",
+    { bytes: 9, revision: 9 },
+  ],
+  ["list", { entries: [], more: false }, ["list", "", OPTIONS], "(no keys)", { entries: [], more: false }],
+];
+
+for (const [line, answer, called, printed, returned] of LINES) {
+  test(`${line}: ${printed}`, async () => {
+    const run = start(line, answer);
+    assert.equal(await run.result, returned);
+    assert.equal(run.stub.calls, [called]);
+    assert.equal(run.printed, [printed]);
+  });
+}
+
+test("list shows a table, and says when there is more", async () => {
+  const entries = [{ key: "a", value: "1", revision: 10 }];
+  const run = start("list a 1 --stale", { entries, more: true });
+  assert.equal(await run.result, { entries, more: true });
+  assert.equal(run.stub.calls, [["list", "a", { consistency: "stale", limit: 1 }]]);
+  assert.equal(run.printed, ["key  revision  value\na    10        1", "(there are more)"]);
+});
+
+test("status shows every node, also one that can't be reached", async () => {
+  const run = start("status", REPORTS);
+  assert.equal(await run.result, [REPORTS[0], { id: "n2", url: "ws://127.0.0.1:7102", error: "UNREACHABLE" }]);
+  const [head = "", first = "", second = ""] = run.printed[0]?.split("\n") ?? [];
+  assert.match(head, /^node +role +term +last +commit +applied +links$/);
+  assert.match(first, /^n1 +leader +3 +10 +9 +8 +n2 down$/);
+  assert.match(second, /^n2 +unreachable/);
+});
+
+test("leader names the leader that is known", async () => {
+  const run = start("leader");
+  assert.equal(await run.result, LEADER);
+  assert.equal(run.printed, ["leader n1 of term 3 ws://127.0.0.1:7101"]);
+});
+
+test("leader waits for the first leader if none is known", async () => {
+  const stub = new Stub(null);
+  stub.leader = null;
+  const run = start("leader", null, stub);
+  stub.lead(null);
+  assert.equal(run.printed, []);
+  stub.lead(LEADER);
+  assert.equal(await run.result, LEADER);
+  assert.is(stub.listeners.size, 0, "it listens no longer");
+});
+
+test("leader ends when its person no longer wants to wait", async () => {
+  const stub = new Stub(null);
+  stub.leader = null;
+  const run = start("leader", null, stub);
+  run.abort.abort();
+  const error = await run.result.catch((thrown: unknown) => thrown);
+  assert.ok(error instanceof ConclaveError);
+  assert.is(stub.listeners.size, 0);
+});
+
+test("watch leader shows the present leader and every change, until it is ended", async () => {
+  const run = start("watch leader");
+  run.stub.lead(null);
+  run.stub.lead({ ...LEADER, term: 4, id: "n2" });
+  run.abort.abort();
+  assert.is(await run.result, null);
+  run.stub.lead(LEADER);
+  assert.equal(run.printed, [
+    "leader n1 of term 3 ws://127.0.0.1:7101",
+    "no leader is known",
+    "leader n2 of term 4 ws://127.0.0.1:7101",
+  ]);
+});
+
+test("bench puts as many values as it was told to, and says so", async () => {
+  const run = start("bench 250", { revision: 1 });
+  const result = await run.result;
+  assert.is(run.stub.calls.length, 250);
+  assert.is((result as { puts: number }).puts, 250);
+  assert.match(run.printed[0] ?? "", /^250 puts, \d+ a second; half within [\d.]+ ms, 99 % within [\d.]+ ms$/);
+});
+
+test("bench stops when it is ended", async () => {
+  const run = start("bench 100000", { revision: 1 });
+  run.abort.abort();
+  const { puts } = (await run.result) as { puts: number };
+  assert.ok(puts < 100_000);
+});
+
+test("help lists every command with its usage", async () => {
+  const run = start("help");
+  assert.is(await run.result, null);
+  for (const { usage, help } of CLIENT_COMMANDS) {
+    assert.ok(run.printed[0]?.includes(usage) && run.printed[0].includes(help), usage);
+  }
+  assert.is(stripVTControlCharacters(helpText(CLIENT_COMMANDS)), run.printed[0]);
+});
+
+for (const [line, message] of [
+  ["fly", '"fly" is not a command; "help" lists them'],
+  ["put k", "usage: put KEY VALUE"],
+  ["put k v w", "usage: put KEY VALUE"],
+  ["get", "usage: get KEY [--stale] [--node ID]"],
+  ["get k --node", "--node needs the id of a node"],
+  ["del", "usage: del KEY"],
+  ["cas k v", "usage: cas KEY (EXPECTED | --revision N) VALUE"],
+  ["cas k --revision 1", "usage: cas KEY (EXPECTED | --revision N) VALUE"],
+  ["cas k --revision x v", 'a revision is a whole number, not "x"'],
+  ["incr k 1.5", 'an increment is a whole number, not "1.5"'],
+  ["incr k 9007199254740993", 'an increment is a whole number, not "9007199254740993"'],
+  ["append k", "usage: append KEY TEXT"],
+  ["list a b", 'a limit is a whole number, not "b"'],
+  ["list a 1 2", "usage: list [PREFIX] [LIMIT] [--stale] [--node ID]"],
+  ["leader now", "usage: leader"],
+  ["status now", "usage: status"],
+  ["watch", "usage: watch leader"],
+  ["watch key", "usage: watch leader"],
+  ["bench", "usage: bench N"],
+  ["bench 0", "N is from 1 to 10000000"],
+] as const) {
+  test(`${line}: ${message}`, async () => {
+    const run = start(line);
+    const error = await run.result.catch((thrown: unknown) => thrown);
+    assert.ok(error instanceof ConclaveError && error.code === "INVALID_ARGUMENT");
+    assert.is(error.message, message);
+    assert.equal(run.stub.calls, [], "nothing was asked");
+  });
+}
+
+test("what the client refuses is passed on, and shown as one line with its code", async () => {
+  const refused = new ConclaveError("NO_LEADER", "No leader was found within 5000 ms.");
+  const error = await start("put k v", refused).result.catch((thrown: unknown) => thrown);
+  assert.is(error, refused);
+  assert.is(stripVTControlCharacters(errorLine(error)), "NO_LEADER No leader was found within 5000 ms.");
+});
+
+test("a value can't steer the terminal that shows it", async () => {
+  const evil = "v\u001b[2J\u0007";
+  const run = { printed: [] as string[], stub: new Stub({ key: "k", value: evil, revision: 1 }) };
+  await runWords(CLIENT_COMMANDS, ["get", "k"], {
+    client: run.stub as unknown as Client,
+    clock: standardClock,
+    print: (text) => run.printed.push(text),
+    signal: new AbortController().signal,
+  });
+  assert.not(run.printed.join("").includes("\u001b[2J"), "a stored escape sequence clears the screen");
+});
+
+test.run();

@@ -1,0 +1,47 @@
+/** One of each story, for the tests of the log. The type sees to it that none is forgotten. */
+
+import type { Story } from "../../src/console/index.ts";
+import { logIndex, term } from "../../src/raft/index.ts";
+
+type Stories = { readonly [Event in Story["event"]]: Extract<Story, { readonly event: Event }> };
+
+const at = { term: term(3) };
+
+const EACH: Stories = {
+  listening: { event: "listening", url: "ws://127.0.0.1:7101" },
+  recovered: { event: "recovered", term: 2, lastIndex: 9, commitIndex: 8, tornBytes: 17 },
+  "link-up": { event: "link-up", peer: "n2" },
+  "link-lost": { event: "link-lost", peer: "n2", code: 1006, reason: "code 1006" },
+  "link-refused": { event: "link-refused", peer: "n2", code: 4003, reason: "n2 has lost the data it had" },
+  "protocol-broken": { event: "protocol-broken", peer: "n2", code: 1002, reason: "not a frame" },
+  "message-refused": { event: "message-refused", from: "n2", reason: "the bytes end too early" },
+  "handler-failed": { event: "handler-failed", actor: "node", error: "it broke" },
+  "mailbox-full": { event: "mailbox-full", actor: "node", refused: 1 },
+  "machine-failed": { event: "machine-failed", index: 4, error: "it broke" },
+  "pre-vote": { event: "pre-vote", ...at, reason: "leader-link-lost" },
+  candidate: { event: "candidate", ...at, transfer: true },
+  "vote-sent": { event: "vote-sent", ...at, to: "n2", preVote: true, refusal: "log-behind" },
+  "vote-received": { event: "vote-received", ...at, from: "n2", preVote: false, refusal: null },
+  "leader-elected": { event: "leader-elected", ...at, votes: ["n1", "n2"] },
+  "stepped-down": { event: "stepped-down", ...at, reason: "quorum-lost" },
+  following: { event: "following", ...at, leader: "n2" },
+  "follower-caught-up": { event: "follower-caught-up", ...at, follower: "n2", index: logIndex(12) },
+  "quorum-lost": { event: "quorum-lost", ...at, reachable: ["n1"] },
+  "quorum-regained": { event: "quorum-regained", ...at },
+  "transfer-started": { event: "transfer-started", ...at, to: "n2" },
+  "transfer-failed": { event: "transfer-failed", ...at, to: null },
+  registered: { event: "registered", directory: "ws://127.0.0.1:7000" },
+  "claim-refused": { event: "claim-refused", directory: "ws://127.0.0.1:7000", reason: "term 4 is known" },
+  "member-registered": { event: "member-registered", name: "n1", url: "ws://127.0.0.1:7101" },
+  "member-gone": { event: "member-gone", name: "n1" },
+  "leader-announced": { event: "leader-announced", term: 3, leader: "n1" },
+  "leader-resigned": { event: "leader-resigned", term: 3, leader: "n1" },
+  "sessions-expired": { event: "sessions-expired", count: 2 },
+  "child-started": { event: "child-started", child: "n1", pid: 42 },
+  "child-exited": { event: "child-exited", child: "n1", how: "was killed by SIGKILL", expected: false },
+  failed: { event: "failed", code: "DISK_FAILED", error: "no space is left" },
+  stopping: { event: "stopping" },
+  stopped: { event: "stopped" },
+};
+
+export const STORIES: readonly Story[] = Object.values(EACH);

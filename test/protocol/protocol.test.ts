@@ -1,0 +1,135 @@
+/** The languages of the actors: what is said arrives as it was, and nonsense is refused by a throw. */
+
+import * as fc from "fast-check";
+import * as assert from "uvu/assert";
+import * as v from "valibot";
+import type { Codec } from "../../src/actor/index.ts";
+import { packed } from "../../src/actor/index.ts";
+import { clientProtocol } from "../../src/protocol/client.ts";
+import { type DirectoryAnswer, type DirectoryMessage, directoryProtocol } from "../../src/protocol/directory.ts";
+import { type NodeAnswer, type NodeMessage, nodeProtocol } from "../../src/protocol/node.ts";
+import { suite } from "../support/suite.ts";
+
+const count = fc.maxSafeNat();
+const name = fc.string({ minLength: 1, maxLength: 20 });
+const url = fc.constantFrom("ws://127.0.0.1:7101", "wss://example.org:443");
+const bytes = fc.uint8Array({ maxLength: 40 });
+const leader = fc.option(fc.record({ id: name, url }), { nil: null });
+const view = fc.record({ term: count, leader });
+const is = <T extends string>(text: T): fc.Arbitrary<T> => fc.constant(text);
+const term = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
+
+const NODE_MESSAGES: { readonly [T in NodeMessage["type"]]: fc.Arbitrary<NodeMessage> } = {
+  raft: fc.record({ type: is("raft"), packed: bytes }),
+  commands: fc.record({ type: is("commands"), batch: bytes }),
+  queries: fc.record({ type: is("queries"), consistency: fc.constantFrom("linearizable", "stale"), queries: bytes }),
+  "open-session": fc.record({ type: is("open-session") }),
+  "keep-session": fc.record({ type: is("keep-session"), session: count }),
+  subscribe: fc.record({ type: is("subscribe") }),
+  status: fc.record({ type: is("status") }),
+  transfer: fc.record({ type: is("transfer"), to: fc.option(name, { nil: null }) }),
+};
+
+const NODE_ANSWERS: { readonly [T in NodeAnswer["type"]]: fc.Arbitrary<NodeAnswer> } = {
+  outcomes: fc.record({ type: is("outcomes"), outcomes: bytes }),
+  results: fc.record({ type: is("results"), results: bytes }),
+  session: fc.record({ type: is("session"), session: count }),
+  leader: fc.record({ type: is("leader"), view }),
+  done: fc.record({ type: is("done") }),
+  status: fc.record({
+    type: is("status"),
+    status: fc.record({
+      id: name,
+      role: fc.constantFrom("follower", "pre-candidate", "candidate", "leader"),
+      term: count,
+      leader: fc.option(name, { nil: null }),
+      lastIndex: count,
+      commitIndex: count,
+      appliedIndex: count,
+      sessions: count,
+      links: fc.record({ n1: fc.boolean(), n2: fc.boolean() }),
+    }),
+  }),
+};
+
+const DIRECTORY_MESSAGES: { readonly [T in DirectoryMessage["type"]]: fc.Arbitrary<DirectoryMessage> } = {
+  register: fc.record({ type: is("register"), name, url }),
+  unregister: fc.record({ type: is("unregister"), name }),
+  "look-up": fc.record({ type: is("look-up"), name }),
+  list: fc.record({ type: is("list") }),
+  subscribe: fc.record({ type: is("subscribe") }),
+  claim: fc.record({ type: is("claim"), term, id: name, url }),
+  resign: fc.record({ type: is("resign"), term, id: name }),
+};
+
+const member = fc.record({ name, url });
+const DIRECTORY_ANSWERS: { readonly [T in DirectoryAnswer["type"]]: fc.Arbitrary<DirectoryAnswer> } = {
+  done: fc.record({ type: is("done") }),
+  member: fc.record({ type: is("member"), member: fc.option(member, { nil: null }) }),
+  members: fc.record({ type: is("members"), members: fc.array(member, { maxLength: 3 }) }),
+  leader: fc.record({ type: is("leader"), view }),
+};
+
+const anyOf = <T>(all: Readonly<Record<string, fc.Arbitrary<T>>>): fc.Arbitrary<T> => fc.oneof(...Object.values(all));
+
+const test = suite("protocol");
+
+/** Records with and without a prototype are told apart by uvu; what arrives is plain either way. */
+const plain = (value: unknown): unknown =>
+  JSON.parse(JSON.stringify(value, (_key, inner) => (inner instanceof Uint8Array ? [...inner] : inner)));
+
+function language<T>(what: string, codec: Codec<T>, value: fc.Arbitrary<T>): void {
+  test(`${what} arrive as they were`, () =>
+    fc.assert(fc.property(value, (sent) => assert.equal(plain(codec.decode(codec.encode(sent))), plain(sent)))));
+
+  test(`nonsense among ${what} is refused by a throw, never taken for more than it is`, () =>
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 40 }), (nonsense) => {
+        try {
+          const taken = codec.decode(nonsense);
+          assert.equal(plain(codec.decode(codec.encode(taken))), plain(taken));
+        } catch (error) {
+          assert.ok(error instanceof Error && error.constructor.name !== "Assertion", String(error));
+        }
+      }),
+      { numRuns: 500 },
+    ));
+}
+
+language("messages to a node", nodeProtocol.message, anyOf(NODE_MESSAGES));
+language("answers of a node", nodeProtocol.answer, anyOf(NODE_ANSWERS));
+language("messages to a directory", directoryProtocol.message, anyOf(DIRECTORY_MESSAGES));
+language("answers of a directory", directoryProtocol.answer, anyOf(DIRECTORY_ANSWERS));
+language("messages to a client", clientProtocol.message, fc.record({ type: is("leader"), view }));
+
+const anything = packed(v.unknown());
+const control = (value: unknown): Uint8Array => Uint8Array.of(0, ...anything.encode(value));
+
+for (const [what, message] of [
+  ["a session that is no number", { type: "keep-session", session: "1" }],
+  ["a negative session", { type: "keep-session", session: -1 }],
+  ["a message of no type", {}],
+  ["a message that comes only packed", { type: "commands", batch: new Uint8Array(0) }],
+  ["no object", 7],
+] as const) {
+  test(`a node does not take ${what}`, () => assert.throws(() => nodeProtocol.message.decode(control(message))));
+}
+
+test("a node does not take an empty message, nor one of an unknown kind", () => {
+  assert.throws(() => nodeProtocol.message.decode(new Uint8Array(0)));
+  assert.throws(() => nodeProtocol.message.decode(Uint8Array.of(99)));
+});
+
+test("what a message carries beside its fields is dropped", () => {
+  const decoded = nodeProtocol.message.decode(control({ type: "status", extra: 1 }));
+  assert.equal(plain(decoded), { type: "status" });
+});
+
+test("a leader's address that is none is refused: whoever is told of it would stumble over it", () => {
+  const nowhere = { type: "leader" as const, view: { term: 1, leader: { id: "n1", url: "not an address" } } };
+  assert.throws(() => clientProtocol.message.decode(clientProtocol.message.encode(nowhere)));
+});
+
+test("a client answers no questions", () => assert.throws(() => clientProtocol.answer.decode(new Uint8Array(0))));
+
+test.run();
