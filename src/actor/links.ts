@@ -264,7 +264,9 @@ export class Links {
       this.#options.onLost(dialledFor, `no link to ${dialledFor.url} could be had: ${why}`);
     }
     // Strangers may come under any name: what they leave behind must not add up.
-    for (const left of [endpoint, dialledFor]) if (left?.isIdle) this.#endpoints.delete(left.url);
+    for (const left of [endpoint, dialledFor]) {
+      if (left?.isIdle && this.#endpoints.get(left.url) === left) this.#endpoints.delete(left.url);
+    }
     if (this.#closed && this.#links.size === 0) this.#whenEmpty();
   }
 
