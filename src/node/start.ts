@@ -7,7 +7,7 @@ import type { Limits } from "../limits.ts";
 import { CloseCode, type Hello, type Refusal } from "../link/index.ts";
 import { Replica, type StateMachine } from "../machine/index.ts";
 import { NODE_ACTOR, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
-import { createRaft, type RaftConfig } from "../raft/index.ts";
+import { createRaft, type RaftConfig, type Recovered } from "../raft/index.ts";
 import { Identity, Wal } from "../storage/index.ts";
 import { APPEND_HEADROOM_BYTES, type Member, NodeActor, type NodeStory } from "./node.ts";
 import { Recovery } from "./stored.ts";
@@ -90,12 +90,28 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 }
 
 async function startWith(options: NodeOptions, identity: Identity): Promise<RunningNode> {
-  const { environment, dataFolder, limits, tell, timing, cluster, id, host, port, allowedOrigins } = options;
-  const { clock } = environment;
+  const { environment, dataFolder, limits } = options;
+  const url = urlOf(options);
   const recovery = new Recovery(limits.logCacheBytesMax);
   const walOptions = { salt: identity.salt, segmentBytesMax: limits.segmentBytesMax };
   const wal = await Wal.open(environment.disk, dataFolder, walOptions, recovery);
-  const { recovered } = recovery;
+  try {
+    return await run(options, identity, url, wal, recovery.recovered);
+  } catch (error) {
+    await wal.close();
+    throw error;
+  }
+}
+
+async function run(
+  options: NodeOptions,
+  identity: Identity,
+  url: string,
+  wal: Wal,
+  recovered: Recovered,
+): Promise<RunningNode> {
+  const { environment, limits, tell, timing, cluster, id, host, port, allowedOrigins } = options;
+  const { clock } = environment;
   const seed = Math.floor(environment.random.next() * 2 ** 32);
   const raft = createRaft(raftConfig(options), recovered, clock.nowMs(), seed);
   const { hardState, log } = recovered;
@@ -108,7 +124,7 @@ async function startWith(options: NodeOptions, identity: Identity): Promise<Runn
     cluster,
     name: id,
     incarnation: identity.incarnation,
-    url: urlOf(options),
+    url,
     linkLimits: { messageBytesMax: limits.messageBytesMax, sendBufferBytesMax: limits.sendBufferBytesMax },
     mailboxMax: limits.mailboxMax,
     verify: (remote) => verify(options, identity, remote),
@@ -118,7 +134,6 @@ async function startWith(options: NodeOptions, identity: Identity): Promise<Runn
     await system.listen({ host, port, allowedOrigins, connectionsMax: limits.connectionsMax });
   } catch (error) {
     await system.close();
-    await wal.close();
     if (!hasCode(error, "ADDRESS_IN_USE")) throw error;
     throw new ConclaveError("ADDRESS_IN_USE", `${id}: ${error.message}`, { cause: error });
   }

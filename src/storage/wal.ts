@@ -199,10 +199,15 @@ export class Wal {
   /** The new file counts only once its header, and its name in the folder, are durable. */
   async #startSegment(segment: number): Promise<void> {
     const file = await this.#disk.open(this.#pathOf(segment), "create");
-    await file.write(0, [encodeSegmentHeader(this.#options.salt, segment, this.#nextFrame)]);
-    await file.sync();
-    await this.#disk.syncFolder(this.#folder);
-    await this.#file?.close();
+    try {
+      await file.write(0, [encodeSegmentHeader(this.#options.salt, segment, this.#nextFrame)]);
+      await file.sync();
+      await this.#disk.syncFolder(this.#folder);
+      await this.#file?.close();
+    } catch (error) {
+      await file.close().catch(() => {});
+      throw error;
+    }
     this.#file = file;
     this.#segment = segment;
     this.#end = SEGMENT_HEADER_BYTES;

@@ -1,14 +1,16 @@
 /** Colours: only for those who want them (no-color.org, force-color.org). */
 
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import * as os from "node:os";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import * as assert from "uvu/assert";
 import { colourOf } from "../../src/console/index.ts";
 import { suite } from "../support/suite.ts";
 
-const folder = mkdtempSync(path.join(os.tmpdir(), "conclave-colours-"));
+// Within the project, for there Deno finds its packages.
+const scratch = path.join(import.meta.dirname, "..", "..", ".conclave");
+mkdirSync(scratch, { recursive: true });
+const folder = mkdtempSync(path.join(scratch, "colours-"));
 const script = path.join(folder, "shout.ts");
 const consoleUrl = new URL("../../src/console/index.ts", import.meta.url).href;
 writeFileSync(
