@@ -108,7 +108,7 @@ export class Leadership {
     const known = view.leader === null ? null : { id: view.leader.id, url: normalUrl(view.leader.url) };
     this.#view = { term: view.term, leader: known };
     if (known !== null) this.#nodes.set(known.url, known.id);
-    this.#options.onChange(this.#view);
+    if (known !== null || before.leader !== null) this.#options.onChange(this.#view);
     if (this.#leader !== null && this.#leader.url !== known?.url) this.#lose();
     this.#follow();
   }

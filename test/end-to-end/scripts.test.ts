@@ -273,15 +273,19 @@ if (hasPty) {
 }
 
 test("a follower that is told to stop leaves the leader alone", async () => {
-  await withCluster(3, async (cluster) => {
-    const client = await cluster.client();
-    await client.put("k", "1");
-    const leader = await leaderOf(client);
-    const follower = cluster.ids.find((id) => id !== leader) ?? "";
-    await cluster.node(follower).kill("SIGTERM");
-    await client.put("k", "2");
-    assert.is(client.leader?.id, leader);
-  });
+  await withCluster(
+    3,
+    async (cluster) => {
+      const client = await cluster.client();
+      await client.put("k", "1");
+      const leader = await leaderOf(client);
+      const follower = cluster.ids.find((id) => id !== leader) ?? "";
+      await cluster.node(follower).kill("SIGTERM");
+      await client.put("k", "2");
+      assert.is(client.leader?.id, leader);
+    },
+    { electionTimeoutMinMs: 3_000, electionTimeoutMaxMs: 4_000 },
+  );
 });
 
 test.run();
