@@ -2,6 +2,7 @@
 
 import * as assert from "uvu/assert";
 import { type Client, ConclaveError } from "../../src/client/index.ts";
+import { realEnvironment } from "../../src/index.ts";
 import { codeOf, eventually } from "../support/network.ts";
 import { suite } from "../support/suite.ts";
 import { failing, once, onStage, refuse, type Stage, silent, times } from "./fakes.ts";
@@ -252,9 +253,19 @@ test("a command that was sent and never answered: UNKNOWN_OUTCOME", () =>
     assert.is(await codeOf(client.put("a", "1", { timeoutMs: 60 })), "UNKNOWN_OUTCOME");
   }));
 
+/** No pause between tries ever ends, so that no try is under way when the deadline comes. */
+const WITHOUT_RETRIES = {
+  ...realEnvironment,
+  clock: {
+    ...realEnvironment.clock,
+    setTimer: (delayMs: number, fire: () => void) =>
+      delayMs < 40 ? { cancel: () => {} } : realEnvironment.clock.setTimer(delayMs, fire),
+  },
+};
+
 test("a command that was refused every time: BUSY, for it was not applied", () =>
   onStage(async (stage) => {
-    const client = await warm(stage);
+    const client = await warm(stage, { environment: WITHOUT_RETRIES });
     stage.n1.commandScript = [times(1_000, (_batch, answer) => answer.fail(refuse("BUSY")))];
     assert.is(await codeOf(client.put("a", "1", { timeoutMs: 200 })), "BUSY");
     stage.n1.commandScript = [];
