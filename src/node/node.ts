@@ -8,7 +8,7 @@ import { normalUrl } from "../actor/index.ts";
 import type { Environment, Timer } from "../environment.ts";
 import { ConclaveError, messageOf } from "../errors.ts";
 import type { Limits } from "../limits.ts";
-import { type CommandBatch, decodeList, decodePayload, encodeList, encodePayload } from "../machine/commands.ts";
+import { decodeList, encodePayload } from "../machine/commands.ts";
 import type { Replica } from "../machine/index.ts";
 import { NODE_ACTOR, type NodeAnswer, type NodeMessage, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
 import {
@@ -24,10 +24,12 @@ import {
   step,
 } from "../raft/index.ts";
 import type { Wal } from "../storage/index.ts";
+import { admit } from "./admission.ts";
 import { Announcer, type AnnouncerStory } from "./announcer.ts";
 import { Applier } from "./applier.ts";
-import { notLeader, Proposals, sessionExpired } from "./proposals.ts";
+import { notLeader, Proposals } from "./proposals.ts";
 import { decodeMessage, encodeMessage } from "./raft-codec.ts";
+import { Reads } from "./reads.ts";
 import { SessionKeeper } from "./session-keeper.ts";
 import { toEntry } from "./stored.ts";
 
@@ -71,11 +73,6 @@ export interface NodeParts {
 type NodeDelivery = Delivery<NodeMessage, NodeAnswer, NodeEvent>;
 type NodeAnswerTo = Answer<NodeAnswer>;
 
-interface WaitingRead {
-  readonly queries: readonly Uint8Array[];
-  readonly answer: NodeAnswerTo;
-}
-
 export class NodeActor {
   readonly #parts: NodeParts;
   readonly #context: ActorContext<NodeEvent>;
@@ -84,15 +81,11 @@ export class NodeActor {
   readonly #applier: Applier;
   readonly #proposals: Proposals;
   readonly #sessions: SessionKeeper;
+  readonly #reads: Reads;
   readonly #peers = new Map<string, Peer>();
   /** Messages that wait for what they promise to be durable. */
   #held: { readonly seq: number; readonly messages: readonly Outgoing[] }[] = [];
   #durableSeq = 0;
-  /** Reads by ticket, until the core has said from which index on they may be served. */
-  readonly #reads = new Map<number, WaitingRead>();
-  /** Reads that wait for an index to be applied, lowest first. */
-  #readyReads: { readonly index: number; readonly read: WaitingRead }[] = [];
-  #lastReadTicket = 0;
   /** Sessions that are proposed and not applied yet. */
   #opening = 0;
   #timer: { readonly atMs: number; readonly timer: Timer } | null = null;
@@ -109,6 +102,7 @@ export class NodeActor {
     this.#raft = raft;
     this.#proposals = new Proposals(limits);
     this.#sessions = new SessionKeeper(replica, limits.sessionTimeoutMs);
+    this.#reads = new Reads(replica, limits.readsMax);
     this.#announcer = new Announcer(context, { ...self, directories: parts.directories.map(normalUrl), tell });
     this.#applier = new Applier({
       clock: environment.clock,
@@ -272,7 +266,7 @@ export class NodeActor {
   ): void {
     switch (message.type) {
       case "commands":
-        this.#propose(this.#checkedBatch(message.batch, sender), answer, events);
+        this.#takeBatch(message.batch, sender, answer, events);
         return;
       case "open-session":
         this.#openSession(answer, events);
@@ -295,27 +289,12 @@ export class NodeActor {
     }
   }
 
-  /** A batch that may enter the log as it is. @throws ConclaveError, RangeError */
-  #checkedBatch(bytes: Uint8Array, sender: Sender): Uint8Array {
+  #takeBatch(batch: Uint8Array, sender: Sender, answer: NodeAnswerTo, events: RaftEvent[]): void {
     if (!this.isLeader) throw notLeader(this.#announcer.view);
-    const payload = decodePayload(bytes);
-    if (payload.type !== "commands" || payload.commands.length === 0) {
-      throw new ConclaveError("BAD_MESSAGE", "Only batches of commands may be proposed.");
-    }
-    if (!isPlausible(payload)) throw new ConclaveError("BAD_MESSAGE", "The numbers of the batch make no sense.");
-    const { replica, limits } = this.#parts;
-    if (payload.session <= replica.appliedIndex && !replica.hasSession(payload.session)) throw sessionExpired();
-    if (windowOf(payload) > limits.sessionWindowMax) {
-      throw new ConclaveError("BUSY", `More than ${limits.sessionWindowMax} commands of one session are unanswered.`);
-    }
+    const session = admit(batch, this.#parts.replica, this.#parts.limits);
     if (this.#proposals.isFull) throw new ConclaveError("BUSY", "The leader holds too many uncommitted commands.");
-    // What can't be sent on to a follower would stop the log for good.
-    const bytesMax = limits.messageBytesMax - APPEND_HEADROOM_BYTES;
-    if (bytes.byteLength > bytesMax) {
-      throw new ConclaveError("TOO_LARGE", `The batch has ${bytes.byteLength} bytes, of at most ${bytesMax}.`);
-    }
-    if (sender.peer !== null) this.#holdSession(payload.session, sender.peer);
-    return bytes;
+    if (sender.peer !== null) this.#holdSession(session, sender.peer);
+    this.#propose(batch, answer, events);
   }
 
   #openSession(answer: NodeAnswerTo, events: RaftEvent[]): void {
@@ -343,25 +322,8 @@ export class NodeActor {
   }
 
   #read(stale: boolean, queries: readonly Uint8Array[], answer: NodeAnswerTo, events: RaftEvent[]): void {
-    if (stale) {
-      this.#serve({ queries, answer });
-      return;
-    }
-    if (this.#reads.size + this.#readyReads.length >= this.#parts.limits.readsMax) {
-      throw new ConclaveError("BUSY", "Too many reads wait on this node.");
-    }
-    const ticket = ++this.#lastReadTicket;
-    this.#reads.set(ticket, { queries, answer });
-    events.push({ type: "read", ticket });
-  }
-
-  #serve({ queries, answer }: WaitingRead): void {
-    const { replica } = this.#parts;
-    try {
-      answer.ok({ type: "results", results: encodeList(queries.map((query) => replica.query(query))) });
-    } catch (error) {
-      answer.fail(new ConclaveError("MACHINE_FAILED", `The state machine failed on a query: ${messageOf(error)}`));
-    }
+    if (stale) this.#reads.serve(queries, answer);
+    else events.push({ type: "read", ticket: this.#reads.ask(queries, answer) });
   }
 
   #holdSession(session: number, peer: Peer): void {
@@ -392,10 +354,10 @@ export class NodeActor {
     for (const { to, from, through, bytesMax } of effects.fetches) {
       this.#fetch(from, through, bytesMax, (entries) => this.#context.post({ type: "fetched", to, entries }));
     }
-    this.#takeReadOutcomes(effects);
+    this.#reads.take(effects.reads, this.#announcer.view);
     this.#applier.commit(effects.commitIndex);
     this.#applier.run();
-    this.#serveReady();
+    this.#reads.serveConfirmed();
     this.#setTimer(effects.deadlineMs);
   }
 
@@ -455,23 +417,6 @@ export class NodeActor {
     this.#parts.onFatal(fatal);
   }
 
-  #takeReadOutcomes(effects: Effects): void {
-    for (const outcome of effects.reads) {
-      const read = this.#reads.get(outcome.ticket);
-      if (read === undefined) continue;
-      this.#reads.delete(outcome.ticket);
-      if ("index" in outcome) this.#readyReads.push({ index: outcome.index, read });
-      else read.answer.fail(notLeader(this.#announcer.view));
-    }
-  }
-
-  /** Read indices come in ascending order, so the first that is not reached ends the search. */
-  #serveReady(): void {
-    const pending = this.#readyReads.findIndex(({ index }) => index > this.#applier.appliedIndex);
-    const ready = this.#readyReads.splice(0, pending === -1 ? this.#readyReads.length : pending);
-    for (const { read } of ready) this.#serve(read);
-  }
-
   /** One timer for everything; it is only set anew if it would fire too late. */
   #setTimer(deadlineMs: number): void {
     if (this.#timer !== null && this.#timer.atMs <= deadlineMs) return;
@@ -482,13 +427,3 @@ export class NodeActor {
     this.#timer = { atMs: deadlineMs, timer: clock.setTimer(deadlineMs - clock.nowMs(), fire) };
   }
 }
-
-/** What an AppendEntries, its letter and its frame add to the payload of an entry, generously. */
-export const APPEND_HEADROOM_BYTES = 1_024;
-
-/** A client counts from 1 and waits for what it sends; a forged number would spoil its session for the log. */
-const isPlausible = ({ first, floor, commands }: CommandBatch): boolean =>
-  first >= 1 && floor <= first && first + commands.length <= Number.MAX_SAFE_INTEGER / 2;
-
-/** How far the newest command of a batch is ahead of the oldest that its client still waits for. */
-const windowOf = ({ first, floor, commands }: CommandBatch): number => first + commands.length - floor;

@@ -9,7 +9,8 @@ import { Replica, type StateMachine } from "../machine/index.ts";
 import { NODE_ACTOR, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
 import { createRaft, type RaftConfig, type Recovered } from "../raft/index.ts";
 import { Identity, Wal } from "../storage/index.ts";
-import { APPEND_HEADROOM_BYTES, type Member, NodeActor, type NodeStory } from "./node.ts";
+import { APPEND_HEADROOM_BYTES } from "./admission.ts";
+import { type Member, NodeActor, type NodeStory } from "./node.ts";
 import { Recovery } from "./stored.ts";
 
 /** How often a server shows signs of life, and how long the others wait for them. */

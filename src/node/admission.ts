@@ -1,0 +1,42 @@
+/** Which batches of commands may enter the log. */
+
+import { ConclaveError } from "../errors.ts";
+import type { Limits } from "../limits.ts";
+import { type CommandBatch, decodePayload } from "../machine/commands.ts";
+import type { Replica } from "../machine/index.ts";
+import { sessionExpired } from "./proposals.ts";
+
+/** What an AppendEntries, its letter and its frame add to the payload of an entry, generously. */
+export const APPEND_HEADROOM_BYTES = 1_024;
+
+/**
+ * Checks a batch that a client sent.
+ *
+ * @returns the session that it belongs to
+ * @throws ConclaveError `BAD_MESSAGE`, `SESSION_EXPIRED`, `BUSY`, `TOO_LARGE`; RangeError if the bytes are no payload
+ */
+export function admit(bytes: Uint8Array, replica: Replica, limits: Limits): number {
+  const payload = decodePayload(bytes);
+  if (payload.type !== "commands" || payload.commands.length === 0) {
+    throw new ConclaveError("BAD_MESSAGE", "Only batches of commands may be proposed.");
+  }
+  if (!isPlausible(payload)) throw new ConclaveError("BAD_MESSAGE", "The numbers of the batch make no sense.");
+  // A session that is not there yet may still be on its way through the log; one that is past can't come back.
+  if (payload.session <= replica.appliedIndex && !replica.hasSession(payload.session)) throw sessionExpired();
+  if (windowOf(payload) > limits.sessionWindowMax) {
+    throw new ConclaveError("BUSY", `More than ${limits.sessionWindowMax} commands of one session are unanswered.`);
+  }
+  // What can't be sent on to a follower would stop the log for good.
+  const bytesMax = limits.messageBytesMax - APPEND_HEADROOM_BYTES;
+  if (bytes.byteLength > bytesMax) {
+    throw new ConclaveError("TOO_LARGE", `The batch has ${bytes.byteLength} bytes, of at most ${bytesMax}.`);
+  }
+  return payload.session;
+}
+
+/** A client counts from 1 and waits for what it sends; a forged number would spoil its session for the log. */
+const isPlausible = ({ first, floor, commands }: CommandBatch): boolean =>
+  first >= 1 && floor <= first && first + commands.length <= Number.MAX_SAFE_INTEGER / 2;
+
+/** How far the newest command of a batch is ahead of the oldest that its client still waits for. */
+const windowOf = ({ first, floor, commands }: CommandBatch): number => first + commands.length - floor;
