@@ -259,7 +259,8 @@ const WITHOUT_RETRIES = {
   clock: {
     ...realEnvironment.clock,
     setTimer: (delayMs: number, fire: () => void) =>
-      delayMs < 40 ? { cancel: () => {} } : realEnvironment.clock.setTimer(delayMs, fire),
+      // A deadline whose timer fired a moment too early is set anew for less than that.
+      delayMs >= 10 && delayMs < 40 ? { cancel: () => {} } : realEnvironment.clock.setTimer(delayMs, fire),
   },
 };
 

@@ -22,6 +22,7 @@ test("a listener gets the leader that is known at once, and then every change", 
     const early = watch(follower);
     assert.equal(early.all, [], "nobody is known yet");
     assert.equal(await early.first(1), [{ term: 1, id: "n1", url: n1.url }]);
+    await follower.put("a", "1"); // It has found its leader: no search, with an answer of its own, is under way.
     const late = watch(follower);
     assert.equal(late.all, [{ term: 1, id: "n1", url: n1.url }]);
     directory.push(n2.leading(2));

@@ -1,10 +1,12 @@
 /** One real node among puppets: what the driver around the core promises to members, clients and strangers. */
 
 import * as assert from "uvu/assert";
+import type { Disk } from "../../src/environment.ts";
+import { realEnvironment } from "../../src/index.ts";
 import { HEADER_BYTES } from "../../src/link/index.ts";
 import { encodeList, encodePayload } from "../../src/machine/commands.ts";
 import { encodeMessage } from "../../src/node/raft-codec.ts";
-import { logIndex, term } from "../../src/raft/index.ts";
+import { EntryKind, logIndex, term } from "../../src/raft/index.ts";
 import { codeOf, eventually } from "../support/network.ts";
 import { suite } from "../support/suite.ts";
 import { ASK, command, type NodeRef, openSession, put, typesOf } from "./asking.ts";
@@ -50,6 +52,46 @@ test("what a majority holds is acknowledged, what it does not is not", () =>
     const batch = encodePayload({ type: "commands", session, floor: 1, first: 3, commands: [put("c", "3")] });
     assert.is(await codeOf(node.ask({ type: "commands", batch }, { timeoutMs: 300 })), "TIMEOUT");
   }));
+
+test("a follower's acknowledgement waits for its disk, and its word that the leader lives does not", () =>
+  withNodes(
+    3,
+    async (cluster) => {
+      const { disk } = realEnvironment;
+      let flushed = Promise.resolve();
+      const slow: Disk = {
+        ...disk,
+        open: async (path, mode) => {
+          const file = await disk.open(path, mode);
+          return { ...file, sync: () => flushed.then(() => file.sync()) };
+        },
+      };
+      const [n2, n3] = [new Puppet(cluster, "n2"), new Puppet(cluster, "n3")];
+      n2.grants = false;
+      n3.grants = false;
+      await cluster.start("n1", { environment: { ...realEnvironment, disk: slow } });
+      const isUp = ({ event, peer }: { readonly event: string; readonly peer?: string }): boolean =>
+        event === "link-up" && peer === "n2";
+      await cluster.told("n1").when("the link to n2", isUp);
+
+      const gate = Promise.withResolvers<void>();
+      flushed = gate.promise;
+      const [index, first] = [logIndex(1), term(1_000)];
+      const entries = [{ index, term: first, kind: EntryKind.noop, payload: new Uint8Array(0) }];
+      const before = { prevLogIndex: logIndex(0), prevLogTerm: term(0), leaderCommit: logIndex(0) };
+      n2.say({ type: "append-request", term: first, ...before, entries });
+      for (const round of [1, 2, 3]) {
+        n2.say({ type: "heartbeat-request", term: first, round, commitIndex: logIndex(0) });
+        await n2.received.when("word", (message) => message.type === "heartbeat-response" && message.round === round);
+      }
+      const accepted = ({ type }: { readonly type: string }): boolean => type === "append-accepted";
+      assert.not(n2.received.all.some(accepted), "nothing is on the disk yet");
+      gate.resolve();
+      await n2.received.when("the acknowledgement", accepted);
+      await Promise.all([n2.system.close(), n3.system.close()]);
+    },
+    { idle: true },
+  ));
 
 test("while leadership is handed over, commands and sessions are refused with BUSY; once that failed, they are taken", () =>
   onStage(async ({ cluster, node }) => {
