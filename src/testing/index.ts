@@ -1,0 +1,37 @@
+/**
+ * Tests for what runs on Conclave: `conclave/testing`. Whole clusters in one process, in virtual time, with everything
+ * going wrong that can, on a seed; a state machine of your own in them; and checks of what its clients were told.
+ *
+ * @example
+ * const { breach } = await simulate({ seed: 42, workload: myWorkload });
+ * if (breach !== null) throw new Error(`${breach.invariant}: ${breach.detail}`);
+ */
+
+export type { SimulatedStory } from "./cluster.ts";
+export { Dice } from "./dice.ts";
+export { type FaultKind, PROFILES, type Profile } from "./faults.ts";
+export { type Call, History, type Moment, type OpenCall, type Outcome } from "./history.ts";
+export { INVARIANTS, type Invariant, type Report, type Sights } from "./invariants.ts";
+export {
+  type KeyState,
+  type KeyValueOperation,
+  type KeyValueResult,
+  keyValueModel,
+  readSpan,
+  storeSpan,
+} from "./key-value-model.ts";
+export { type CheckOptions, check, type Finding, type Known, type Model } from "./linearizability.ts";
+export { type Crash, type Gate, MemoryDisk, type Operation } from "./memory-disk.ts";
+export { checkIssueOrder, checkRealTimeOrder, type Disorder, type Span, type SpanOf } from "./order.ts";
+export { RecordedClient } from "./recorded-client.ts";
+export { type ShrinkOptions, type ShrinkProgress, type Shrunk, shrink } from "./shrink.ts";
+export {
+  type Breach,
+  type Progress,
+  type SimulationOptions,
+  type SimulationResult,
+  simulate,
+  type TraceLine,
+} from "./simulate.ts";
+export { keyValueWorkload, type NewWorkload, type Worker, type Workload } from "./workload.ts";
+export type { What } from "./world.ts";

@@ -1,0 +1,395 @@
+/**
+ * A network between the hosts of a simulated world: every direction has its own delays, may be slow, cut or one-way, and
+ * connections break with and without notice. What a connection delivers, it delivers whole and in order, as TCP does.
+ */
+
+import type { AcceptedSocket, Listener, ListenOptions, Network, Socket, SocketHandlers } from "../environment.ts";
+import { ConclaveError } from "../errors.ts";
+import type { Dice } from "./dice.ts";
+import type { Owner, World } from "./world.ts";
+
+/** A process, as far as the network knows it. */
+export interface Station extends Owner {
+  readonly host: string;
+  /** Calls `act` when the process is gone; `notice` says whether its system lives to tell the others. */
+  atDeath(act: (notice: boolean) => void): void;
+}
+
+/** How one direction between two hosts is. */
+interface Route {
+  latencyMs: number;
+  jitterMs: number;
+  bytesPerMs: number;
+  isCut: boolean;
+}
+
+type Handlers = Omit<SocketHandlers, "onOpen"> & Partial<Pick<SocketHandlers, "onOpen">>;
+
+const BROKEN = 1006;
+const CLOSE_TIMEOUT_MS = 1_000;
+/** What the systems on both sides take before a sender notices. */
+const SYSTEM_BUFFER_BYTES = 64 * 1024;
+const FAST_BYTES_PER_MS = 100_000;
+const ADDRESS_BYTES = 60;
+
+export class SimulatedNetwork {
+  readonly #world: World;
+  readonly #dice: Dice;
+  readonly #listeners = new Map<string, { readonly station: Station; accept(socket: AcceptedSocket): void }>();
+  readonly #routes = new Map<string, Route>();
+  readonly #wires = new Set<Wire>();
+  readonly #downHosts = new Set<string>();
+
+  constructor(world: World, dice: Dice) {
+    this.#world = world;
+    this.#dice = dice;
+  }
+
+  /** The network as a process sees it. */
+  of(station: Station): Network {
+    return {
+      connect: (url, _options, handlers) => this.#connect(station, new URL(url).host, handlers),
+      listen: (options, accept) => this.#listen(station, options, accept),
+    };
+  }
+
+  /** Nothing arrives any more in this direction; what is on its way waits, as it does with TCP. */
+  cut(from: string, to: string): void {
+    this.route(from, to).isCut = true;
+  }
+
+  mend(from: string, to: string): void {
+    this.route(from, to).isCut = false;
+    for (const wire of this.#wires) wire.wake();
+  }
+
+  /** Everything is as fast as it was, and nothing is cut. */
+  heal(): void {
+    for (const route of this.#routes.values()) {
+      route.isCut = false;
+      route.bytesPerMs = FAST_BYTES_PER_MS;
+      route.jitterMs = Math.min(route.jitterMs, 5);
+    }
+    for (const wire of this.#wires) wire.wake();
+  }
+
+  slow(from: string, to: string, jitterMs: number, bytesPerMs: number): void {
+    Object.assign(this.route(from, to), { jitterMs, bytesPerMs });
+  }
+
+  /**
+   * Breaks the connections between two hosts. Without notice to `b`, its end stays as it is, what is on its way there
+   * still arrives, and it learns of the loss when it sends something.
+   */
+  reset(a: string, b: string, noticeToBoth: boolean): void {
+    for (const wire of this.#wires) wire.reset(a, b, noticeToBoth);
+  }
+
+  /** A whole machine is gone: its end of every connection is silent until it is back. */
+  hostDown(host: string): void {
+    this.#downHosts.add(host);
+  }
+
+  hostUp(host: string): void {
+    this.#downHosts.delete(host);
+  }
+
+  isDown(host: string): boolean {
+    return this.#downHosts.has(host);
+  }
+
+  /** When something that leaves now arrives, if nothing is in its way. */
+  arrivalMs({ latencyMs, jitterMs, bytesPerMs }: Route, bytes: number): number {
+    return this.#world.nowMs + latencyMs + this.#dice.seldom(0, jitterMs) + bytes / bytesPerMs;
+  }
+
+  isCut(from: string, to: string): boolean {
+    return this.route(from, to).isCut;
+  }
+
+  /** The direction from one host to another, as it is and as it will be. */
+  route(from: string, to: string): Route {
+    const key = `${from}>${to}`;
+    const known = this.#routes.get(key);
+    if (known !== undefined) return known;
+    const latencyMs = this.#dice.between(0.05, 0.5);
+    const route: Route = { latencyMs, jitterMs: 5, bytesPerMs: FAST_BYTES_PER_MS, isCut: false };
+    this.#routes.set(key, route);
+    return route;
+  }
+
+  async #listen(
+    station: Station,
+    { port }: ListenOptions,
+    accept: (socket: AcceptedSocket) => void,
+  ): Promise<Listener> {
+    const place = `${station.host}:${port}`;
+    if (this.#listeners.has(place)) throw new ConclaveError("ADDRESS_IN_USE", `${place} is in use`);
+    const entry = { station, accept };
+    this.#listeners.set(place, entry);
+    const stop = (): void => {
+      if (this.#listeners.get(place) === entry) this.#listeners.delete(place);
+    };
+    station.atDeath(stop);
+    return { port, close: async () => stop() };
+  }
+
+  #connect(station: Station, place: string, handlers: SocketHandlers): Socket {
+    const host = place.split(":")[0] ?? "";
+    const wire = new Wire(this.#world, this, station, host, handlers, () => this.#wires.delete(wire));
+    this.#wires.add(wire);
+    wire.knock(() => {
+      const listener = this.#listeners.get(place);
+      return listener?.station.isAlive === true ? listener : null;
+    });
+    return wire.near.socket;
+  }
+}
+
+/** One direction of a connection: what is on its way, oldest first. */
+class Lane {
+  readonly #world: World;
+  readonly #network: SimulatedNetwork;
+  readonly #route: Route;
+  readonly #receiver: () => Station | null;
+  #parcels: { readonly atMs: number; readonly bytes: number; readonly deliver: () => void }[] = [];
+  #bytes = 0;
+  #planned = false;
+
+  constructor(world: World, network: SimulatedNetwork, route: Route, receiver: () => Station | null) {
+    this.#world = world;
+    this.#network = network;
+    this.#route = route;
+    this.#receiver = receiver;
+  }
+
+  /** What the sender's system could not pass on yet. */
+  get bufferedBytes(): number {
+    return Math.max(0, this.#bytes - SYSTEM_BUFFER_BYTES);
+  }
+
+  send(bytes: number, deliver: () => void): void {
+    const atMs = Math.max(this.#network.arrivalMs(this.#route, bytes), this.#parcels.at(-1)?.atMs ?? 0);
+    this.#parcels.push({ atMs, bytes, deliver });
+    this.#bytes += bytes;
+    this.wake();
+  }
+
+  /** What is on its way is lost. */
+  clear(): void {
+    this.#parcels = [];
+    this.#bytes = 0;
+  }
+
+  wake(): void {
+    const [head] = this.#parcels;
+    if (head === undefined || this.#planned || this.#route.isCut) return;
+    this.#planned = true;
+    const receiver = this.#receiver();
+    const owner = receiver?.isAlive === true ? receiver : null;
+    const atMs = Math.max(head.atMs, owner?.stalledUntilMs ?? 0);
+    // The event has no owner in the world: a parcel for the dead is answered by their system.
+    this.#world.at(atMs - this.#world.nowMs, "message", null, () => this.#deliver());
+  }
+
+  #deliver(): void {
+    this.#planned = false;
+    const [head] = this.#parcels;
+    const receiver = this.#receiver();
+    const isStalled = receiver?.isAlive === true && receiver.stalledUntilMs > this.#world.nowMs;
+    if (head !== undefined && !isStalled && !this.#route.isCut) {
+      this.#parcels.shift();
+      this.#bytes -= head.bytes;
+      this.#world.subject = receiver;
+      head.deliver();
+    }
+    this.wake();
+  }
+}
+
+/** One end of a connection. */
+interface End {
+  station: Station | null;
+  handlers: Handlers | null;
+  /** `closing`: it has taken leave and waits for the other end's answer. */
+  state: "connecting" | "open" | "closing" | "over";
+  readonly out: Lane;
+  readonly socket: Socket;
+}
+
+interface Door {
+  readonly station: Station;
+  accept(socket: AcceptedSocket): void;
+}
+
+/** One connection. */
+class Wire {
+  readonly near: End;
+  readonly #far: End;
+  readonly #world: World;
+  readonly #network: SimulatedNetwork;
+  readonly #hosts: readonly [near: string, far: string];
+  readonly #onOver: () => void;
+
+  constructor(
+    world: World,
+    network: SimulatedNetwork,
+    station: Station,
+    host: string,
+    handlers: SocketHandlers,
+    onOver: () => void,
+  ) {
+    this.#world = world;
+    this.#network = network;
+    this.#hosts = [station.host, host];
+    this.#onOver = onOver;
+    this.near = this.#end(station.host, host, station, handlers);
+    this.#far = this.#end(host, station.host, null, null);
+    station.atDeath((notice) => this.#died(this.near, notice));
+  }
+
+  /** Asks for the connection; without a door there, the far system says so, if it is up. */
+  knock(find: () => Door | null): void {
+    const { near } = this;
+    const far = this.#far;
+    near.out.send(ADDRESS_BYTES, () => {
+      if (near.state === "over" || this.#network.isDown(this.#hosts[1])) return;
+      const door = find();
+      if (door === null) {
+        far.state = "over";
+        far.out.send(0, () => this.#over(near, BROKEN, ""));
+        return;
+      }
+      far.station = door.station;
+      far.state = "open";
+      door.station.atDeath((notice) => this.#died(far, notice));
+      this.#world.subject = door.station;
+      const handle = (handlers: Handlers): void => {
+        far.handlers = handlers;
+      };
+      door.accept(Object.assign(far.socket, { handle }));
+      far.out.send(0, () => {
+        if (near.state !== "connecting") return;
+        near.state = "open";
+        near.handlers?.onOpen?.();
+      });
+    });
+  }
+
+  wake(): void {
+    this.near.out.wake();
+    this.#far.out.wake();
+  }
+
+  reset(a: string, b: string, noticeToBoth: boolean): void {
+    const [near, far] = this.#hosts;
+    if (near === a && far === b) this.#break(this.near, noticeToBoth);
+    else if (near === b && far === a) this.#break(this.#far, noticeToBoth);
+  }
+
+  #break(end: End, noticeToBoth: boolean): void {
+    const other = this.#otherThan(end);
+    other.out.clear(); // It has nowhere to arrive.
+    this.#soon(end, BROKEN);
+    if (!noticeToBoth) return;
+    end.out.clear();
+    this.#soon(other, BROKEN);
+  }
+
+  #end(from: string, to: string, station: Station | null, handlers: Handlers | null): End {
+    const out: Lane = new Lane(
+      this.#world,
+      this.#network,
+      this.#network.route(from, to),
+      () => this.#otherThan(end).station,
+    );
+    const end: End = {
+      station,
+      handlers,
+      state: "connecting",
+      out,
+      socket: {
+        get bufferedBytes() {
+          return out.bufferedBytes;
+        },
+        send: (message) => this.#send(end, message),
+        close: (code, reason) => this.#close(end, code, reason),
+        terminate: () => this.#terminate(end),
+      },
+    };
+    return end;
+  }
+
+  #otherThan(end: End): End {
+    return end === this.near ? this.#far : this.near;
+  }
+
+  #send(end: End, message: Uint8Array): void {
+    if (end.state !== "open" || end.station?.isAlive !== true) return;
+    const other = this.#otherThan(end);
+    const copy = message.slice(); // Who receives it may keep it, and the sender's buffer is the sender's.
+    end.out.send(copy.byteLength, () => {
+      if (other.state === "over") this.#answerForTheDead(other);
+      else if (other.station?.isAlive === true) other.handlers?.onMessage(copy);
+    });
+  }
+
+  #close(end: End, code: number, reason: string): void {
+    if (end.state === "over" || end.state === "closing") return;
+    if (end.state === "connecting") {
+      this.#soon(end, BROKEN);
+      return;
+    }
+    end.state = "closing";
+    const other = this.#otherThan(end);
+    end.out.send(0, () => {
+      if (other.state === "over") return;
+      this.#over(other, code, reason);
+      other.out.send(0, () => this.#over(end, code, reason));
+    });
+    this.#world.at(CLOSE_TIMEOUT_MS, "timer", end.station, () => this.#terminate(end));
+  }
+
+  #terminate(end: End): void {
+    if (end.state === "over") return;
+    this.#soon(end, BROKEN);
+    const other = this.#otherThan(end);
+    end.out.send(0, () => this.#over(other, BROKEN, ""));
+  }
+
+  /** A process is gone. Its system says so to the other end, unless the whole machine is gone. */
+  #died(end: End, notice: boolean): void {
+    if (end.state === "over") return;
+    end.state = "over";
+    const other = this.#otherThan(end);
+    if (notice) end.out.send(0, () => this.#over(other, BROKEN, ""));
+    else end.out.clear();
+    this.#forgetIfOver();
+  }
+
+  /** What comes for a connection that its machine does not know (any more) is answered with a reset. */
+  #answerForTheDead(end: End): void {
+    const host = end === this.near ? this.#hosts[0] : this.#hosts[1];
+    if (this.#network.isDown(host)) return;
+    const other = this.#otherThan(end);
+    end.out.send(0, () => this.#over(other, BROKEN, ""));
+  }
+
+  #soon(end: End, code: number): void {
+    this.#world.at(0, "connection", end.station, () => this.#over(end, code, ""));
+  }
+
+  #over(end: End, code: number, reason: string): void {
+    if (end.state === "over") return;
+    end.state = "over";
+    if (end.station?.isAlive === true) {
+      this.#world.subject = end.station;
+      end.handlers?.onClose(code, reason);
+    }
+    this.#forgetIfOver();
+  }
+
+  #forgetIfOver(): void {
+    if (this.near.state === "over" && (this.#far.state === "over" || this.#far.station === null)) this.#onOver();
+  }
+}

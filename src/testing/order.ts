@@ -1,0 +1,87 @@
+/**
+ * Promises about order that need no search, because answers carry a number that only grows, such as a revision. They
+ * see what a check of one key at a time can't: order between keys, within a client, and on one node.
+ */
+
+import type { Call } from "./history.ts";
+
+/** The number that a call found when it took effect, and the one that it left. */
+export interface Span {
+  /** Infinity if the answer does not tell. */
+  readonly found: number;
+  readonly left: number;
+}
+
+/** Two calls in the wrong order. */
+export interface Disorder<Operation, Result> {
+  readonly earlier: Call<Operation, Result>;
+  /** It found less than the earlier one left. */
+  readonly later: Call<Operation, Result>;
+}
+
+/** What a call tells of the number; null for nothing. */
+export type SpanOf<Operation, Result> = (operation: Operation, result: Result) => Span | null;
+
+/**
+ * Did the commands of every client take effect in the order in which it issued them, though it did not wait for one
+ * before it issued the next?
+ *
+ * @returns null if they did
+ */
+export function checkIssueOrder<Operation, Result>(
+  history: Iterable<Call<Operation, Result>>,
+  spanOf: SpanOf<Operation, Result>,
+): Disorder<Operation, Result> | null {
+  const highest = new Map<string, Left<Operation, Result>>();
+  for (const call of [...history].sort((a, b) => a.begin.order - b.begin.order)) {
+    const span = call.outcome === null ? null : spanOf(call.operation, call.outcome.result);
+    if (span === null) continue;
+    const before = highest.get(call.client);
+    if (before !== undefined && span.found < before.left) return { earlier: before.call, later: call };
+    highest.set(call.client, higher(before, { call, left: span.left }));
+  }
+  return null;
+}
+
+/**
+ * Did every call that began after another one had ended find at least what that one left?
+ *
+ * @param groupOf only calls of one group are compared; so for the stale reads of one key on one node, which may lag
+ *   but not go back, the group is the node and the key. A node that was started again is another one.
+ * @returns null if all did
+ */
+export function checkRealTimeOrder<Operation, Result>(
+  history: Iterable<Call<Operation, Result>>,
+  groupOf: (operation: Operation) => string,
+  spanOf: SpanOf<Operation, Result>,
+): Disorder<Operation, Result> | null {
+  const moments = [...history].flatMap((call) => {
+    const span = call.outcome === null ? null : spanOf(call.operation, call.outcome.result);
+    if (call.outcome === null || span === null) return [];
+    const common = { call, span, group: groupOf(call.operation) };
+    return [
+      { ...common, type: "begin" as const, order: call.begin.order },
+      { ...common, type: "end" as const, order: call.outcome.end.order },
+    ];
+  });
+  // Where a beginning and an end tie, nothing is known of their order: the beginning goes first.
+  moments.sort((a, b) => a.order - b.order || a.type.localeCompare(b.type));
+  const highest = new Map<string, Left<Operation, Result>>();
+  for (const { type, call, span, group } of moments) {
+    const before = highest.get(group);
+    if (type === "end") highest.set(group, higher(before, { call, left: span.left }));
+    else if (before !== undefined && span.found < before.left) return { earlier: before.call, later: call };
+  }
+  return null;
+}
+
+/** The call that left the highest number so far. */
+interface Left<Operation, Result> {
+  readonly call: Call<Operation, Result>;
+  readonly left: number;
+}
+
+const higher = <Operation, Result>(
+  before: Left<Operation, Result> | undefined,
+  now: Left<Operation, Result>,
+): Left<Operation, Result> => (before === undefined || now.left > before.left ? now : before);

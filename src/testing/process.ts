@@ -1,0 +1,111 @@
+/** One run of a process on a simulated machine. After its death nothing that it set in motion goes on. */
+
+import type { Clock, Disk, DiskFile, Environment } from "../environment.ts";
+import type { Dice } from "./dice.ts";
+import { MemoryDisk } from "./memory-disk.ts";
+import type { SimulatedNetwork, Station } from "./network.ts";
+import type { What, World } from "./world.ts";
+
+/** What a process is given of its machine. */
+export interface Machine {
+  readonly host: string;
+  readonly disk: Disk;
+  /** How long a flush may take at most. */
+  readonly syncMsMax: () => number;
+}
+
+/** More than is lost when a delay is converted: a timer that fired too early would be set again for no time at all. */
+const ROUNDING_MS = 1e-6;
+const ID_LETTERS = "0123456789abcdefghijklmnopqrstuv";
+
+export class Process implements Station {
+  readonly name: string;
+  readonly host: string;
+  readonly environment: Environment;
+  isAlive = true;
+  stalledUntilMs = 0;
+  readonly #world: World;
+  readonly #dice: Dice;
+  readonly #deaths: ((notice: boolean) => void)[] = [];
+
+  constructor(world: World, network: SimulatedNetwork, dice: Dice, machine: Machine) {
+    this.name = machine.host;
+    this.host = machine.host;
+    this.#world = world;
+    this.#dice = dice;
+    this.environment = {
+      clock: this.#clock(),
+      random: { next: () => this.#dice.next(), id: () => this.#id() },
+      network: network.of(this),
+      disk: this.#slowly(machine),
+    };
+  }
+
+  atDeath(act: (notice: boolean) => void): void {
+    this.#deaths.push(act);
+  }
+
+  /** @param notice whether the system lives on, and closes what the process had open */
+  kill(notice: boolean): void {
+    if (!this.isAlive) return;
+    this.isAlive = false;
+    for (const act of this.#deaths.splice(0)) act(notice);
+  }
+
+  /** The event loop is held up; what comes meanwhile is found afterwards, all at once. */
+  stall(forMs: number): void {
+    this.stalledUntilMs = Math.max(this.stalledUntilMs, this.#world.nowMs + forMs);
+  }
+
+  #at(delayMs: number, what: What, run: () => void): { cancel(): void } {
+    return this.#world.at(delayMs, what, this, run);
+  }
+
+  #id(): string {
+    let id = "";
+    for (let i = 0; i < 21; i++) id += ID_LETTERS[this.#dice.below(32)];
+    return id;
+  }
+
+  /**
+   * Started at another moment than the others, and running a little fast or slow, or half as fast again: a leader that is
+   * slow to notice that it is alone leads on while another one leads already.
+   */
+  #clock(): Clock {
+    const startMs = this.#dice.below(1e6);
+    const rate = this.#dice.chance(0.5) ? this.#dice.between(0.98, 1.02) : this.#dice.between(0.6, 1.6);
+    return {
+      nowMs: () => startMs + this.#world.nowMs * rate,
+      setTimer: (delayMs, fire) => this.#at(Math.min(delayMs, 1e9) / rate + ROUNDING_MS, "timer", fire),
+      defer: (run) => void this.#at(0, "turn", run),
+    };
+  }
+
+  /** Every operation takes its time, and a dead process learns of none of them. */
+  #slowly({ disk, syncMsMax }: Machine): Disk {
+    const after = <T>(mostMs: number, act: () => Promise<T>): Promise<T> =>
+      new Promise((resolve, reject) => {
+        this.#at(this.#dice.seldom(0.01, mostMs), "disk", () => void act().then(resolve, reject));
+      });
+    const file = (inner: DiskFile): DiskFile => ({
+      size: () => after(0.1, () => inner.size()),
+      read: (offset, length) => after(0.5, () => inner.read(offset, length)),
+      write: (offset, chunks) => after(0.1, () => inner.write(offset, chunks)),
+      truncate: (length) => after(0.1, () => inner.truncate(length)),
+      sync: () => after(syncMsMax(), () => inner.sync()),
+      close: () => after(0.05, () => inner.close()),
+    });
+    return {
+      makeFolder: (path) => after(0.1, () => disk.makeFolder(path)),
+      list: (path) => after(0.1, () => disk.list(path)),
+      open: (path, mode) => after(0.1, async () => file(await disk.open(path, mode))),
+      rename: (from, to) => after(0.1, () => disk.rename(from, to)),
+      remove: (path) => after(0.1, () => disk.remove(path)),
+      syncFolder: (path) => after(syncMsMax(), () => disk.syncFolder(path)),
+      lock: (path) => after(0.1, () => disk.lock(path)),
+    };
+  }
+}
+
+/** A machine for a process that keeps nothing. */
+export const diskless = (host: string): Machine => ({ host, disk: new MemoryDisk(), syncMsMax: () => 1 });

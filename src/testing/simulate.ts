@@ -1,0 +1,361 @@
+/** One run: a whole cluster, clients at work, and everything that goes wrong, all of it from one seed. */
+
+import type { Client } from "../client/index.ts";
+import { ConclaveError } from "../errors.ts";
+import { SimulatedCluster, type SimulatedStory } from "./cluster.ts";
+import { Dice } from "./dice.ts";
+import { type FaultKind, Faults, type Profile } from "./faults.ts";
+import { type Invariant, Invariants, type Report, type Sights } from "./invariants.ts";
+import { SimulatedNetwork } from "./network.ts";
+import { keyValueWorkload, type NewWorkload, type Worker, type Workload } from "./workload.ts";
+import { type What, World } from "./world.ts";
+
+/** What `simulate` takes. */
+export interface SimulationOptions {
+  readonly seed: number;
+  /** How many nodes, 3 or more; default 3 or 5, as the seed says. */
+  readonly nodes?: number;
+  /** Default `hostile`. */
+  readonly profile?: Profile;
+  /** How many events things go wrong for, before everything has to come to rest; default 10,000. */
+  readonly events?: number;
+  /** What clients do, and with which state machine; the key-value store by default. */
+  readonly workload?: NewWorkload;
+  /** Of the faults only those with these numbers; all of them by default. */
+  readonly faults?: readonly number[];
+  /** Gets every event as it happens. */
+  readonly trace?: (line: TraceLine) => void;
+  /**
+   * Called every few thousand events, and waited for: a run leaves a real event loop no other room to look at signals
+   * and timers. What it throws ends the run. The run goes the same way with and without it.
+   */
+  readonly pause?: (progress: Progress) => Promise<void>;
+}
+
+/** How far a run has come. */
+export interface Progress {
+  readonly events: number;
+  readonly virtualMs: number;
+}
+
+/** Something that happened in the simulated world. */
+export interface TraceLine {
+  readonly atMs: number;
+  /** To which process; empty for the world itself. */
+  readonly process: string;
+  readonly event:
+    | { readonly type: "event"; readonly what: What }
+    | { readonly type: "story"; readonly story: SimulatedStory }
+    | { readonly type: "fault"; readonly number: number; readonly kind: FaultKind; readonly detail: string };
+}
+
+/** An invariant that did not hold. */
+export interface Breach {
+  readonly invariant: Invariant;
+  readonly detail: string;
+  readonly atMs: number;
+  /** The number of the event. */
+  readonly event: number;
+}
+
+/** How a run went. */
+export interface SimulationResult {
+  readonly seed: number;
+  /** Null if every invariant held. */
+  readonly breach: Breach | null;
+  readonly events: number;
+  readonly virtualMs: number;
+  /** The numbers of the faults that came about. */
+  readonly faults: readonly number[];
+  readonly faultCounts: Readonly<Partial<Record<FaultKind, number>>>;
+  readonly sights: Readonly<Sights & Record<"tornTails" | "sessionsExpired" | "transfers" | "works", number>>;
+  /** The stories and faults before the end, oldest first. */
+  readonly recent: readonly TraceLine[];
+}
+
+export const DEFAULT_EVENTS = 10_000;
+/** With fewer, no node may fail, or there is nobody to talk to. */
+const NODES_MIN = 3;
+const CLIENTS = 3;
+/** So many pieces of work one client has under way. */
+const LINES_OF_WORK = 2;
+const PAUSE_MS_MAX = 150;
+const RECENT_MAX = 60;
+const EVENTS_PER_PAUSE = 2_000;
+/** More steps of promises than can follow from an event: after them a pause of any length changes nothing. */
+const TURNS_BEFORE_PAUSE = 1_000;
+/** Once everything works again, this long may pass until it has come to rest. */
+const REST_MS_MAX = 30_000;
+/** The last calls get less: one that is never answered has to be told from one that is answered late. */
+const LAST_CALL_MS_MAX = 20_000;
+/** And so many events: a cluster that is busy for ever is not at rest, however little time goes by. */
+const REST_EVENTS_MAX = 1_000_000;
+
+/**
+ * Runs a cluster until so many events have gone by and all has come to rest, or an invariant breaks. The same options
+ * give the same run, event for event, on every runtime.
+ *
+ * @throws ConclaveError `INVALID_ARGUMENT`
+ */
+export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
+  const { nodes = NODES_MIN } = options;
+  if (!Number.isInteger(nodes) || nodes < NODES_MIN) {
+    throw new ConclaveError("INVALID_ARGUMENT", `A simulated cluster has ${NODES_MIN} nodes or more, not ${nodes}.`);
+  }
+  return new Simulation(options).run();
+}
+
+class Simulation {
+  readonly #options: SimulationOptions;
+  readonly #profile: Profile;
+  readonly #dice: Dice;
+  readonly #world: World;
+  readonly #network: SimulatedNetwork;
+  readonly #cluster: SimulatedCluster;
+  readonly #invariants: Invariants;
+  readonly #faults: Faults;
+  readonly #workload: Workload;
+  readonly #faultNumbers: number[] = [];
+  readonly #faultCounts: Partial<Record<FaultKind, number>> = {};
+  readonly #recent: TraceLine[] = [];
+  readonly #more = { tornTails: 0, sessionsExpired: 0, transfers: 0, works: 0 };
+  #breach: Breach | null = null;
+  #isWorking = true;
+  /** How many pieces of work each client has under way. */
+  readonly #open = new Map<string, number>();
+  #clientsStarted = 0;
+  #leaderOfCalm: string | null = null;
+
+  constructor(options: SimulationOptions) {
+    const { seed, profile = "hostile", workload = keyValueWorkload } = options;
+    this.#options = options;
+    this.#profile = profile;
+    this.#dice = new Dice(seed);
+    const nodes = options.nodes ?? this.#dice.pick([3, 3, 5]);
+    const report: Report = (invariant, detail) => this.#report(invariant, detail);
+    this.#world = new World((subject, what) => this.#watch(subject?.name ?? null, what));
+    this.#network = new SimulatedNetwork(this.#world, this.#dice.fork());
+    this.#invariants = new Invariants(nodes, report);
+    this.#workload = workload(() => this.#world.nowMs);
+    this.#cluster = new SimulatedCluster({
+      world: this.#world,
+      network: this.#network,
+      dice: this.#dice.fork(),
+      nodes,
+      invariants: this.#invariants,
+      report,
+      machine: () => this.#workload.machine(),
+      tell: (process, story) => this.#told(process, story),
+      onDown: (id) => this.#faults.onDown(id),
+    });
+    this.#faults = new Faults({
+      world: this.#world,
+      network: this.#network,
+      cluster: this.#cluster,
+      seed,
+      profile,
+      only: options.faults === undefined ? null : new Set(options.faults),
+      tell: (number, kind, detail) => this.#struck(number, kind, detail),
+      replaceClient: (dice) => this.#replaceClient(dice),
+    });
+  }
+
+  async run(): Promise<SimulationResult> {
+    this.#cluster.startAll();
+    this.#cluster.observe();
+    for (let i = 0; i < CLIENTS; i++) this.#startClient();
+    this.#faults.start();
+    await this.#letThingsGoWrong();
+    if (this.#breach === null) await this.#comeToRest();
+    if (this.#breach === null) this.#workload.judge((invariant, detail) => this.#report(invariant, detail));
+    return {
+      seed: this.#options.seed,
+      breach: this.#breach,
+      events: this.#world.events,
+      virtualMs: this.#world.nowMs,
+      faults: this.#faultNumbers,
+      faultCounts: this.#faultCounts,
+      sights: { ...this.#invariants.sights, ...this.#more },
+      recent: this.#recent,
+    };
+  }
+
+  async #letThingsGoWrong(): Promise<void> {
+    const { events = DEFAULT_EVENTS, pause } = this.#options;
+    const isOver = (): boolean => this.#breach !== null || this.#world.events >= events;
+    while (!isOver()) {
+      const untilEvent = this.#world.events + EVENTS_PER_PAUSE;
+      await this.#advance(Number.POSITIVE_INFINITY, () => isOver() || this.#world.events >= untilEvent);
+      for (let turn = 0; turn < TURNS_BEFORE_PAUSE; turn++) await null;
+      await pause?.({ events: this.#world.events, virtualMs: this.#world.nowMs });
+    }
+  }
+
+  /** Everything works again: one leader, the same log everywhere, all calls answered, and everybody knows it. */
+  async #comeToRest(): Promise<void> {
+    this.#faults.stop();
+    this.#isWorking = false;
+    this.#network.heal();
+    this.#cluster.healDisks();
+    this.#cluster.startAll();
+    await this.#untilAnswered();
+    if (this.#breach !== null) return;
+    const worker = this.#workerOf("last", this.#cluster.startClient("last", LAST_CALL_MS_MAX));
+    this.#began("last");
+    this.#workload.lookBack(worker).then(
+      () => this.#ended("last"),
+      (error) => this.#report("calls-answered", `though all is well again: ${String(error)}`),
+    );
+    await this.#untilAnswered();
+    await this.#until(
+      "comes-to-rest",
+      () => this.#isAtRest(),
+      () => this.#unrest(),
+    );
+    const differing = this.#cluster.differingState();
+    if (differing !== null) this.#report("state-machine-safety", differing);
+  }
+
+  /** An exception that escapes a timer or a socket would end a real process. */
+  async #advance(untilMs: number, isOver: () => boolean): Promise<void> {
+    try {
+      await this.#world.run(untilMs, isOver);
+    } catch (error) {
+      const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#report("process-lives", `${this.#world.subject?.name ?? "the world"}: ${detail}`);
+    }
+  }
+
+  #untilAnswered(): Promise<void> {
+    const open = (): string[] => [...this.#open].flatMap(([name, count]) => (count > 0 ? [name] : []));
+    return this.#until(
+      "calls-answered",
+      () => open().length === 0,
+      () => `calls of ${open().join(", ")} are still open`,
+    );
+  }
+
+  async #until(invariant: Invariant, isSo: () => boolean, detail: () => string): Promise<void> {
+    if (this.#breach !== null || isSo()) return;
+    const lastEvent = this.#world.events + REST_EVENTS_MAX;
+    const isOver = (): boolean => this.#breach !== null || isSo() || this.#world.events >= lastEvent;
+    await this.#advance(this.#world.nowMs + REST_MS_MAX, isOver);
+    if (this.#breach === null && !isSo()) this.#report(invariant, detail());
+  }
+
+  #isAtRest(): boolean {
+    const { cores, leader, announced, clients, ids, lost } = this.#cluster;
+    const core = leader === null ? undefined : cores.get(leader);
+    if (core === undefined || cores.size !== ids.length - lost) return false;
+    const { term, log } = core;
+    const agrees = [...cores.values()].every(
+      (other) =>
+        other.term === term &&
+        other.log.lastIndex === log.lastIndex &&
+        other.commitIndex === log.lastIndex &&
+        other.appliedIndex === log.lastIndex,
+    );
+    const isKnown = [...clients.values()].every(
+      (client) => client.leader?.id === leader && client.leader.term === term,
+    );
+    return agrees && isKnown && announced?.term === term && announced.leader?.id === leader;
+  }
+
+  #unrest(): string {
+    const { cores, leader, announced, clients } = this.#cluster;
+    const lines = [...cores].map(
+      ([id, { role, term, log, commitIndex, appliedIndex }]) =>
+        `${id}: ${role.name} of term ${term}, last ${log.lastIndex}, committed ${commitIndex}, applied ${appliedIndex}`,
+    );
+    const views = [...clients].map(([name, client]) => `${name} knows ${client.leader?.id} of ${client.leader?.term}`);
+    const directory = `the directory knows ${announced?.leader?.id} of ${announced?.term}`;
+    return [`the leader is ${leader}`, ...lines, ...views, directory].join("\n");
+  }
+
+  #watch(subject: string | null, what: What): void {
+    const { trace } = this.#options;
+    trace?.({ atMs: this.#world.nowMs, process: subject ?? "", event: { type: "event", what } });
+    if (subject !== null) this.#invariants.inspect(subject);
+    if (this.#profile === "calm" && subject !== null) this.#watchCalm();
+  }
+
+  #watchCalm(): void {
+    const { leader } = this.#cluster;
+    if (leader === this.#leaderOfCalm) return;
+    if (this.#leaderOfCalm !== null) this.#report("undisturbed", `${this.#leaderOfCalm} was replaced by ${leader}`);
+    this.#leaderOfCalm = leader;
+  }
+
+  #startClient(): void {
+    const name = `client${++this.#clientsStarted}`;
+    const client = this.#cluster.startClient(name, 3_000);
+    for (let i = 0; i < LINES_OF_WORK; i++) this.#work(this.#workerOf(name, client));
+  }
+
+  #workerOf(name: string, client: Client): Worker {
+    return {
+      client,
+      name,
+      dice: this.#dice.fork(),
+      nodes: this.#cluster.ids,
+      lifeOf: (node) => this.#cluster.lifeOf(node),
+    };
+  }
+
+  /** One line of work: one piece after the other, with pauses, for as long as its client lives. */
+  #work(worker: Worker): void {
+    const isOver = (): boolean => !this.#isWorking || !this.#cluster.clients.has(worker.name);
+    const next = (): void => {
+      if (isOver()) return;
+      this.#began(worker.name);
+      this.#more.works++;
+      const done = (): void => {
+        this.#ended(worker.name);
+        this.#world.at(worker.dice.seldom(0, PAUSE_MS_MAX), "work", null, next);
+      };
+      this.#workload.work(worker).then(done, (error) => this.#report("workload", String(error)));
+    };
+    this.#world.at(worker.dice.between(0, PAUSE_MS_MAX), "work", null, next);
+  }
+
+  #began(client: string): void {
+    this.#open.set(client, (this.#open.get(client) ?? 0) + 1);
+  }
+
+  #ended(client: string): void {
+    const open = this.#open.get(client);
+    if (open !== undefined) this.#open.set(client, open - 1);
+  }
+
+  #replaceClient(dice: Dice): string {
+    const name = dice.pick([...this.#cluster.clients.keys()]);
+    this.#cluster.killClient(name);
+    this.#open.delete(name); // What it had under way is never answered.
+    this.#startClient();
+    return name;
+  }
+
+  #told(process: string, story: SimulatedStory): void {
+    if (story.event === "recovered" && story.tornBytes > 0) this.#more.tornTails++;
+    if (story.event === "sessions-expired") this.#more.sessionsExpired += story.count;
+    if (story.event === "transfer-started") this.#more.transfers++;
+    this.#note({ atMs: this.#world.nowMs, process, event: { type: "story", story } });
+  }
+
+  #struck(number: number, kind: FaultKind, detail: string): void {
+    this.#faultNumbers.push(number);
+    this.#faultCounts[kind] = (this.#faultCounts[kind] ?? 0) + 1;
+    this.#note({ atMs: this.#world.nowMs, process: "", event: { type: "fault", number, kind, detail } });
+  }
+
+  #note(line: TraceLine): void {
+    this.#options.trace?.(line);
+    this.#recent.push(line);
+    if (this.#recent.length > RECENT_MAX) this.#recent.shift();
+  }
+
+  /** Only the first breach counts: what follows from it is no news. */
+  #report(invariant: Invariant, detail: string): void {
+    this.#breach ??= { invariant, detail, atMs: this.#world.nowMs, event: this.#world.events };
+  }
+}

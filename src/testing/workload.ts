@@ -1,0 +1,133 @@
+/** What clients do in a simulated world, and what is made of the answers that they got. */
+
+import type { Client } from "../client/index.ts";
+import type { StateMachine } from "../machine/index.ts";
+import { KeyValueMachine } from "../machine/index.ts";
+import type { Dice } from "./dice.ts";
+import { type Call, History } from "./history.ts";
+import type { Report } from "./invariants.ts";
+import { type KeyValueOperation, type KeyValueResult, keyValueModel, readSpan, storeSpan } from "./key-value-model.ts";
+import { check } from "./linearizability.ts";
+import { checkIssueOrder, checkRealTimeOrder, type Disorder } from "./order.ts";
+import { Probes } from "./probes.ts";
+import { RecordedClient } from "./recorded-client.ts";
+
+/** Who works, and where. */
+export interface Worker {
+  readonly client: Client;
+  /** The client's name, different for each that ever was. */
+  readonly name: string;
+  /** This worker's own source of chance. */
+  readonly dice: Dice;
+  /** The names of the nodes. */
+  readonly nodes: readonly string[];
+  /** The process that a node runs in now: another one after each start. */
+  lifeOf(node: string): string;
+}
+
+/** What is done with a state machine, and how the answers are judged. */
+export interface Workload {
+  /** A new state machine, for each start of each node. */
+  machine(): StateMachine;
+  /** One piece of work, called again and again. It catches the errors that it expects; any other ends the run. */
+  work(worker: Worker): Promise<void>;
+  /** One last look at everything, once all is well again: what it throws is a breach. */
+  lookBack(worker: Worker): Promise<void>;
+  /** Reports what the answers prove to be broken. */
+  judge(report: Report): void;
+}
+
+/** A workload with its clock. */
+export type NewWorkload = (nowMs: () => number) => Workload;
+
+/** Every now and then nobody writes: a server that has missed nothing but a leader's voice has an equal log. */
+const QUIET_EVERY_MS = 3_000;
+const QUIET_FROM_MS = 2_000;
+/** Few, so that what one client writes is what another reads. */
+const KEYS = ["a", "b"];
+
+interface StaleRead {
+  readonly key: string;
+  readonly node: string;
+}
+
+/** Every command and query of the key-value store, on few keys, with deadlines long and short. */
+export const keyValueWorkload: NewWorkload = (nowMs) => {
+  const history = new History<KeyValueOperation, KeyValueResult>(nowMs);
+  const staleReads = new History<StaleRead, KeyValueResult>(nowMs);
+  const probes = new Probes();
+  let written = 0;
+  /** Some lines of work are mostly reads: a write that waits for a leader would keep them from asking an old one. */
+  const sharesOfReads = new WeakMap<Worker, number>();
+
+  const readStale = async ({ client, name, dice, nodes, lifeOf }: Worker, key: string): Promise<void> => {
+    const node = dice.pick(nodes);
+    const life = lifeOf(node);
+    const call = staleReads.begin(name, { key, node: life });
+    try {
+      const result = await client.get(key, { consistency: "stale", node, timeoutMs: 300 });
+      if (lifeOf(node) === life) call.end(result);
+      else call.nothing(); // Who knows which life has answered.
+    } catch {
+      call.nothing();
+    }
+  };
+
+  return {
+    machine: () => probes.listenTo(new KeyValueMachine()),
+    work: async (worker) => {
+      const { client, name, dice } = worker;
+      const recorded = new RecordedClient(client, name, history);
+      const key = dice.pick(KEYS);
+      const value = `${++written}`;
+      const options = { timeoutMs: dice.chance(0.2) ? dice.between(1, 100) : dice.between(500, 3_000) };
+      const shareOfReads = sharesOfReads.get(worker) ?? (dice.chance(0.4) ? 0.95 : 0);
+      sharesOfReads.set(worker, shareOfReads);
+      const isQuiet = nowMs() % QUIET_EVERY_MS > QUIET_FROM_MS;
+      const kind = isQuiet || dice.chance(shareOfReads) ? 0 : dice.next();
+      try {
+        if (kind === 0 && dice.chance(0.5)) await client.get(probes.next(), options);
+        else if (kind < 0.25) await recorded.get(key, options);
+        else if (kind < 0.4) await readStale(worker, key);
+        else if (kind < 0.55) await recorded.put(key, value, options);
+        else if (kind < 0.7) await recorded.append(key, `,${value}`, options);
+        else if (kind < 0.8) await recorded.increment("counter", dice.below(5) + 1, options);
+        else if (kind < 0.95) {
+          const entry = await recorded.get(key, options);
+          const expected =
+            dice.chance(0.5) || entry === null ? { revision: entry?.revision ?? 0 } : { value: entry.value };
+          await recorded.cas(key, expected, value, options);
+        } else await recorded.delete(key, options);
+      } catch {
+        // How it ended is in the history.
+      }
+    },
+    lookBack: async ({ client, name }) => {
+      const recorded = new RecordedClient(client, name, history);
+      for (const key of [...KEYS, "counter"]) {
+        await recorded.append(`last/${key}`, ".");
+        await recorded.get(key);
+      }
+    },
+    judge: (report) => {
+      if (probes.finding !== null) report("linearizable", probes.finding);
+      const finding = check(keyValueModel, history.calls);
+      if (finding?.type === "violation") report("linearizable", finding.explanation);
+      const commands = history.calls.filter(({ operation }) => operation.op !== "get");
+      const issued = checkIssueOrder(commands, storeSpan);
+      if (issued !== null) report("client-order", inWords(issued));
+      const stale = checkRealTimeOrder(
+        staleReads.calls,
+        ({ key, node }) => `${node}/${key}`,
+        (_operation, result) => readSpan(result),
+      );
+      if (stale !== null) report("stale-order", inWords(stale));
+    },
+  };
+};
+
+function inWords<Operation, Result>({ earlier, later }: Disorder<Operation, Result>): string {
+  const words = ({ client, operation, outcome }: Call<Operation, Result>): string =>
+    `${client}: ${JSON.stringify(operation)} -> ${JSON.stringify(outcome?.result)}`;
+  return `${words(later)}, though before it\n${words(earlier)}`;
+}

@@ -1,0 +1,18 @@
+/** Every mutant there is. */
+
+import { ELECTION_MUTANTS } from "./election-mutants.ts";
+import type { Mutant } from "./mutant.ts";
+import { NODE_MUTANTS } from "./node-mutants.ts";
+import { READ_MUTANTS } from "./read-mutants.ts";
+import { REPLICATION_MUTANTS } from "./replication-mutants.ts";
+import { SESSION_MUTANTS } from "./session-mutants.ts";
+import { STORAGE_MUTANTS } from "./storage-mutants.ts";
+
+export const MUTANTS: readonly Mutant[] = [
+  ...ELECTION_MUTANTS,
+  ...REPLICATION_MUTANTS,
+  ...READ_MUTANTS,
+  ...SESSION_MUTANTS,
+  ...STORAGE_MUTANTS,
+  ...NODE_MUTANTS,
+];

@@ -1,0 +1,79 @@
+/** Mutants of what is kept on disk. */
+
+import type { Mutant } from "./mutant.ts";
+
+export const STORAGE_MUTANTS: readonly Mutant[] = [
+  {
+    name: "frame-not-flushed",
+    rule: "A write counts once a flush has followed it (paper, Figure 2, persistent state).",
+    profile: "hostile",
+    edits: [
+      {
+        file: "storage/wal.ts",
+        find: "await file.sync();\n    for (const { entries } of batches)",
+        replace: "for (const { entries } of batches)",
+      },
+    ],
+  },
+  {
+    name: "torn-tail-taken",
+    rule: "A frame whose body does not match its checksum was torn by a crash, and is no entry.",
+    profile: "hostile",
+    edits: [
+      {
+        file: "storage/wal-format.ts",
+        find: "if (body.byteLength < header.length || crc32(body, salt) !== header.crc) return null;",
+        replace: "if (body.byteLength < header.length) return null;",
+      },
+    ],
+  },
+  {
+    name: "segment-folder-not-flushed",
+    rule: "A new segment counts once its name in the folder is durable.",
+    profile: "hostile",
+    edits: [
+      {
+        file: "storage/wal.ts",
+        find: "await this.#disk.syncFolder(this.#folder);\n      await this.#file?.close();",
+        replace: "await this.#file?.close();",
+      },
+    ],
+  },
+  {
+    name: "small-file-folder-not-flushed",
+    rule: "A file that was renamed counts once its name in the folder is durable.",
+    profile: "divided",
+    edits: [
+      {
+        file: "storage/small-file.ts",
+        find: `await disk.rename(draft, \`\${folder}/\${name}\`);
+  await disk.syncFolder(folder);`,
+        replace: `await disk.rename(draft, \`\${folder}/\${name}\`);`,
+      },
+    ],
+  },
+  {
+    name: "void-entries-read",
+    rule: "Of entries ever written at an index the last is valid (paper, 5.3).",
+    profile: "divided",
+    edits: [
+      {
+        file: "storage/wal.ts",
+        find: "wanted > through || entry.term !== termAt(wanted)) return;",
+        replace: "wanted > through) return;",
+      },
+    ],
+  },
+  {
+    name: "wiped-member-recognized",
+    rule: "A member that comes back under its old name without its old disk is not let in: it may forget a vote.",
+    profile: "hostile",
+    edits: [
+      {
+        file: "storage/identity.ts",
+        find: "if (known !== undefined) return known === incarnation && this.#writing.then(() => true);",
+        replace: "if (known !== undefined) return this.#writing.then(() => true);",
+      },
+    ],
+  },
+];
