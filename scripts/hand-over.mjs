@@ -6,6 +6,7 @@
 
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import * as os from "node:os";
 import * as path from "node:path";
 
 const runsTypeScript = "Deno" in globalThis || "Bun" in globalThis || Boolean(process.features.typescript);
@@ -37,7 +38,6 @@ export async function handOver(script, load) {
     process.exit(1);
   });
   child.once("exit", (code, signal) => {
-    if (signal !== null) process.kill(process.pid, signal);
-    process.exit(code ?? 1);
+    process.exit(signal === null ? (code ?? 1) : 128 + os.constants.signals[signal]);
   });
 }

@@ -4,16 +4,40 @@ const encoder = new TextEncoder();
 // A byte order mark is text like any other here: without it, two different keys would become one.
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const U32 = 2 ** 32;
+/** Up to here, plain loops are faster than the runtime's encoder and decoder. */
+const SHORT = 24;
+const ASCII_MAX = 0x7f;
+
+/** UTF-8. */
+export function encodeText(text: string): Uint8Array {
+  if (text.length > SHORT) return encoder.encode(text);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > ASCII_MAX) return encoder.encode(text);
+    bytes[i] = code;
+  }
+  return bytes;
+}
+
+/** @throws TypeError if the bytes are not UTF-8 */
+export function decodeText(bytes: Uint8Array): string {
+  if (bytes.byteLength > SHORT) return decoder.decode(bytes);
+  let text = "";
+  for (const byte of bytes) {
+    if (byte > ASCII_MAX) return decoder.decode(bytes);
+    text += String.fromCharCode(byte);
+  }
+  return text;
+}
 
 /** Grows as it is written to. */
 export class ByteWriter {
-  #bytes: Uint8Array<ArrayBuffer>;
-  #view: DataView;
+  #bytes: Uint8Array;
   #length = 0;
 
   constructor(expectedBytes = 256) {
     this.#bytes = new Uint8Array(expectedBytes);
-    this.#view = new DataView(this.#bytes.buffer);
   }
 
   get length(): number {
@@ -22,21 +46,25 @@ export class ByteWriter {
 
   u8(value: number): this {
     const at = this.#advance(1);
-    this.#view.setUint8(at, value);
+    this.#bytes[at] = value;
     return this;
+  }
+
+  u16(value: number): this {
+    return this.u8(value).u8(value >>> 8);
   }
 
   u32(value: number): this {
     const at = this.#advance(4);
-    this.#view.setUint32(at, value, true);
+    putU32(this.#bytes, at, value);
     return this;
   }
 
   /** A non-negative safe integer, in eight bytes. */
   u53(value: number): this {
     const at = this.#advance(8);
-    this.#view.setUint32(at, value % U32, true);
-    this.#view.setUint32(at + 4, Math.floor(value / U32), true);
+    putU32(this.#bytes, at, value % U32);
+    putU32(this.#bytes, at + 4, value / U32);
     return this;
   }
 
@@ -52,21 +80,15 @@ export class ByteWriter {
   }
 
   text(text: string): this {
-    return this.bytes(encoder.encode(text));
-  }
-
-  /** Writes over four bytes that were written before. */
-  patchU32(at: number, value: number): this {
-    this.#view.setUint32(at, value, true);
-    return this;
+    return this.bytes(encodeText(text));
   }
 
   /** What was written, without a copy: the writer must not be used afterwards. */
   finish(): Uint8Array {
-    return this.#bytes.subarray(0, this.#length);
+    return this.#length === this.#bytes.byteLength ? this.#bytes : this.#bytes.subarray(0, this.#length);
   }
 
-  /** Makes room, which may replace buffer and view: call it before touching either. */
+  /** Makes room, which may replace the bytes: call it before touching them. */
   #advance(bytes: number): number {
     const at = this.#length;
     this.#length += bytes;
@@ -74,7 +96,6 @@ export class ByteWriter {
       const larger = new Uint8Array(Math.max(this.#length, this.#bytes.byteLength * 2));
       larger.set(this.#bytes.subarray(0, at));
       this.#bytes = larger;
-      this.#view = new DataView(larger.buffer);
     }
     return at;
   }
@@ -83,12 +104,10 @@ export class ByteWriter {
 /** Every method throws a RangeError past the end, and on text that is not UTF-8 a TypeError. */
 export class ByteReader {
   readonly #bytes: Uint8Array;
-  readonly #view: DataView;
   #at = 0;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   get remaining(): number {
@@ -96,18 +115,22 @@ export class ByteReader {
   }
 
   u8(): number {
-    return this.#view.getUint8(this.#advance(1));
+    return this.#bytes[this.#advance(1)] ?? 0;
+  }
+
+  u16(): number {
+    return this.u8() | (this.u8() << 8);
   }
 
   u32(): number {
-    return this.#view.getUint32(this.#advance(4), true);
+    return getU32(this.#bytes, this.#advance(4));
   }
 
   u53(): number {
     const at = this.#advance(8);
-    const high = this.#view.getUint32(at + 4, true);
+    const high = getU32(this.#bytes, at + 4);
     if (high >= 2 ** 21) throw new RangeError("a number is past the safe integers");
-    return high * U32 + this.#view.getUint32(at, true);
+    return high * U32 + getU32(this.#bytes, at);
   }
 
   /** The bytes themselves, not a copy. */
@@ -121,7 +144,7 @@ export class ByteReader {
   }
 
   text(): string {
-    return decoder.decode(this.bytes());
+    return decodeText(this.bytes());
   }
 
   /** @throws RangeError if anything is left */
@@ -136,3 +159,15 @@ export class ByteReader {
     return at;
   }
 }
+
+// Byte by byte: a DataView for each small message costs more than all it would write.
+
+function putU32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value;
+  bytes[at + 1] = value >>> 8;
+  bytes[at + 2] = value >>> 16;
+  bytes[at + 3] = value >>> 24;
+}
+
+const getU32 = (bytes: Uint8Array, at: number): number =>
+  ((bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24)) >>> 0;

@@ -55,6 +55,8 @@ export interface ListenOptions extends ConnectOptions {
   readonly allowedOrigins: readonly string[];
   /** How many connections may stand at once; further ones are refused with HTTP 503. */
   readonly connectionsMax: number;
+  /** How long a connection may take to become a WebSocket before it is broken; default 10,000 ms. */
+  readonly upgradeTimeoutMs?: number;
 }
 
 export interface Listener {

@@ -9,6 +9,7 @@ export const ERROR_CODES = {
   ABORTED: "The caller's AbortSignal fired before the command was sent. Nothing was changed.",
   BUSY: "A bound was reached (a mailbox, a window, a queue). Nothing was changed; try again later.",
   TOO_LARGE: "A key, a value or a message exceeds its limit. Nothing was sent.",
+  ANSWER_TOO_LARGE: "What was asked for does not fit into one message: ask for less at a time.",
   INVALID_ARGUMENT: "An argument has the wrong type or range. Nothing was sent.",
   NOT_A_NUMBER: "The value to increment is not an integer, or the sum would not be a safe one. Nothing was changed.",
   WRONG_TYPE: "Text can't be appended to bytes, nor bytes to text. Nothing was changed.",
@@ -21,6 +22,7 @@ export const ERROR_CODES = {
   BAD_MESSAGE: "A message could not be decoded.",
   ACTOR_FAILED: "The actor's handler threw; its process logged why.",
   MACHINE_FAILED: "The state machine threw while applying a command, which is a bug in it.",
+  NOT_ENTITLED: "Somebody spoke for a node that it is not.",
   STALE_CLAIM: "A leader claim was refused: a newer term is known, or another leader of the same term.",
   // What stops a process from starting or going on.
   CONFIG_INVALID: "The configuration can't be used; the message names file, path and remedy.",
@@ -29,7 +31,6 @@ export const ERROR_CODES = {
   DATA_FOREIGN: "The data directory belongs to another node or cluster.",
   DATA_CORRUPT: "The log is damaged before its end; the message names file and offset.",
   DISK_FAILED: "The disk refused a write or a flush; what is not yet durable can't be trusted any more.",
-  HANDSHAKE_REFUSED: "The other process refused the link; the message says why.",
 } as const;
 
 /** One of the codes. */

@@ -24,6 +24,8 @@ export interface Limits {
   readonly proposalBytesMax: number;
   /** Reads that wait on one node; beyond, callers get `BUSY`. */
   readonly readsMax: number;
+  /** How large the questions of those reads may be, together. */
+  readonly readBytesMax: number;
   /** One AppendEntries, and how much of them may be on the way to one follower. */
   readonly appendBytesMax: number;
   readonly appendsInFlightMax: number;
@@ -35,6 +37,32 @@ export interface Limits {
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
+
+/** How many commands a client has unanswered at most; nodes must allow as many to a session. */
+export const CLIENT_WINDOW_MAX = 2_048;
+/** The most bytes of commands, or queries, that share a message; a larger single one travels alone. */
+export const CLIENT_BATCH_BYTES_MAX = 512 * KiB;
+/** What messages and batches add to what they carry, generously. */
+const HEADROOM_BYTES = 64 * KiB;
+
+/** What is wrong with the limits as a whole: which one, and the least that would do. */
+export function limitTooLow(
+  limits: Limits,
+): { readonly limit: keyof Limits; readonly least: number; readonly why: string } | null {
+  const { keyBytesMax, valueBytesMax, messageBytesMax } = limits;
+  // A compare-and-swap carries two values.
+  const largestBytes = Math.max(keyBytesMax + 2 * valueBytesMax, CLIENT_BATCH_BYTES_MAX) + HEADROOM_BYTES;
+  if (messageBytesMax < largestBytes) {
+    return { limit: "messageBytesMax", least: largestBytes, why: "the largest command has to fit" };
+  }
+  if (limits.sendBufferBytesMax < 2 * messageBytesMax) {
+    return { limit: "sendBufferBytesMax", least: 2 * messageBytesMax, why: "two messages have to fit" };
+  }
+  if (limits.sessionWindowMax < CLIENT_WINDOW_MAX) {
+    return { limit: "sessionWindowMax", least: CLIENT_WINDOW_MAX, why: "clients have that many commands unanswered" };
+  }
+  return null;
+}
 
 /** What holds where a configuration says nothing. */
 export const DEFAULT_LIMITS: Limits = {
@@ -50,6 +78,7 @@ export const DEFAULT_LIMITS: Limits = {
   proposalsMax: 16_384,
   proposalBytesMax: 64 * MiB,
   readsMax: 65_536,
+  readBytesMax: 64 * MiB,
   appendBytesMax: MiB,
   appendsInFlightMax: 64,
   logCacheBytesMax: 64 * MiB,

@@ -16,26 +16,36 @@ const blocks = (language: string): string[] =>
     .filter(([, name]) => name === language)
     .map(([, , code = ""]) => code);
 
+/** Runs a program and gives what it printed. */
+async function outputOf(code: string): Promise<string> {
+  // Within the project, so that "conclave/client" is found as a user would find it.
+  const folder = path.join(PROJECT, ".conclave");
+  const file = path.join(folder, `readme-${process.pid}.ts`);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(file, code);
+  try {
+    const run = new Running(process.execPath, ["Deno" in globalThis ? ["run", "--allow-all"] : [], file].flat());
+    assert.equal(await run.exited, { code: 0, signal: null }, run.errors);
+    // Deno takes any FORCE_COLOR for a wish.
+    return stripVTControlCharacters(run.output);
+  } finally {
+    rmSync(file);
+  }
+}
+
 test("the library in ten lines runs against a cluster", () =>
   withCluster(3, async (cluster) => {
     const [code = ""] = blocks("ts");
     assert.match(code, "ws://127.0.0.1:7000");
     assert.ok(code.trim().split("\n").length <= 10);
-    // Within the project, so that "conclave/client" is found as a user would find it.
-    const folder = path.join(PROJECT, ".conclave");
-    const file = path.join(folder, `readme-${process.pid}.ts`);
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(file, code.replace("ws://127.0.0.1:7000", cluster.directoryUrl));
-    try {
-      const run = new Running(process.execPath, ["Deno" in globalThis ? ["run", "--allow-all"] : [], file].flat());
-      assert.equal(await run.exited, { code: 0, signal: null }, run.errors);
-      // Deno takes any FORCE_COLOR for a wish.
-      const printed = stripVTControlCharacters(run.output);
-      assert.match(printed, /^(the leader is n\d\n)+hello, world 1\ngreeting hello, world\n$/);
-    } finally {
-      rmSync(file);
-    }
+    const printed = await outputOf(code.replace("ws://127.0.0.1:7000", cluster.directoryUrl));
+    assert.match(printed, /^(the leader is n\d\n)+hello, world 1\ngreeting hello, world\n$/);
   }));
+
+test("the machine that is not the same on every replica is caught, as it says", async () => {
+  const [, code = ""] = blocks("ts");
+  assert.match(await outputOf(code), /^state-machine-safety n\d comes to another result for command \d+ of entry \d+/);
+});
 
 test("its commands are scripts of this project", () => {
   const { scripts } = JSON.parse(readFileSync(path.join(PROJECT, "package.json"), "utf8"));

@@ -8,8 +8,8 @@ import { suite } from "./support/suite.ts";
 /** Packages are written as they are imported, rooms and the files beside them by their name in src/. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   raft: [],
-  link: ["environment.ts", "errors.ts", "msgpackr", "valibot"],
-  actor: ["link", "environment.ts", "errors.ts", "msgpackr", "valibot"],
+  link: ["bytes.ts", "environment.ts", "errors.ts", "msgpackr", "valibot"],
+  actor: ["link", "bytes.ts", "environment.ts", "errors.ts", "msgpackr", "valibot"],
   machine: ["bytes.ts", "errors.ts", "sorted-btree"],
   storage: ["bytes.ts", "environment.ts", "errors.ts", "node:zlib", "valibot"],
   protocol: ["actor", "valibot"],
@@ -38,7 +38,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "errors.ts",
     "limits.ts",
   ],
-  config: ["errors.ts", "limits.ts", "node:fs/promises", "valibot", "@valibot/to-json-schema"],
+  config: ["errors.ts", "limits.ts", "node:fs/promises", "node:path", "valibot", "@valibot/to-json-schema"],
   console: [
     "actor",
     "client",
@@ -55,6 +55,19 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "node:util",
   ],
   environment: ["environment.ts", "errors.ts", "nanoid", "ws", "node:*"],
+  testing: [
+    "actor",
+    "client",
+    "directory",
+    "machine",
+    "node",
+    "protocol",
+    "raft",
+    "storage/wal-format.ts",
+    "environment.ts",
+    "errors.ts",
+    "limits.ts",
+  ],
   "environment.ts": [],
   "errors.ts": [],
   "bytes.ts": [],
@@ -78,7 +91,7 @@ const OUTSIDE = [
   /\bMath\.random\b/,
   /\bperformance\b/,
   /\bcrypto\b/,
-  /\bprocess\.(env|pid|exit|on|std)/,
+  /\bprocess\.(env\b|pid\b|exit\b|on\b|std)/,
   /\bBuffer\b/,
   /\bAbortSignal\.timeout\b/,
 ];
@@ -185,6 +198,19 @@ test("nothing but scripts imports the console", () => {
   }
 });
 
+test("nothing that runs a cluster imports what tests it", () => {
+  for (const file of files.filter((name) => roomOf(name) !== "testing")) {
+    for (const { target } of importsOf(file)) assert.is.not(roomOf(target), "testing", `${file} imports ${target}`);
+  }
+});
+
+test("the check for linearizability knows of calls, and of nothing else", () => {
+  const general = ["linearizability.ts", "history.ts", "order.ts"].map((name) => `testing/${name}`);
+  for (const file of general) {
+    for (const { target } of importsOf(file)) assert.ok(general.includes(target), `${file} imports ${target}`);
+  }
+});
+
 test("nothing imports scripts", () => {
   for (const file of files) {
     for (const { target } of importsOf(file)) assert.not(target.includes("scripts/"), `${file} imports ${target}`);
@@ -264,7 +290,7 @@ const isDocumented = (name: string, file: string): boolean =>
     `\\*/\\s*export\\s+(?:declare\\s+)?(?:abstract\\s+)?(?:async\\s+)?(?:function|class|interface|type|const)\\s+${name}\\b`,
   ).test(textOf(file));
 
-for (const entry of ["index.ts", "client/index.ts"]) {
+for (const entry of ["index.ts", "client/index.ts", "testing/index.ts"]) {
   test(`every name that src/${entry} offers has a doc comment where it is declared`, () => {
     const names = exportsOf(entry);
     assert.ok(names.size > 10, "the exports were found");

@@ -1,7 +1,6 @@
 /** The client on the command line: a REPL on a terminal, one command from the arguments, or commands from a pipe. */
 
 import { createInterface } from "node:readline";
-import { type Client, connect } from "../../src/client/index.ts";
 import { readConfig } from "../../src/config/index.ts";
 import {
   CLIENT_COMMANDS,
@@ -14,7 +13,8 @@ import {
 } from "../../src/console/index.ts";
 import { standardClock } from "../../src/environment/standard.ts";
 import { ConclaveError } from "../../src/errors.ts";
-import { fail, onStop, readArguments } from "./process.mts";
+import { connectTo } from "./connect.mts";
+import { fail, onStop, readArguments, stopCode } from "./process.mts";
 
 const USAGE = `usage: client [--config FILE] [--json] [COMMAND ARGUMENTS...]
 
@@ -28,16 +28,20 @@ const commandAt = own.findIndex((word, i) => !word.startsWith("-") && own[i - 1]
 const words = commandAt === -1 ? [] : own.slice(commandAt);
 if (commandAt !== -1) process.argv.splice(2 + commandAt);
 
-const { values } = readArguments(USAGE, {
+const values = readArguments(USAGE, {
   config: { type: "string", default: "cluster.config.json" },
   json: { type: "boolean", default: false },
 });
 
-/** Runs one command; its failure goes to standard error. */
-async function runOne(line: readonly string[], context: CommandContext): Promise<boolean> {
+async function runOne(line: readonly string[], context: CommandContext): Promise<void> {
+  const result = await runWords(CLIENT_COMMANDS, line, context);
+  if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+}
+
+/** Did it all go well? What did not goes to standard error, in a line. */
+async function goesWell(run: () => Promise<void>): Promise<boolean> {
   try {
-    const result = await runWords(CLIENT_COMMANDS, line, context);
-    if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+    await run();
     return true;
   } catch (error) {
     if (!(error instanceof ConclaveError)) throw error;
@@ -46,42 +50,46 @@ async function runOne(line: readonly string[], context: CommandContext): Promise
   }
 }
 
-async function runLines(client: Client, context: CommandContext): Promise<boolean> {
+/** Runs one command a line; false if one has failed. */
+async function runLines(context: CommandContext): Promise<boolean> {
+  const { signal } = context;
+  const lines = createInterface({ input: process.stdin });
+  signal.addEventListener("abort", () => lines.close());
   let allDone = true;
-  for await (const line of createInterface({ input: process.stdin })) {
-    const parts = splitWords(line);
-    if (parts.length > 0 && parts[0] !== "quit" && !(await runOne(parts, context))) allDone = false;
-    if (parts[0] === "quit") break;
+  for await (const line of lines) {
+    // Lines that were read before it was closed still come.
+    if (signal.aborted || line.trim() === "quit") break;
+    const done = await goesWell(async () => {
+      const parts = splitWords(line);
+      if (parts.length > 0) await runOne(parts, context);
+    });
+    if (!done) allDone = false;
   }
-  await client.close();
   return allDone;
 }
 
 async function main(): Promise<void> {
-  const config = await readConfig(values.config);
-  const { limits } = config;
-  const client = await connect({
-    directories: config.directories.map(({ url }) => url),
-    nodes: config.nodes.map(({ url }) => url),
-    cluster: config.cluster,
-    keyBytesMax: limits.keyBytesMax,
-    valueBytesMax: limits.valueBytesMax,
-  });
   const stopping = new AbortController();
+  let code = 0;
+  onStop((reason) => {
+    code = stopCode(reason);
+    stopping.abort();
+  });
+  const config = await readConfig(values.config);
+  const nodes = config.nodes.map(({ id }) => id);
+  const client = await connectTo(config);
   if (words.length === 0 && process.stdin.isTTY === true) {
-    const targets = config.nodes.map(({ id }) => id);
-    const repl = startRepl({ context: { client, clock: standardClock }, targets });
-    onStop(() => repl.close());
+    const repl = startRepl({ context: { client, clock: standardClock, nodes }, targets: nodes });
+    stopping.signal.addEventListener("abort", () => repl.close());
     await repl.ended;
-    await client.close();
-    process.exit(0);
+  } else {
+    const print = values.json ? () => {} : (text: string) => void process.stdout.write(`${text}\n`);
+    const context: CommandContext = { client, clock: standardClock, nodes, print, signal: stopping.signal };
+    const done = words.length > 0 ? await goesWell(() => runOne(words, context)) : await runLines(context);
+    if (!done && code === 0) code = 1;
   }
-  onStop(() => stopping.abort());
-  const print = values.json ? () => {} : (text: string) => void process.stdout.write(`${text}\n`);
-  const context: CommandContext = { client, clock: standardClock, print, signal: stopping.signal };
-  const done = words.length > 0 ? await runOne(words, context) : await runLines(client, context);
   await client.close();
-  process.exit(done ? 0 : 1);
+  process.exit(code);
 }
 
 main().catch(fail);

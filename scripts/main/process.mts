@@ -1,19 +1,21 @@
 /** What every process of a cluster does alike: arguments, log lines, signals, the last word. */
 
+import * as os from "node:os";
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { errorColours, formatLog, type LogFormat, logEntry, type Story } from "../../src/console/index.ts";
 import { ConclaveError, messageOf } from "../../src/errors.ts";
 
 type Options = NonNullable<ParseArgsConfig["options"]>;
 
-/** Reads the command line; a mistake in it ends the process with a line and the usage. */
-export function readArguments<const O extends Options>(usage: string, options: O, allowPositionals = false) {
+/** Reads the command line; a mistake in it ends the process with a line. */
+export function readArguments<const O extends Options>(usage: string, options: O) {
   try {
-    const { values, positionals } = parseArgs({ options: { ...options, help: { type: "boolean" } }, allowPositionals });
-    if (!("help" in values && values.help === true)) return { values, positionals };
+    const { values } = parseArgs({ options: { ...options, help: { type: "boolean" } } });
+    if (!("help" in values && values.help === true)) return values;
   } catch (error) {
-    console.error(`${messageOf(error)}\n\n${usage}`);
-    process.exit(1);
+    // The first sentence names the option; the others are about positional arguments, which there are none of.
+    const [what] = messageOf(error).split(/[.\n]/);
+    fail(new ConclaveError("INVALID_ARGUMENT", `${what}: --help shows what there is.`));
   }
   console.log(usage);
   return process.exit(0);
@@ -49,27 +51,41 @@ export function fail(error: unknown): never {
  */
 export const SUPERVISED = "CONCLAVE_SUPERVISED";
 
-const ORPHAN_MS_MAX = 1_500;
+/**
+ * How long one that was left alone may take for an orderly end. The launcher that an older Node hands over to is left
+ * alone first and its children after it, and all of them together have two seconds.
+ */
+const ORPHAN_MS_MAX = 700;
+
+/** Why a process is to stop. */
+type StopReason = "SIGTERM" | "SIGHUP" | "SIGINT" | "orphaned";
+
+/** The exit code of one that was stopped in the middle of its work; for a signal the shell's. */
+export const stopCode = (reason: StopReason): number =>
+  reason === "orphaned" ? 1 : 128 + os.constants.signals[reason];
 
 /** Calls `stop` once: at SIGTERM, SIGHUP or Ctrl-C, or when the process that started this one is gone. */
-export function onStop(stop: () => void): void {
+export function onStop(stop: (reason: StopReason) => void): void {
   let stopping = false;
-  const once = (): void => {
-    if (!stopping) stop();
+  const once = (reason: StopReason): void => {
+    if (stopping) return;
     stopping = true;
+    stop(reason);
   };
   const supervised = process.env[SUPERVISED] !== undefined;
-  process.on("SIGTERM", once);
-  process.on("SIGHUP", once);
+  process.on("SIGTERM", () => once("SIGTERM"));
+  process.on("SIGHUP", () => once("SIGHUP"));
   process.on("SIGINT", () => {
-    if (!supervised) once();
+    if (!supervised) once("SIGINT");
   });
-  // Whoever started this process is gone: an orderly end, but within two seconds. The log is safe at any moment.
+  // Whoever started this process is gone: an orderly end, but a quick one. The log is safe at any moment.
   const orphaned = (): void => {
     setTimeout(() => process.exit(1), ORPHAN_MS_MAX).unref();
-    once();
+    once("orphaned");
   };
   process.on("disconnect", orphaned);
+  // It may have gone before anybody listened here. (Deno and Bun say false also where there never was a channel.)
+  if (process.connected === false && !("Deno" in globalThis || "Bun" in globalThis)) orphaned();
   if (supervised) process.stdin.on("end", orphaned).on("error", orphaned).resume();
 }
 
@@ -78,18 +94,24 @@ export async function serve(
   tell: (story: Story) => void,
   start: () => Promise<{ close(): Promise<void> }>,
 ): Promise<void> {
-  const running = await start().catch((error) => {
-    if (process.env[SUPERVISED] !== undefined && error instanceof ConclaveError) {
-      tell({ event: "failed", code: error.code, error: error.message });
-      process.exit(1);
-    }
-    return fail(error);
-  });
-  onStop(() => {
+  let close: (() => Promise<void>) | null = null;
+  onStop((reason) => {
+    // Until it serves there is nothing to take leave of, and its log is safe at any moment.
+    if (close === null) process.exit(stopCode(reason));
     tell({ event: "stopping" });
-    running.close().then(() => {
+    close().then(() => {
       tell({ event: "stopped" });
       process.exit(0);
     }, fail);
   });
+  try {
+    const running = await start();
+    close = () => running.close();
+  } catch (error) {
+    if (process.env[SUPERVISED] !== undefined && error instanceof ConclaveError) {
+      tell({ event: "failed", code: error.code, error: error.message });
+      process.exit(1);
+    }
+    fail(error);
+  }
 }

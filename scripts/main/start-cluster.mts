@@ -1,12 +1,21 @@
 /** Starts a whole cluster on this machine: directories and nodes, each a process of its own, and a REPL to talk to it. */
 
-import { existsSync, rmSync } from "node:fs";
 import * as path from "node:path";
-import { connect } from "../../src/client/index.ts";
+import type { Client } from "../../src/client/index.ts";
 import { type Config, readConfig } from "../../src/config/index.ts";
-import { type Command, formatLog, type LogEntry, logEntry, type Repl, startRepl } from "../../src/console/index.ts";
+import {
+  type Command,
+  formatLog,
+  type LogEntry,
+  type LogFormat,
+  logEntry,
+  type Repl,
+  startRepl,
+} from "../../src/console/index.ts";
 import { standardClock } from "../../src/environment/standard.ts";
 import { ConclaveError } from "../../src/errors.ts";
+import { connectTo } from "./connect.mts";
+import { prepareData } from "./data.mts";
 import { fail, logFormat, onStop, readArguments } from "./process.mts";
 import { Supervisor } from "./supervisor.mts";
 
@@ -18,7 +27,7 @@ const USAGE = `usage: start-cluster [--config FILE] [--data DIR] [--fresh] [--no
   --no-repl      logs only, even on a terminal
   --log json     one JSON object a line`;
 
-const { values } = readArguments(USAGE, {
+const values = readArguments(USAGE, {
   config: { type: "string", default: "cluster.config.json" },
   data: { type: "string", default: ".conclave" },
   fresh: { type: "boolean", default: false },
@@ -28,32 +37,50 @@ const { values } = readArguments(USAGE, {
 
 /** Commands that act on the processes. `leader` stands for whichever node leads. */
 function processCommands(supervisor: Supervisor): Command[] {
-  const act = (name: string, help: string, run: (node: string) => void | Promise<void>): Command => ({
+  const act = (
+    name: string,
+    help: string,
+    run: (process: string) => void | Promise<void>,
+    done: (process: string) => string,
+  ): Command => ({
     name,
     usage: `${name} NODE`,
     help,
-    run: async (args, { client }) => {
-      const [target] = args;
-      if (target === undefined || args.length > 1) throw new ConclaveError("INVALID_ARGUMENT", `usage: ${name} NODE`);
+    takes: { words: [1, 1] },
+    run: async ({ words: [target = ""] }, { client, print }) => {
       const node = target === "leader" ? client.leader?.id : target;
       if (node === undefined) throw new ConclaveError("NO_LEADER", "No leader is known now.");
       await run(node);
+      print(done(node));
       return { node };
     },
   });
   return [
-    act("kill", "end a process with SIGKILL; NODE may be leader", (node) => supervisor.kill(node)),
-    act("restart", "start it again", (node) => supervisor.restart(node)),
-    act("pause", "stop a process with SIGSTOP", (node) => supervisor.pause(node)),
-    act("resume", "let it go on with SIGCONT", (node) => supervisor.resume(node)),
+    act(
+      "kill",
+      "end a process with SIGKILL; NODE may be leader or directory",
+      (name) => supervisor.kill(name),
+      (name) => `${name} is killed; "restart ${name}" starts it again`,
+    ),
+    act(
+      "restart",
+      "start it again",
+      (name) => supervisor.restart(name),
+      (name) => `${name} runs again`,
+    ),
+    act(
+      "pause",
+      "stop a process with SIGSTOP",
+      (name) => supervisor.pause(name),
+      (name) => `${name} is paused; "resume ${name}" lets it go on`,
+    ),
+    act(
+      "resume",
+      "let it go on with SIGCONT",
+      (name) => supervisor.resume(name),
+      (name) => `${name} goes on`,
+    ),
   ];
-}
-
-function removeData(config: Config, folder: string): void {
-  for (const { id } of config.nodes) {
-    const data = path.join(folder, id);
-    if (existsSync(data)) rmSync(data, { recursive: true });
-  }
 }
 
 async function startAll(supervisor: Supervisor, config: Config): Promise<void> {
@@ -69,45 +96,60 @@ async function startAll(supervisor: Supervisor, config: Config): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  const format = logFormat(values.log);
-  const config = await readConfig(values.config);
-  if (values.fresh) removeData(config, values.data);
   const interactive = process.stdin.isTTY === true && process.stdout.isTTY === true && !values["no-repl"];
+  let format: LogFormat = "pretty";
   let repl: Repl | null = null;
+  let client: Client | null = null;
   const show = (entry: LogEntry): void => {
     const line = formatLog(format, entry);
     if (repl !== null) repl.print(line);
     else process.stdout.write(`${line}\n`);
   };
-  const supervisor = new Supervisor(show, () => {});
-  let client: Awaited<ReturnType<typeof connect>> | null = null;
+  const supervisor = new Supervisor(show);
+  let stopping = false;
 
-  const stop = async (exitCode: number): Promise<void> => {
+  const stop = async (): Promise<void> => {
+    if (stopping) return;
+    stopping = true;
     show(logEntry("cluster", { event: "stopping" }));
     repl?.close();
     await client?.close();
     await supervisor.stop();
     show(logEntry("cluster", { event: "stopped" }));
-    process.exit(exitCode);
+    process.exit(0);
   };
-  onStop(() => void stop(0).catch(fail));
+  // Before there are children: none of them may be left to find out for itself.
+  onStop(() => void stop().catch(fail));
 
+  format = logFormat(values.log);
+  const config = await readConfig(values.config);
+  await prepareData(
+    config.nodes.map(({ id }) => path.join(values.data, id)),
+    { empty: values.fresh },
+  );
+  if (stopping) return;
   try {
     await startAll(supervisor, config);
   } catch (error) {
+    if (stopping) return; // It was cut short, and whoever did that ends the process.
     await supervisor.stop();
     fail(error);
   }
-  if (!interactive) return;
-  client = await connect({ directories: config.directories.map(({ url }) => url), cluster: config.cluster });
+  if (stopping || !interactive) return;
+  client = await connectTo(config);
   repl = startRepl({
-    context: { client, clock: standardClock },
+    context: {
+      client,
+      clock: standardClock,
+      nodes: config.nodes.map(({ id }) => id),
+      isPaused: (name) => supervisor.isPaused(name),
+    },
     extras: processCommands(supervisor),
-    targets: [...config.nodes.map(({ id }) => id), "leader"],
+    targets: [...supervisor.names, "leader"],
   });
   await repl.ended;
   repl = null;
-  await stop(0);
+  await stop();
 }
 
 main().catch(fail);

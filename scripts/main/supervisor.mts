@@ -25,15 +25,18 @@ const runtimeArguments = "Deno" in globalThis ? ["run", "--allow-all"] : [];
 export class Supervisor {
   readonly #children = new Map<string, Child>();
   readonly #show: (entry: LogEntry) => void;
-  readonly #onDeath: (name: string) => void;
 
-  /**
-   * @param show takes what the children tell, and what there is to tell of them
-   * @param onDeath called when a child has ended unasked
-   */
-  constructor(show: (entry: LogEntry) => void, onDeath: (name: string) => void) {
+  /** @param show takes what the children tell, and what there is to tell of them */
+  constructor(show: (entry: LogEntry) => void) {
     this.#show = show;
-    this.#onDeath = onDeath;
+  }
+
+  get names(): string[] {
+    return [...this.#children.keys()];
+  }
+
+  isPaused(name: string): boolean {
+    return this.#children.get(name)?.paused === true;
   }
 
   /** Starts a script under a name; resolves once it listens. @throws ConclaveError if it ends before */
@@ -56,14 +59,14 @@ export class Supervisor {
     const { process: running } = child;
     if (running === null) throw new ConclaveError("INVALID_ARGUMENT", `${name} is not running.`);
     child.ending = true;
-    await ended(running, () => running.kill("SIGKILL"));
+    await ended(running, () => send(running, "SIGKILL"));
   }
 
   /** SIGSTOP: the process stays, and does nothing until it is resumed. @throws ConclaveError */
   pause(name: string): void {
     const child = this.#child(name);
     if (child.process === null) throw new ConclaveError("INVALID_ARGUMENT", `${name} is not running.`);
-    child.process.kill("SIGSTOP");
+    send(child.process, "SIGSTOP");
     child.paused = true;
   }
 
@@ -71,12 +74,13 @@ export class Supervisor {
   resume(name: string): void {
     const child = this.#child(name);
     if (child.process === null) throw new ConclaveError("INVALID_ARGUMENT", `${name} is not running.`);
-    child.process.kill("SIGCONT");
+    send(child.process, "SIGCONT");
     child.paused = false;
   }
 
   /** Stops every child and waits for it: the last one started first, those of one kind together. */
   async stop(): Promise<void> {
+    for (const child of this.#children.values()) child.ending = true;
     const scripts = [...new Set([...this.#children.values()].map(({ script }) => script))].reverse();
     for (const script of scripts) {
       const alike = [...this.#children.values()].filter((child) => child.script === script);
@@ -86,12 +90,11 @@ export class Supervisor {
 
   async #stopChild(child: Child): Promise<void> {
     const { process: running } = child;
-    child.ending = true;
     if (running === null) return;
-    const patience = setTimeout(() => running.kill("SIGKILL"), STOP_PATIENCE_MS);
+    const patience = setTimeout(() => send(running, "SIGKILL"), STOP_PATIENCE_MS);
     await ended(running, () => {
-      if (child.paused) running.kill("SIGCONT");
-      running.kill("SIGTERM");
+      if (child.paused) send(running, "SIGCONT");
+      send(running, "SIGTERM");
     });
     clearTimeout(patience);
   }
@@ -99,10 +102,7 @@ export class Supervisor {
   #child(name: string): Child {
     const child = this.#children.get(name);
     if (child !== undefined) return child;
-    throw new ConclaveError(
-      "INVALID_ARGUMENT",
-      `There is no "${name}", only ${[...this.#children.keys()].join(", ")}.`,
-    );
+    throw new ConclaveError("INVALID_ARGUMENT", `There is no "${name}", only ${this.names.join(", ")}.`);
   }
 
   #tell(story: Story): void {
@@ -149,9 +149,18 @@ export class Supervisor {
         const how = signal === null ? `ended with code ${exitCode}` : `was ended by ${signal}`;
         this.#tell({ event: "child-exited", child: child.name, how, expected: child.ending });
         if (!listens) reject(new ConclaveError(code, `${child.name} did not start: ${failure || how}`));
-        else if (!child.ending) this.#onDeath(child.name);
       });
     });
+  }
+}
+
+/** Not by the child's own `kill`: Deno takes any signal for its end, and sends it no other. */
+function send({ pid, exitCode, signalCode }: ChildProcess, signal: NodeJS.Signals): void {
+  if (pid === undefined || exitCode !== null || signalCode !== null) return;
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It has just ended, and the news of that is on its way.
   }
 }
 

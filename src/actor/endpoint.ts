@@ -1,7 +1,7 @@
 /** One process to talk to, known by its URL: the link to it, or what waits for one. */
 
 import type { ClientEnvironment } from "../environment.ts";
-import { type Backoff, Dialer, type Frame, type Link, type LinkOwner } from "../link/index.ts";
+import { type Backoff, type Closing, Dialer, type Frame, type Link, type LinkOwner } from "../link/index.ts";
 import type { Watcher } from "./links.ts";
 
 /** How many frames may wait for a link that is being made. */
@@ -72,9 +72,9 @@ export class Endpoint {
     for (const frame of this.#waiting.splice(0)) link.send(frame);
   }
 
-  detach(): void {
+  detach(closing: Closing | null): void {
     this.#link = null;
-    this.#dialer.retry();
+    this.#dialer.retry(closing);
   }
 
   /** No link could be had: what waited for it is given up. */

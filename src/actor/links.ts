@@ -8,6 +8,7 @@ import {
   type Closing,
   type Frame,
   type Hello,
+  isRefusal,
   Link,
   type LinkOwner,
   type Refusal,
@@ -60,6 +61,8 @@ interface Standing {
 const DEFAULT_CONNECTIONS_MAX = 20_000;
 /** On closing, the other sides get this long to take leave. */
 const CLOSE_PATIENCE_MS = 1_000;
+/** Refusals that are remembered, so that each is told once. */
+const REFUSALS_MAX = 256;
 const STOPPING = "the process is stopping";
 
 export class Links {
@@ -70,6 +73,8 @@ export class Links {
   readonly #links = new Map<Link, Peer | null>();
   readonly #standing = new Map<Link, Standing>();
   readonly #byPeer = new Map<Peer, Standing>();
+  /** With whom no link could be had, by URL or name, and why. */
+  readonly #refused = new Map<string, string>();
   #listener: Listener | null = null;
   #closed = false;
   #whenEmpty: () => void = () => {};
@@ -197,7 +202,9 @@ export class Links {
       onOpen: (opened) => this.#opened(opened, endpointOf(opened)),
       onFrames: (from, frames) => {
         const peer = this.#links.get(from);
-        if (peer != null) this.#options.onFrames(from, peer, frames);
+        if (peer == null) return;
+        if (this.#refused.size > 0) this.#provenGood(from);
+        this.#options.onFrames(from, peer, frames);
       },
       onClose: (closed, closing) => this.#lost(closed, closing, closed.dialled ? endpointOf(closed) : null),
     };
@@ -216,7 +223,7 @@ export class Links {
       return;
     }
     if (rival !== null) {
-      this.#fall(rival);
+      this.#fall(rival, null);
       rival.close(CloseCode.duplicate, "another link to this process stands");
     }
     const standing: Standing = { peer, endpoint, watchers: new Set() };
@@ -225,9 +232,23 @@ export class Links {
     if (endpoint === null) return;
     endpoint.attach(link);
     this.#options.onMoved(endpoint, link);
-    if (!endpoint.isAnnounced) this.#options.tell({ event: "link-up", peer: peer.hello.name });
-    endpoint.isAnnounced = true;
+    // The side that was dialled is the first to take a link for open: one that refused before may do so again.
+    if (link.dialled) this.#refused.delete(endpoint.url);
+    if (!endpoint.isAnnounced && !this.#refused.has(endpoint.url)) {
+      endpoint.isAnnounced = true;
+      this.#options.tell({ event: "link-up", peer: peer.hello.name });
+    }
     for (const watcher of endpoint.watchers) watcher.link(true, endpoint.url, peer);
+  }
+
+  /** Whoever speaks has taken the link for open, whatever was refused before. */
+  #provenGood(link: Link): void {
+    const standing = this.#standing.get(link);
+    const endpoint = standing?.endpoint ?? null;
+    if (standing === undefined || endpoint === null || !this.#refused.delete(endpoint.url)) return;
+    if (endpoint.isAnnounced) return;
+    endpoint.isAnnounced = true;
+    this.#options.tell({ event: "link-up", peer: standing.peer.hello.name });
   }
 
   /**
@@ -243,25 +264,17 @@ export class Links {
 
   #lost(link: Link, closing: Closing, dialledFor: Endpoint | null): void {
     this.#links.delete(link);
-    const name = link.remote?.name ?? dialledFor?.url ?? "a stranger";
-    const { code, reason, byUs } = closing;
-    const why = reason || (code === CloseCode.abnormal ? "the connection broke" : `code ${code}`);
-    if (byUs && (code === CloseCode.protocolError || code === CloseCode.unsupportedData || code === CloseCode.tooBig)) {
-      this.#options.tell({ event: "protocol-broken", peer: name, code, reason: why });
-    }
-    if (link.remote === null && code >= CloseCode.wrongProtocol && code <= CloseCode.wrongIdentity) {
-      this.#options.tell({ event: "link-refused", peer: name, code, reason: why });
-    }
     const endpoint = this.#standing.get(link)?.endpoint ?? null;
-    if (endpoint !== null && code !== CloseCode.duplicate) {
-      endpoint.isAnnounced = false;
-      this.#options.tell({ event: "link-lost", peer: name, code, reason: why });
-    }
-    this.#fall(link);
-    this.#options.onLost(link, `the link to ${name} was lost: ${why}`);
+    const peer = link.claimed?.name ?? dialledFor?.url ?? "a stranger";
+    const { code } = closing;
+    const reason = closing.reason || (code === CloseCode.abnormal ? "the connection broke" : `code ${code}`);
+    this.#tellOfLoss(link, { ...closing, reason }, peer, endpoint ?? dialledFor);
+    if (code !== CloseCode.duplicate && endpoint !== null) endpoint.isAnnounced = false;
+    this.#fall(link, closing);
+    this.#options.onLost(link, `the link to ${peer} was lost: ${reason}`);
     if (dialledFor !== null && dialledFor.link === null && code !== CloseCode.duplicate) {
       dialledFor.giveUp();
-      this.#options.onLost(dialledFor, `no link to ${dialledFor.url} could be had: ${why}`);
+      this.#options.onLost(dialledFor, `no link to ${dialledFor.url} could be had: ${reason}`);
     }
     // Strangers may come under any name: what they leave behind must not add up.
     for (const left of [endpoint, dialledFor]) {
@@ -270,14 +283,31 @@ export class Links {
     if (this.#closed && this.#links.size === 0) this.#whenEmpty();
   }
 
+  #tellOfLoss(link: Link, { code, reason, byUs }: Closing, peer: string, endpoint: Endpoint | null): void {
+    const { tell } = this.#options;
+    if (byUs && (code === CloseCode.protocolError || code === CloseCode.unsupportedData || code === CloseCode.tooBig)) {
+      tell({ event: "protocol-broken", peer, code, reason });
+    }
+    if (isRefusal({ code }) || (code === CloseCode.internalError && link.remote === null)) {
+      const key = endpoint?.url ?? link.claimed?.url ?? peer;
+      if (this.#refused.get(key) === reason) return;
+      this.#refused.set(key, reason);
+      const [oldest] = this.#refused.keys();
+      if (this.#refused.size > REFUSALS_MAX && oldest !== undefined) this.#refused.delete(oldest);
+      tell({ event: "link-refused", peer, code, reason });
+    } else if (endpoint?.isAnnounced && this.#standing.has(link) && code !== CloseCode.duplicate) {
+      tell({ event: "link-lost", peer, code, reason });
+    }
+  }
+
   /** The link stands for its peer no more, and whoever watched it is told. */
-  #fall(link: Link): void {
+  #fall(link: Link, closing: Closing | null): void {
     const standing = this.#standing.get(link);
     if (standing === undefined) return;
     const { peer, endpoint, watchers } = standing;
     this.#standing.delete(link);
     this.#byPeer.delete(peer);
-    endpoint?.detach();
+    endpoint?.detach(closing);
     for (const watcher of new Set([...watchers, ...(endpoint?.watchers ?? [])])) {
       watcher.link(false, endpoint?.url ?? null, peer);
     }

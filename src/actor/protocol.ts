@@ -2,6 +2,7 @@
 
 import { pack, unpack } from "msgpackr";
 import * as v from "valibot";
+import { decodeText, encodeText } from "../bytes.ts";
 import { ConclaveError, isErrorCode, messageOf } from "../errors.ts";
 
 /** Turns a value into bytes and back. `decode` throws on anything that `encode` can't have made. */
@@ -64,40 +65,48 @@ export interface Address {
 
 /** The canonical form of a process's URL, so that one process is not known by two. @throws ConclaveError */
 export function normalUrl(text: string): string {
-  if (!isUrl(text)) {
-    throw new ConclaveError("INVALID_ARGUMENT", `"${text}" is no address; one looks like ws://127.0.0.1:7101`);
-  }
-  const url = new URL(text);
-  return `${url.protocol}//${url.host}`;
+  const address = addressOf(text);
+  if (address !== null) return address.url;
+  throw new ConclaveError("INVALID_ARGUMENT", `"${text}" is no address; one looks like ws://127.0.0.1:7101`);
 }
 
 /** Is this an address that a link can be made to? */
-export function isUrl(text: string): boolean {
-  const url = URL.parse(text);
-  return url !== null && (url.protocol === "ws:" || url.protocol === "wss:");
-}
-
-const nameIn = (path: string): string => {
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    return "";
-  }
-};
+export const isUrl = (text: string): boolean => addressOf(text) !== null;
 
 /** @throws ConclaveError `INVALID_ARGUMENT` */
 export function parseAddress(text: string): Address {
   const url = normalUrl(text);
-  const name = nameIn(new URL(text).pathname.slice(1));
+  const name = addressOf(text)?.name ?? "";
   if (name === "" || name.includes("/")) {
     throw new ConclaveError("INVALID_ARGUMENT", `"${text}" names no actor; an address looks like ws://host:port/name`);
   }
   return { url, name };
 }
 
+/** Addresses that were taken apart. There are few of them, each is met again and again, and parsing is slow. */
+const addresses = new Map<string, Address | null>();
+const ADDRESSES_MAX = 1_000;
+
+function addressOf(text: string): Address | null {
+  const known = addresses.get(text);
+  if (known !== undefined) return known;
+  const parsed = URL.parse(text);
+  const isLink = parsed?.protocol === "ws:" || parsed?.protocol === "wss:";
+  const address = isLink ? { url: `${parsed.protocol}//${parsed.host}`, name: nameIn(parsed.pathname.slice(1)) } : null;
+  if (addresses.size >= ADDRESSES_MAX) addresses.clear();
+  addresses.set(text, address);
+  return address;
+}
+
+function nameIn(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return "";
+  }
+}
+
 const NAME_BYTES_MAX = 255;
-const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** The body of a tell or an ask: whom it is for, whom it is from, what it says. */
 export interface Letter {
@@ -107,8 +116,8 @@ export interface Letter {
 }
 
 export function encodeLetter({ to, from, payload }: Letter): Uint8Array {
-  const toBytes = encoder.encode(to);
-  const fromBytes = encoder.encode(from);
+  const toBytes = encodeText(to);
+  const fromBytes = encodeText(from);
   if (toBytes.length > NAME_BYTES_MAX || fromBytes.length > NAME_BYTES_MAX) {
     throw new ConclaveError("INVALID_ARGUMENT", `An actor's name has at most ${NAME_BYTES_MAX} bytes.`);
   }
@@ -128,8 +137,8 @@ export function decodeLetter(body: Uint8Array): Letter {
   const start = 2 + toLength + fromLength;
   if (body.byteLength < start) throw new RangeError("a letter ends within its address");
   return {
-    to: decoder.decode(body.subarray(2, 2 + toLength)),
-    from: decoder.decode(body.subarray(2 + toLength, start)),
+    to: decodeText(body.subarray(2, 2 + toLength)),
+    from: decodeText(body.subarray(2 + toLength, start)),
     payload: body.subarray(start),
   };
 }

@@ -34,7 +34,7 @@ import {
 export type ActorStory =
   | LinkStory
   | { readonly event: "listening"; readonly url: string }
-  | { readonly event: "handler-failed"; readonly actor: string; readonly error: string }
+  | { readonly event: "handler-failed"; readonly actor: string; readonly error: string; readonly count: number }
   | { readonly event: "mailbox-full"; readonly actor: string; readonly refused: number };
 
 export interface SystemOptions {
@@ -85,6 +85,8 @@ export class ActorSystem {
   readonly #links: Links;
   readonly #asks: Asks;
   readonly #actors = new Map<string, Inbox>();
+  /** How often the handler of each actor has thrown. */
+  readonly #failures = new Map<string, number>();
   readonly #linkLimits: LinkLimits;
   #closing: Promise<void> | null = null;
 
@@ -203,7 +205,9 @@ export class ActorSystem {
 
   #handle<M, A, I>(name: string, behaviour: Behaviour<M, A, I>, batch: readonly Delivery<M, A, I>[]) {
     const failed = (error: unknown): void => {
-      this.#tell({ event: "handler-failed", actor: name, error: messageOf(error) });
+      const count = (this.#failures.get(name) ?? 0) + 1;
+      this.#failures.set(name, count);
+      this.#tell({ event: "handler-failed", actor: name, error: messageOf(error), count });
       for (const delivery of batch) {
         if (delivery.type !== "message") continue;
         delivery.answer?.fail(new ConclaveError("ACTOR_FAILED", `"${name}" failed: ${messageOf(error)}`));
@@ -316,7 +320,7 @@ const unknownActor = (name: string): ConclaveError =>
 function replyOver(link: Link, correlation: number): Reply {
   return (kind, body) => {
     if (link.send({ kind, correlation, body }) || !link.isOpen) return;
-    const error = new ConclaveError("TOO_LARGE", "The answer exceeds the largest message of the link.");
+    const error = new ConclaveError("ANSWER_TOO_LARGE", "The answer exceeds the largest message of the link.");
     link.send({ kind: Kind.error, correlation, body: encodeError(error) });
   };
 }

@@ -12,37 +12,40 @@ export interface Call<T> {
   readonly isOver: boolean;
 }
 
-/** Deadlines of many calls behind one timer. */
+export interface CallsOptions<C> {
+  readonly clock: Clock;
+  /** For a call that sets no deadline of its own. */
+  readonly timeoutMs: number;
+  /** How many may be open. */
+  readonly callsMax: number;
+  /** Ends a call early: its deadline has passed, or its caller's signal has fired. */
+  giveUp(call: C, reason: "expired" | ConclaveError): void;
+}
+
+/** The calls that are open, and their deadlines behind one timer. */
 export class Calls<C extends Call<never>> {
-  readonly #clock: Clock;
+  readonly #options: CallsOptions<C>;
   readonly #open = new Set<C>();
-  readonly #expire: (call: C) => void;
   #timer: { readonly atMs: number; readonly timer: Timer } | null = null;
+  #closed = false;
 
-  /** @param expire ends a call whose deadline has passed */
-  constructor(clock: Clock, expire: (call: C) => void) {
-    this.#clock = clock;
-    this.#expire = expire;
-  }
-
-  get size(): number {
-    return this.#open.size;
+  constructor(options: CallsOptions<C>) {
+    this.#options = options;
   }
 
   /**
-   * Opens a call.
+   * Opens a call. Fails with `CLOSED`, `BUSY`, `INVALID_ARGUMENT` or `ABORTED` if it can't be opened.
    *
    * @param make builds the call around the basic one
-   * @param abort ends it when the caller's signal fires
    */
-  open<T>(
-    options: CallOptions,
-    defaultTimeoutMs: number,
-    make: (base: Call<T>) => C,
-    abort: (call: C, signal: AbortSignal) => void,
-  ): Promise<T> {
+  open<T>(options: CallOptions, make: (base: Call<T>) => C): Promise<T> {
+    const { clock, callsMax, giveUp } = this.#options;
     const { signal } = options;
-    const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
+    const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs;
+    if (this.#closed) return Promise.reject(closed());
+    if (this.#open.size >= callsMax) {
+      return Promise.reject(new ConclaveError("BUSY", `${callsMax} calls wait already.`));
+    }
     if (!(timeoutMs >= 0)) {
       return Promise.reject(new ConclaveError("INVALID_ARGUMENT", `A timeout is 0 ms or more, not ${timeoutMs}.`));
     }
@@ -50,7 +53,7 @@ export class Calls<C extends Call<never>> {
     return new Promise((resolve, reject) => {
       let over = false;
       const onAbort = (): void => {
-        if (signal !== undefined) abort(call, signal);
+        if (signal !== undefined) giveUp(call, aborted(signal));
       };
       const end = (): boolean => {
         if (over) return false;
@@ -61,7 +64,7 @@ export class Calls<C extends Call<never>> {
         return true;
       };
       const call = make({
-        deadlineMs: this.#clock.nowMs() + timeoutMs,
+        deadlineMs: clock.nowMs() + timeoutMs,
         timeoutMs,
         get isOver() {
           return over;
@@ -79,24 +82,27 @@ export class Calls<C extends Call<never>> {
     });
   }
 
-  rejectAll(error: ConclaveError): void {
-    for (const call of [...this.#open]) call.reject(error);
+  /** Ends what is open, and takes nothing more. */
+  close(): void {
+    this.#closed = true;
+    for (const call of [...this.#open]) this.#options.giveUp(call, closed());
   }
 
   #watch(deadlineMs: number): void {
     if (this.#timer !== null && this.#timer.atMs <= deadlineMs) return;
     this.#stopTimer();
+    const { clock, giveUp } = this.#options;
     const fire = (): void => {
       this.#timer = null;
-      const nowMs = this.#clock.nowMs();
+      const nowMs = clock.nowMs();
       let nextMs = Number.POSITIVE_INFINITY;
       for (const call of [...this.#open]) {
-        if (call.deadlineMs <= nowMs) this.#expire(call);
+        if (call.deadlineMs <= nowMs) giveUp(call, "expired");
         else nextMs = Math.min(nextMs, call.deadlineMs);
       }
       if (nextMs !== Number.POSITIVE_INFINITY) this.#watch(nextMs);
     };
-    const timer = this.#clock.setTimer(deadlineMs - this.#clock.nowMs(), fire);
+    const timer = clock.setTimer(deadlineMs - clock.nowMs(), fire);
     this.#timer = { atMs: deadlineMs, timer };
   }
 
@@ -106,7 +112,13 @@ export class Calls<C extends Call<never>> {
   }
 }
 
-export const aborted = (signal: AbortSignal): ConclaveError =>
-  new ConclaveError("ABORTED", "The call was aborted before anything was sent.", { cause: signal.reason });
+const aborted = (signal: AbortSignal): ConclaveError =>
+  new ConclaveError("ABORTED", "The call was aborted.", { cause: signal.reason });
+
+/** A call that was not answered in time, with or without a leader who could have. */
+export const late = (timeoutMs: number, leader: object | null): ConclaveError =>
+  leader === null
+    ? new ConclaveError("NO_LEADER", `No leader was found within ${timeoutMs} ms.`)
+    : new ConclaveError("TIMEOUT", `No answer came within ${timeoutMs} ms.`);
 
 export const closed = (): ConclaveError => new ConclaveError("CLOSED", "The client is closed.");

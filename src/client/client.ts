@@ -2,7 +2,7 @@
 
 import { type ActorContext, ActorSystem, type Behaviour } from "../actor/index.ts";
 import type { ClientEnvironment } from "../environment.ts";
-import { ConclaveError, isErrorCode, messageOf } from "../errors.ts";
+import { ConclaveError, type ErrorCode, isErrorCode, messageOf } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import { ANY_CLUSTER } from "../link/index.ts";
 import {
@@ -16,24 +16,17 @@ import {
   type KeyValuePage,
   type KeyValueQuery,
   type KeyValueResults,
+  LIST_LIMIT_MAX,
   type Value,
   valueBytes,
 } from "../machine/key-value-protocol.ts";
 import { CLIENT_ACTOR, type ClientMessage, clientProtocol } from "../protocol/client.ts";
-import type { LeaderView } from "../protocol/leader.ts";
 import { NODE_ACTOR, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
 import { closed } from "./call.ts";
 import { Commands } from "./commands.ts";
-import { Leadership } from "./leadership.ts";
+import { type LeaderInfo, Leadership } from "./leadership.ts";
 import type { CallOptions, ConnectOptions, ReadOptions } from "./options.ts";
 import { Queries } from "./queries.ts";
-
-/** Who leads, and in which term. */
-export interface LeaderInfo {
-  readonly term: number;
-  readonly id: string;
-  readonly url: string;
-}
 
 /** What a node says of itself, or why it says nothing. */
 export type NodeReport =
@@ -51,7 +44,6 @@ export interface ListOptions extends ReadOptions {
 const DEFAULT_TIMEOUT_MS = 5_000;
 const DEFAULT_CALLS_MAX = 100_000;
 const DEFAULT_LIST_LIMIT = 100;
-const LIST_LIMIT_MAX = 10_000;
 const STATUS_TIMEOUT_MS = 1_000;
 const encoder = new TextEncoder();
 
@@ -72,7 +64,12 @@ export class Client {
       throw new ConclaveError("INVALID_ARGUMENT", "Name at least one directory or one node to connect to.");
     }
     this.#options = options;
-    this.#system = new ActorSystem({ environment, cluster: options.cluster ?? ANY_CLUSTER, name: CLIENT_ACTOR });
+    this.#system = new ActorSystem({
+      environment,
+      cluster: options.cluster ?? ANY_CLUSTER,
+      name: CLIENT_ACTOR,
+      linkLimits: { messageBytesMax: options.messageBytesMax ?? DEFAULT_LIMITS.messageBytesMax },
+    });
     const shared = {
       environment,
       timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
@@ -94,14 +91,19 @@ export class Client {
         this.#queries.wake();
       },
       onLost: () => this.#commands.leaderLost(),
-      onChange: (view) => this.#announce(view),
+      onChange: (leader) => {
+        for (const listener of [...this.#listeners]) call(listener, leader);
+      },
     });
     this.#leadership.start();
   }
 
-  /** The leader as far as this client knows. Kept up to date by push. */
+  /**
+   * The leader as far as this client knows, kept up to date by push. Null if none is known: not yet, or because the last
+   * one is gone or no longer acts as one.
+   */
   get leader(): LeaderInfo | null {
-    return leaderInfo(this.#leadership.view);
+    return this.#leadership.known;
   }
 
   /**
@@ -161,6 +163,19 @@ export class Client {
     return this.#ask({ op: "list", prefix, after, limit }, options);
   }
 
+  /**
+   * For a state machine of your own: has it apply a command, once, and returns its result. The key-value store takes
+   * only commands of its own language.
+   */
+  command(command: Uint8Array, options: CallOptions = {}): Promise<Uint8Array> {
+    return this.#commands.submit(command, options);
+  }
+
+  /** Asks a state machine of your own. Linearizable unless told otherwise. */
+  query(query: Uint8Array, options: ReadOptions = {}): Promise<Uint8Array> {
+    return this.#queries.ask(query, options);
+  }
+
   /** Asks every node that is known how it sees itself. One that does not answer within a second is reported so. */
   async status(): Promise<NodeReport[]> {
     if (this.#closed) throw closed();
@@ -196,7 +211,7 @@ export class Client {
     const holder: { context: ActorContext | null } = { context: null };
     const behaviour: Behaviour<ClientMessage, never> = (batch) => {
       for (const delivery of batch) {
-        if (delivery.type === "message") this.#leadership.learn(delivery.message.view);
+        if (delivery.type === "message") this.#leadership.learn(delivery.message.view, delivery.sender.peer);
         else if (delivery.type === "link" && delivery.up && delivery.url !== null) {
           this.#leadership.linkUp(delivery.url, delivery.peer);
         } else if (delivery.type === "link") this.#leadership.linkLost(delivery.url);
@@ -210,11 +225,6 @@ export class Client {
     return holder.context;
   }
 
-  #announce(view: LeaderView): void {
-    const leader = leaderInfo(view);
-    for (const listener of [...this.#listeners]) call(listener, leader);
-  }
-
   async #run<C extends KeyValueCommand>(command: C, options: CallOptions): Promise<KeyValueResults[C["op"]]> {
     this.#checkKey(command.key);
     if ("value" in command) this.#checkValue(command.value);
@@ -223,14 +233,14 @@ export class Client {
       throw new ConclaveError("INVALID_ARGUMENT", "A key can only be incremented by a safe integer.");
     }
     const bytes = await this.#commands.submit(encodeCommand(command), options);
-    const result = understood(() => decodeResult<C["op"]>(command.op, bytes));
+    const result = understood("UNKNOWN_OUTCOME", () => decodeResult<C["op"]>(command.op, bytes));
     if (!("code" in result)) return result;
     throw new ConclaveError(isErrorCode(result.code) ? result.code : "MACHINE_FAILED", result.message);
   }
 
   async #ask(query: KeyValueQuery, options: ReadOptions): Promise<KeyValuePage> {
     const bytes = await this.#queries.ask(encodeQuery(query), options);
-    return understood(() => decodePage(bytes));
+    return understood("BAD_MESSAGE", () => decodePage(bytes));
   }
 
   #checkKey(key: string): void {
@@ -269,15 +279,13 @@ export class Client {
 }
 
 /** An answer that makes no sense is an error with a code, like every other. */
-function understood<T>(decode: () => T): T {
+function understood<T>(otherwise: ErrorCode, decode: () => T): T {
   try {
     return decode();
   } catch (cause) {
-    throw new ConclaveError("BAD_MESSAGE", `The state machine's answer makes no sense: ${messageOf(cause)}`, { cause });
+    throw new ConclaveError(otherwise, `The state machine's answer makes no sense: ${messageOf(cause)}`, { cause });
   }
 }
-
-const leaderInfo = ({ term, leader }: LeaderView): LeaderInfo | null => (leader === null ? null : { term, ...leader });
 
 /** A listener that throws is its owner's problem, reported where uncaught errors are, and must not stop the others. */
 function call(listener: (leader: LeaderInfo | null) => void, leader: LeaderInfo | null): void {

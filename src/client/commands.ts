@@ -5,10 +5,12 @@
 
 import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, hasCode, messageOf } from "../errors.ts";
+import { CLIENT_BATCH_BYTES_MAX, CLIENT_WINDOW_MAX } from "../limits.ts";
 import { decodeOutcomes, encodePayload, type Outcome } from "../machine/commands.ts";
-import { aborted, type Call, Calls, closed } from "./call.ts";
+import { type Call, Calls, late } from "./call.ts";
 import type { Leader, Leadership } from "./leadership.ts";
-import { ASK_TIMEOUT_MS, BATCH_BYTES_MAX, type CallOptions, RETRY_DELAY_MS, WINDOW_MAX } from "./options.ts";
+import { ASK_TIMEOUT_MS, type CallOptions } from "./options.ts";
+import { Sender } from "./sender.ts";
 
 interface Command extends Call<Uint8Array> {
   readonly bytes: Uint8Array;
@@ -32,6 +34,7 @@ export interface CommandsOptions {
 export class Commands {
   readonly #options: CommandsOptions;
   readonly #calls: Calls<Command>;
+  readonly #sender: Sender;
   #session: number | null = null;
   #opening = false;
   #nextNumber = 1;
@@ -40,13 +43,15 @@ export class Commands {
   #queue = new Set<Command>();
   /** Sent and not settled, by number, in ascending order. */
   readonly #numbered = new Map<number, Command>();
-  #scheduled = false;
-  #retrying = false;
-  #closed = false;
 
   constructor(options: CommandsOptions) {
     this.#options = options;
-    this.#calls = new Calls<Command>(options.environment.clock, (command) => this.#expire(command));
+    this.#calls = new Calls<Command>({
+      ...options,
+      clock: options.environment.clock,
+      giveUp: (command, reason) => this.#giveUp(command, reason === "expired" ? this.#lateness(command) : reason),
+    });
+    this.#sender = new Sender(options.environment, () => this.#send());
   }
 
   /** The session, if one is open; nodes are told of it when a link comes up. */
@@ -56,30 +61,17 @@ export class Commands {
 
   /** Applies one command; resolves with the machine's result. */
   submit(bytes: Uint8Array, options: CallOptions): Promise<Uint8Array> {
-    if (this.#closed) return Promise.reject(closed());
-    if (this.#calls.size >= this.#options.callsMax) {
-      return Promise.reject(new ConclaveError("BUSY", `${this.#options.callsMax} calls wait already.`));
-    }
-    const make = (base: Call<Uint8Array>): Command => {
+    this.#sender.wake();
+    return this.#calls.open(options, (base: Call<Uint8Array>): Command => {
       const command: Command = Object.assign(base, { bytes, number: 0, sending: 0, unsure: false, refusal: null });
       this.#queue.add(command);
       return command;
-    };
-    const answer = this.#calls.open(options, this.#options.timeoutMs, make, (command, signal) =>
-      this.#giveUp(command, aborted(signal)),
-    );
-    this.wake();
-    return answer;
+    });
   }
 
   /** Something may be sent now. Calls made in the same turn share a batch. */
   wake(): void {
-    if (this.#scheduled || this.#closed) return;
-    this.#scheduled = true;
-    queueMicrotask(() => {
-      this.#scheduled = false;
-      this.#send();
-    });
+    this.#sender.wake();
   }
 
   /** The leader is gone, or another one leads: what is on its way may or may not have arrived. */
@@ -91,15 +83,13 @@ export class Commands {
   }
 
   close(): void {
-    this.#closed = true;
-    for (const command of this.#numbered.values()) this.#giveUp(command, closed());
-    this.#calls.rejectAll(closed());
-    this.#queue.clear();
+    this.#sender.stop();
+    this.#calls.close();
   }
 
   #send(): void {
     const { leader } = this.#options.leadership();
-    if (leader === null || this.#closed) return;
+    if (leader === null) return;
     if (this.#queue.size === 0 && this.#numbered.size === 0) return;
     if (this.#session === null) {
       this.#openSession(leader);
@@ -114,7 +104,7 @@ export class Commands {
     let bytes = 0;
     const fits = (command: Command): boolean => {
       bytes += command.bytes.byteLength;
-      return run.length === 0 || bytes <= BATCH_BYTES_MAX;
+      return run.length === 0 || bytes <= CLIENT_BATCH_BYTES_MAX;
     };
     for (const command of this.#numbered.values()) {
       const last = run.at(-1);
@@ -125,7 +115,7 @@ export class Commands {
     }
     if (run.length > 0 && (run.at(-1)?.number ?? 0) + 1 !== this.#nextNumber) return run;
     for (const command of this.#queue) {
-      if (this.#nextNumber - this.#floor() >= WINDOW_MAX || !fits(command)) break;
+      if (this.#nextNumber - this.#floor() >= CLIENT_WINDOW_MAX || !fits(command)) break;
       command.number = this.#nextNumber++;
       this.#queue.delete(command);
       this.#numbered.set(command.number, command);
@@ -190,7 +180,7 @@ export class Commands {
       }
     }
     // What fills the gap was turned away, and is sent again along with what came after it.
-    if (gap) this.#retryLater();
+    if (gap) this.#sender.retryLater();
     else this.wake();
   }
 
@@ -202,11 +192,12 @@ export class Commands {
     }
     switch (error.code) {
       case "NOT_LEADER":
+      case "UNKNOWN_ACTOR": // The process is there, and its node is not yet.
         this.#options.leadership().doubt(leader);
-        this.#retryLater();
+        this.#sender.retryLater();
         return;
       case "BUSY":
-        this.#retryLater();
+        this.#sender.retryLater();
         return;
       case "SESSION_EXPIRED":
         this.#sessionExpired(session);
@@ -216,9 +207,14 @@ export class Commands {
       case "TIMEOUT":
         for (const command of open) command.unsure = true;
         this.#options.leadership().doubt(leader);
-        this.#retryLater();
+        this.#sender.retryLater();
+        return;
+      case "TOO_LARGE":
+        for (const command of open) this.#giveUp(command, error);
         return;
       default:
+        // It may have come after the commit: what the answer said, and why it can't be read, is no proof of failure.
+        for (const command of open) command.unsure = true;
         for (const command of open) this.#giveUp(command, error);
     }
   }
@@ -239,7 +235,7 @@ export class Commands {
         this.#opening = false;
         for (const command of this.#queue) command.refusal = error instanceof ConclaveError ? error : null;
         if (!hasCode(error, "BUSY")) this.#options.leadership().doubt(leader);
-        this.#retryLater();
+        this.#sender.retryLater();
       });
   }
 
@@ -259,25 +255,10 @@ export class Commands {
     this.wake();
   }
 
-  #retryLater(): void {
-    if (this.#retrying || this.#closed) return;
-    this.#retrying = true;
-    const { clock, random } = this.#options.environment;
-    clock.setTimer(RETRY_DELAY_MS * (0.5 + random.next()), () => {
-      this.#retrying = false;
-      this.#send();
-    });
-  }
-
-  #expire(command: Command): void {
-    const { refusal, timeoutMs } = command;
-    if (refusal?.code === "BUSY") {
-      this.#giveUp(command, refusal);
-    } else if (this.#options.leadership().leader === null) {
-      this.#giveUp(command, new ConclaveError("NO_LEADER", `No leader was found within ${timeoutMs} ms.`));
-    } else {
-      this.#giveUp(command, new ConclaveError("TIMEOUT", `The command was not sent within ${timeoutMs} ms.`));
-    }
+  /** Why a command was not done in time. */
+  #lateness({ refusal, timeoutMs }: Command): ConclaveError {
+    if (refusal?.code === "BUSY") return refusal;
+    return late(timeoutMs, this.#options.leadership().leader);
   }
 
   /** Ends a command early. If it may have been committed, that is what its caller has to know. */

@@ -11,11 +11,15 @@ import { NODE_ACTOR, type NodeAnswer, type NodeMessage, nodeProtocol } from "../
 
 export type NodeRef = ActorRef<NodeMessage, NodeAnswer>;
 
-/** The leader, and the link to it. */
-export interface Leader {
+/** Who leads, and in which term. */
+export interface LeaderInfo {
   readonly term: number;
   readonly id: string;
   readonly url: string;
+}
+
+/** The leader, and the link to it. */
+export interface Leader extends LeaderInfo {
   readonly node: NodeRef;
 }
 
@@ -28,8 +32,8 @@ export interface LeadershipOptions {
   onReady(leader: Leader): void;
   /** What was sent to the leader may be lost. */
   onLost(): void;
-  /** Who leads has changed. */
-  onChange(view: LeaderView): void;
+  /** Who leads has changed; null if the one that was known is gone, or does not act as one. */
+  onChange(leader: LeaderInfo | null): void;
 }
 
 /** How long directories may take to name a leader before the nodes are asked as well; doubled with every search. */
@@ -38,17 +42,26 @@ const SEARCH_EVERY_MS_MAX = 1_000;
 /** So many times the others are asked first, when a leader did not act as one. */
 const SEARCHES_IN_DOUBT = 1;
 const ASK_TIMEOUT_MS = 2_000;
+/** Of those heard of, so many are remembered. */
+const NODES_MAX = 128;
 
 export class Leadership {
   readonly #options: LeadershipOptions;
   readonly #directories: readonly string[];
-  /** Every node heard of, by URL; the name is null until something has told it. */
+  readonly #seeds: ReadonlySet<string>;
+  /** Nodes heard of, by URL, the latest news last; the name is null until something has told it. */
   readonly #nodes = new Map<string, string | null>();
   readonly #linked = new Map<string, Peer>();
   /** How to let go of the links to nodes that are kept. */
   readonly #kept = new Map<string, () => void>();
   #view: LeaderView = NO_LEADER;
+  /** Only a directory has told the view, and no node. */
+  #isHearsay = false;
+  /** What a directory said of this term, or a newer one, was wrong: it is not believed until a node says it, too. */
+  #overruledTerm = Number.POSITIVE_INFINITY;
   #leader: Leader | null = null;
+  /** Who leads, as it was last told. */
+  #told: LeaderInfo | null = null;
   #searchTimer: Timer | null = null;
   /** Searches since there was a leader. */
   #searches = 0;
@@ -59,7 +72,8 @@ export class Leadership {
   constructor(options: LeadershipOptions) {
     this.#options = options;
     this.#directories = options.directories.map(normalUrl);
-    for (const url of options.nodes) this.#nodes.set(normalUrl(url), null);
+    this.#seeds = new Set(options.nodes.map(normalUrl));
+    for (const url of this.#seeds) this.#nodes.set(url, null);
   }
 
   /** The leader that commands can be sent to now. */
@@ -67,11 +81,12 @@ export class Leadership {
     return this.#leader;
   }
 
-  get view(): LeaderView {
-    return this.#view;
+  /** Who leads, as far as is known. */
+  get known(): LeaderInfo | null {
+    return this.#told;
   }
 
-  /** URLs and names of all nodes heard of. */
+  /** URLs and names of the nodes heard of. */
   get nodes(): ReadonlyMap<string, string | null> {
     return this.#nodes;
   }
@@ -96,29 +111,54 @@ export class Leadership {
   linkLost(url: string | null): void {
     if (url === null) return;
     this.#linked.delete(url);
-    if (this.#leader?.url === url) this.#lose();
+    if (this.#leader?.url !== url) return;
+    this.#drop();
+    this.#tell(null);
+    this.#searchOn();
   }
 
-  /** News from a directory or a node. Older than what is known, it is no news. */
-  learn(view: LeaderView): void {
-    const before = this.#view;
-    if (this.#closed || view.term < before.term) return;
-    // Within a term, only the name of its leader is news; that it is not known, or has resigned, helps nobody.
-    if (view.term === before.term && (view.leader === null || view.leader.id === before.leader?.id)) return;
-    const known = view.leader === null ? null : { id: view.leader.id, url: normalUrl(view.leader.url) };
-    this.#view = { term: view.term, leader: known };
-    if (known !== null) this.#nodes.set(known.url, known.id);
-    if (known !== null || before.leader !== null) this.#options.onChange(this.#view);
-    if (this.#leader !== null && this.#leader.url !== known?.url) this.#lose();
+  /** News from a directory or a node. */
+  learn(view: LeaderView, from: Peer | null): void {
+    const isHearsay = this.#directories.some((url) => this.#linked.get(url) === from);
+    if (this.#closed || !this.#isNews(view, isHearsay)) return;
+    const { term, leader } = view;
+    const known = leader === null ? null : { id: leader.id, url: normalUrl(leader.url) };
+    this.#view = { term, leader: known };
+    this.#isHearsay = isHearsay;
+    if (known !== null) this.#remember(known.url, known.id);
+    if (this.#leader !== null && this.#leader.url !== known?.url) {
+      this.#drop();
+      this.#searchOn();
+    }
+    this.#tell(known === null ? null : { term, ...known });
     this.#follow();
+  }
+
+  /**
+   * What is older than what is known is no news. Yet a directory may have been told anything: while the leader that it
+   * named does not act as one, what a node says counts for more.
+   */
+  #isNews({ term, leader }: LeaderView, isHearsay: boolean): boolean {
+    const before = this.#view;
+    if (isHearsay && term >= this.#overruledTerm) return false;
+    if (!isHearsay && term >= this.#overruledTerm) this.#overruledTerm = Number.POSITIVE_INFINITY;
+    if (term > before.term) return true;
+    if (term === before.term) {
+      if (!isHearsay) this.#isHearsay = false;
+      // Within a term, only the name of its leader is news; that it is not known, or has resigned, helps nobody.
+      return leader !== null && leader.id !== before.leader?.id;
+    }
+    if (isHearsay || !this.#isHearsay || this.#leader !== null || leader === null) return false;
+    this.#overruledTerm = before.term;
+    return true;
   }
 
   /** The leader said that it does not lead, or did not answer: look for another, or for the same in a newer term. */
   doubt(leader: Leader): void {
     if (this.#leader !== leader) return;
     this.#doubted = this.#view;
-    this.#leader = null;
-    this.#options.onLost();
+    this.#drop();
+    this.#tell(null);
     this.#searchSoon();
   }
 
@@ -126,27 +166,40 @@ export class Leadership {
     const directory = this.#options.context.ref(`${url}/${DIRECTORY_ACTOR}`, directoryProtocol);
     const options = { timeoutMs: ASK_TIMEOUT_MS };
     directory.ask({ type: "subscribe" }, options).then(
-      (answer) => answer.type === "leader" && this.learn(answer.view),
+      (answer) => answer.type === "leader" && this.learn(answer.view, this.#linked.get(url) ?? null),
       () => {}, // Its link is lost or it does not answer: other directories, or the nodes, will.
     );
     directory.ask({ type: "list" }, options).then(
       (answer) => {
         if (answer.type !== "members") return;
-        for (const { name, url: member } of answer.members) this.#nodes.set(normalUrl(member), name);
+        for (const { name, url: member } of answer.members) this.#remember(normalUrl(member), name);
       },
       () => {},
     );
   }
 
   #greetNode(url: string, peer: Peer): void {
-    this.#nodes.set(url, peer.hello.name);
+    this.#remember(url, peer.hello.name);
     this.#node(url)
       .ask({ type: "subscribe" }, { timeoutMs: ASK_TIMEOUT_MS })
       .then(
-        (answer) => answer.type === "leader" && this.learn(answer.view),
+        (answer) => answer.type === "leader" && this.learn(answer.view, peer),
         () => {},
       );
     this.#follow();
+  }
+
+  /** Notes a node, and forgets the one that was not heard of for longest if there are too many. */
+  #remember(url: string, id: string): void {
+    this.#nodes.delete(url);
+    this.#nodes.set(url, id);
+    if (this.#nodes.size <= NODES_MAX) return;
+    for (const old of this.#nodes.keys()) {
+      if (this.#seeds.has(old) || old === this.#view.leader?.url) continue;
+      this.#nodes.delete(old);
+      this.#letGo(old);
+      return;
+    }
   }
 
   #node(url: string): NodeRef {
@@ -167,17 +220,23 @@ export class Leadership {
     this.#searchTimer?.cancel();
     this.#searchTimer = null;
     this.#searches = 0;
-    for (const [url, release] of this.#kept) {
-      if (url === leader.url) continue;
-      this.#kept.delete(url);
-      release();
-    }
+    for (const url of [...this.#kept.keys()]) if (url !== leader.url) this.#letGo(url);
+    this.#tell({ term, ...leader });
     this.#options.onReady(this.#leader);
   }
 
-  #lose(): void {
+  #tell(leader: LeaderInfo | null): void {
+    if (leader?.term === this.#told?.term && leader?.id === this.#told?.id) return;
+    this.#told = leader;
+    this.#options.onChange(leader);
+  }
+
+  #drop(): void {
     this.#leader = null;
     this.#options.onLost();
+  }
+
+  #searchOn(): void {
     if (this.#directories.length === 0) this.#search();
     else this.#searchSoon();
   }
@@ -198,7 +257,7 @@ export class Leadership {
     this.#searches = Math.min(this.#searches + 1, 30);
     if (this.#searches > SEARCHES_IN_DOUBT) this.#doubted = null;
     for (const url of this.#directories) if (this.#linked.has(url)) this.#greetDirectory(url);
-    for (const url of this.#nodes.keys()) {
+    for (const url of [...this.#nodes.keys()]) {
       this.#keep(url);
       const peer = this.#linked.get(url);
       if (peer !== undefined) this.#greetNode(url, peer);
@@ -208,5 +267,12 @@ export class Leadership {
 
   #keep(url: string): void {
     if (!this.#kept.has(url)) this.#kept.set(url, this.#options.context.keepLink(url));
+  }
+
+  #letGo(url: string): void {
+    const release = this.#kept.get(url);
+    this.#kept.delete(url);
+    this.#linked.delete(url); // Nobody tells of the end of a link that was let go.
+    release?.();
   }
 }

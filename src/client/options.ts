@@ -17,6 +17,8 @@ export interface ConnectOptions {
   readonly keyBytesMax?: number;
   /** Larger values are refused with `TOO_LARGE`. Default 1 MiB. */
   readonly valueBytesMax?: number;
+  /** The largest message on a link, as the nodes have it. Default 8 MiB. */
+  readonly messageBytesMax?: number;
   /** How many calls may wait; further ones are refused with `BUSY`. Default 100,000. */
   readonly callsMax?: number;
   /** The outside world; the real one by default. */
@@ -39,10 +41,6 @@ export interface ReadOptions extends CallOptions {
   readonly node?: string;
 }
 
-/** How many commands may be sent and unanswered; nodes refuse more than 4,096. */
-export const WINDOW_MAX = 2_048;
-/** The most bytes of commands, or queries, that share a frame; a larger single one travels alone. */
-export const BATCH_BYTES_MAX = 512 * 1024;
 /** A question that was sent is given up for lost after this long, whatever its callers' deadlines. */
 export const ASK_TIMEOUT_MS = 60_000;
 /** The wait before another try where the last one was refused for lack of room, or for a reason that passes. */

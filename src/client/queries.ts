@@ -3,11 +3,13 @@
 import type { ActorContext } from "../actor/index.ts";
 import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, hasCode } from "../errors.ts";
+import { CLIENT_BATCH_BYTES_MAX } from "../limits.ts";
 import { decodeList, encodeList } from "../machine/commands.ts";
-import { NODE_ACTOR, nodeProtocol } from "../protocol/node.ts";
-import { aborted, type Call, Calls, closed } from "./call.ts";
+import { NODE_ACTOR, nodeProtocol, QUERIES_MAX } from "../protocol/node.ts";
+import { type Call, Calls, late } from "./call.ts";
 import type { Leadership, NodeRef } from "./leadership.ts";
-import { ASK_TIMEOUT_MS, BATCH_BYTES_MAX, RETRY_DELAY_MS, type ReadOptions } from "./options.ts";
+import { ASK_TIMEOUT_MS, RETRY_DELAY_MS, type ReadOptions } from "./options.ts";
+import { Sender } from "./sender.ts";
 
 interface Query extends Call<Uint8Array> {
   readonly bytes: Uint8Array;
@@ -27,67 +29,60 @@ const STALE_ATTEMPT_MS = 500;
 export class Queries {
   readonly #options: QueriesOptions;
   readonly #calls: Calls<Query>;
+  readonly #sender: Sender;
   #queue = new Set<Query>();
-  #scheduled = false;
-  #retrying = false;
-  #closed = false;
 
   constructor(options: QueriesOptions) {
     this.#options = options;
-    this.#calls = new Calls<Query>(options.environment.clock, (query) => this.#expire(query));
+    this.#calls = new Calls<Query>({
+      ...options,
+      clock: options.environment.clock,
+      giveUp: (query, reason) => {
+        this.#queue.delete(query);
+        query.reject(reason === "expired" ? late(query.timeoutMs, options.leadership().leader) : reason);
+      },
+    });
+    this.#sender = new Sender(options.environment, () => this.#send());
   }
 
   ask(bytes: Uint8Array, options: ReadOptions): Promise<Uint8Array> {
-    if (this.#closed) return Promise.reject(closed());
-    if (this.#calls.size >= this.#options.callsMax) {
-      return Promise.reject(new ConclaveError("BUSY", `${this.#options.callsMax} reads wait already.`));
-    }
-    const stale = options.consistency === "stale";
-    const make = (base: Call<Uint8Array>): Query => {
+    this.#sender.wake();
+    return this.#calls.open(options, (base: Call<Uint8Array>): Query => {
       const query: Query = Object.assign(base, { bytes });
-      if (stale) this.#askAnyone(query, options.node ?? null).catch((error) => query.reject(error));
-      else this.#queue.add(query);
+      if (options.consistency !== "stale") this.#queue.add(query);
+      else this.#askAnyone(query, options.node ?? null).catch((error) => query.reject(error));
       return query;
-    };
-    const answer = this.#calls.open(options, this.#options.timeoutMs, make, (query, signal) =>
-      this.#end(query, aborted(signal)),
-    );
-    if (!stale) this.wake();
-    return answer;
-  }
-
-  wake(): void {
-    if (this.#scheduled || this.#closed) return;
-    this.#scheduled = true;
-    queueMicrotask(() => {
-      this.#scheduled = false;
-      this.#send();
     });
   }
 
+  wake(): void {
+    this.#sender.wake();
+  }
+
   close(): void {
-    this.#closed = true;
-    this.#calls.rejectAll(closed());
-    this.#queue.clear();
+    this.#sender.stop();
+    this.#calls.close();
   }
 
   #send(): void {
-    if (this.#options.leadership().leader === null || this.#closed) return;
-    while (this.#queue.size > 0) this.#ask(this.#nextBatch());
+    if (this.#options.leadership().leader === null) return;
+    while (this.#queue.size > 0) void this.#ask(this.#nextBatch());
   }
 
-  #ask(batch: readonly Query[]): void {
+  async #ask(given: readonly Query[]): Promise<void> {
+    const batch = given.filter(({ isOver }) => !isOver);
     const leadership = this.#options.leadership();
     const { leader } = leadership;
+    if (batch.length === 0) return;
     if (leader === null) {
-      this.#again(batch, null);
+      await this.#again(batch, null);
       return;
     }
-    answers(leader.node, "linearizable", batch, ASK_TIMEOUT_MS).then(
+    return answers(leader.node, "linearizable", batch, ASK_TIMEOUT_MS).then(
       (results) => settle(batch, results),
-      (error) => {
+      async (error) => {
         if (!hasCode(error, "BUSY") && !isFinal(error)) leadership.doubt(leader);
-        this.#again(batch, error);
+        await this.#again(batch, error);
       },
     );
   }
@@ -97,7 +92,7 @@ export class Queries {
     let bytes = 0;
     for (const query of this.#queue) {
       bytes += query.bytes.byteLength;
-      if (bytes > BATCH_BYTES_MAX && batch.length > 0) break;
+      if (batch.length === QUERIES_MAX || (bytes > CLIENT_BATCH_BYTES_MAX && batch.length > 0)) break;
       this.#queue.delete(query);
       batch.push(query);
     }
@@ -105,11 +100,12 @@ export class Queries {
   }
 
   /** Reads change nothing, so asking again is always safe. */
-  #again(batch: readonly Query[], error: unknown): void {
-    if (hasCode(error, "TOO_LARGE") && batch.length > 1) {
-      // Each fits, all together do not: ask in halves.
-      this.#ask(batch.slice(0, batch.length / 2));
-      this.#ask(batch.slice(batch.length / 2));
+  async #again(batch: readonly Query[], error: unknown): Promise<void> {
+    const isShared = hasCode(error, "ANSWER_TOO_LARGE") || hasCode(error, "MACHINE_FAILED");
+    if (isShared && batch.length > 1) {
+      // Each may do, all together do not: ask in halves, one after the other so that the answers find room on the link.
+      await this.#ask(batch.slice(0, batch.length / 2));
+      await this.#ask(batch.slice(batch.length / 2));
       return;
     }
     if (isFinal(error)) {
@@ -117,19 +113,13 @@ export class Queries {
       return;
     }
     this.#queue = new Set([...batch.filter((query) => !query.isOver), ...this.#queue]);
-    if (this.#retrying || this.#closed) return;
-    this.#retrying = true;
-    const { clock, random } = this.#options.environment;
-    clock.setTimer(RETRY_DELAY_MS * (0.5 + random.next()), () => {
-      this.#retrying = false;
-      this.#send();
-    });
+    this.#sender.retryLater();
   }
 
   /** One node after the other, beginning with the leader, whose link stands. */
   async #askAnyone(query: Query, wanted: string | null): Promise<void> {
     const { clock } = this.#options.environment;
-    while (!query.isOver && !this.#closed) {
+    while (!query.isOver) {
       for (const [url, name] of this.#candidates(wanted)) {
         const leftMs = query.deadlineMs - clock.nowMs();
         if (query.isOver || leftMs <= 0) break;
@@ -152,21 +142,6 @@ export class Queries {
     if (wanted !== null) return all.filter(([, name]) => name === wanted);
     return all.sort(([a], [b]) => Number(b === leader?.url) - Number(a === leader?.url));
   }
-
-  #expire(query: Query): void {
-    const { timeoutMs } = query;
-    this.#end(
-      query,
-      this.#options.leadership().leader === null
-        ? new ConclaveError("NO_LEADER", `No leader was found within ${timeoutMs} ms.`)
-        : new ConclaveError("TIMEOUT", `No answer came within ${timeoutMs} ms.`),
-    );
-  }
-
-  #end(query: Query, error: ConclaveError): void {
-    this.#queue.delete(query);
-    query.reject(error);
-  }
 }
 
 async function answers(
@@ -184,7 +159,7 @@ async function answers(
 
 function listed(bytes: Uint8Array): Uint8Array[] | null {
   try {
-    return decodeList(bytes);
+    return decodeList(bytes, QUERIES_MAX);
   } catch {
     return null;
   }
@@ -192,7 +167,10 @@ function listed(bytes: Uint8Array): Uint8Array[] | null {
 
 /** Asking again would get the same answer. */
 const isFinal = (error: unknown): error is ConclaveError =>
-  hasCode(error, "BAD_MESSAGE") || hasCode(error, "MACHINE_FAILED") || hasCode(error, "TOO_LARGE");
+  hasCode(error, "BAD_MESSAGE") ||
+  hasCode(error, "MACHINE_FAILED") ||
+  hasCode(error, "TOO_LARGE") ||
+  hasCode(error, "ANSWER_TOO_LARGE");
 
 function settle(batch: readonly Query[], results: readonly Uint8Array[]): void {
   for (const [i, query] of batch.entries()) {

@@ -1,6 +1,7 @@
 /** Reads `cluster.config.json`. Every mistake in it ends in one line that names file, path and remedy. */
 
 import { readFile } from "node:fs/promises";
+import * as path from "node:path";
 import * as v from "valibot";
 import { ConclaveError, messageOf } from "../errors.ts";
 import { type Config, configSchema, problemOf } from "./schema.ts";
@@ -11,8 +12,7 @@ export async function readConfig(file: string): Promise<Config> {
   try {
     text = await readFile(file, "utf8");
   } catch (error) {
-    const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
-    throw invalid(file, missing ? "there is no such file: create it, or name another with --config" : messageOf(error));
+    throw invalid(path.resolve(file), whyUnread(error));
   }
   let json: unknown;
   try {
@@ -21,6 +21,13 @@ export async function readConfig(file: string): Promise<Config> {
     throw invalid(file, `this is not JSON: ${messageOf(error)}`);
   }
   return parseConfig(json, file);
+}
+
+function whyUnread(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : null;
+  if (code === "ENOENT") return "there is no such file: create it, or name another with --config";
+  if (code === "EISDIR") return "this is a folder: name the file in it with --config";
+  return `this can't be read: ${messageOf(error)}`;
 }
 
 /**

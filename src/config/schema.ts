@@ -1,7 +1,7 @@
 /** The shape of `cluster.config.json`, with its defaults and its rules. */
 
 import * as v from "valibot";
-import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
+import { DEFAULT_LIMITS, type Limits, limitTooLow } from "../limits.ts";
 
 const positive = v.pipe(v.number(), v.integer("a whole number is needed"), v.minValue(1, "at least 1 is needed"));
 
@@ -62,7 +62,7 @@ export type Config = v.InferOutput<typeof configSchema>;
 const HEARTBEATS_PER_TIMEOUT_MIN = 3;
 
 /** A rule that is broken: where, and what to do about it. */
-export interface Problem {
+interface Problem {
   readonly path: string;
   readonly remedy: string;
 }
@@ -77,7 +77,8 @@ export function problemOf(config: Config): Problem | null {
       "give every node an id of its own",
     ) ??
     repeatedAddress(config) ??
-    timingProblem(config)
+    timingProblem(config) ??
+    limitsProblem(config)
   );
 }
 
@@ -94,6 +95,15 @@ function repeatedAddress({ directories, nodes }: Config): Problem | null {
   const second = places.find(({ host: taken }, i) => places.findIndex((place) => place.host === taken) !== i);
   if (second === undefined) return null;
   return { path: second.path, remedy: `${second.host} is taken: give every process a port of its own` };
+}
+
+function limitsProblem({ limits: given }: Config): Problem | null {
+  const low = limitTooLow(given);
+  if (low === null) return null;
+  return {
+    path: `limits.${low.limit}`,
+    remedy: `${given[low.limit]} is too little, ${low.why}: use ${low.least} or more`,
+  };
 }
 
 function timingProblem({ heartbeatMs, electionTimeoutMinMs, electionTimeoutMaxMs }: Config): Problem | null {

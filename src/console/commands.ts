@@ -3,6 +3,7 @@
 import type { Client, KeyValueEntry, NodeReport, ReadOptions } from "../client/index.ts";
 import type { Clock } from "../environment.ts";
 import { ConclaveError } from "../errors.ts";
+import { type Arguments, readArguments, type Takes, usage } from "./arguments.ts";
 import { onOneLine, visible } from "./clean.ts";
 import { colourOf, colours } from "./colours.ts";
 import { table } from "./table.ts";
@@ -11,6 +12,10 @@ import { table } from "./table.ts";
 export interface CommandContext {
   readonly client: Client;
   readonly clock: Clock;
+  /** The ids of the nodes that are configured. */
+  readonly nodes: readonly string[];
+  /** Is this process known to be paused? */
+  readonly isPaused?: (id: string) => boolean;
   /** Shows lines to the person. */
   print(text: string): void;
   /** Ends when the person no longer wants to wait. */
@@ -21,29 +26,20 @@ export interface Command {
   readonly name: string;
   readonly usage: string;
   readonly help: string;
+  readonly takes: Takes;
   /** @returns what a program would want, for `--json` */
-  run(args: readonly string[], context: CommandContext): Promise<unknown>;
+  run(args: Arguments, context: CommandContext): Promise<unknown>;
 }
 
-const STALE = "--stale";
+const READ_OPTIONS = { "--stale": null, "--node": "the id of a node" };
 
-/** Takes `--stale` and `--node ID` out of the arguments. */
-function readOptions(args: readonly string[], signal: AbortSignal): { rest: string[]; options: ReadOptions } {
-  const rest = [...args];
-  const stale = rest.indexOf(STALE);
-  if (stale !== -1) rest.splice(stale, 1);
-  const node = rest.indexOf("--node");
-  const [, id] = node === -1 ? [] : rest.splice(node, 2);
-  if (node !== -1 && id === undefined) throw usage("--node needs the id of a node");
-  if (stale === -1 && id === undefined) return { rest, options: { signal } };
-  return { rest, options: { signal, consistency: "stale", ...(id === undefined ? {} : { node: id }) } };
-}
-
-const usage = (text: string): ConclaveError => new ConclaveError("INVALID_ARGUMENT", text);
-
-/** Exactly so many arguments, or the usage line. */
-function expectArgs(command: { readonly usage: string }, args: readonly string[], least: number, most = least): void {
-  if (args.length < least || args.length > most) throw usage(`usage: ${command.usage}`);
+function readOptions({ options }: Arguments, { signal, nodes }: CommandContext): ReadOptions {
+  const node = options.get("--node");
+  if (node !== undefined && !nodes.includes(node)) {
+    throw usage(`there is no node "${node}", only ${nodes.join(", ")}`);
+  }
+  if (node !== undefined) return { signal, consistency: "stale", node };
+  return options.has("--stale") ? { signal, consistency: "stale" } : { signal };
 }
 
 function wholeNumber(text: string, what: string): number {
@@ -75,9 +71,8 @@ const put: Command = {
   name: "put",
   usage: "put KEY VALUE",
   help: "set a key",
-  run: async (args, { client, signal, print }) => {
-    expectArgs(put, args, 2);
-    const [key = "", value = ""] = args;
+  takes: { words: [2, 2] },
+  run: async ({ words: [key = "", value = ""] }, { client, signal, print }) => {
     const result = await client.put(key, value, { signal });
     print(`ok ${revision(result.revision)}`);
     return result;
@@ -88,10 +83,10 @@ const get: Command = {
   name: "get",
   usage: "get KEY [--stale] [--node ID]",
   help: "read a key; --stale asks one node for what it has",
-  run: async (args, { client, signal, print }) => {
-    const { rest, options } = readOptions(args, signal);
-    expectArgs(get, rest, 1);
-    const entry = await client.get(rest[0] ?? "", options);
+  takes: { words: [1, 1], options: READ_OPTIONS },
+  run: async (args, context) => {
+    const { client, print } = context;
+    const entry = await client.get(args.words[0] ?? "", readOptions(args, context));
     print(entry === null ? colours.dim("(no such key)") : `${showValue(entry.value)} ${revision(entry.revision)}`);
     return entry === null ? null : jsonEntry(entry);
   },
@@ -101,9 +96,9 @@ const del: Command = {
   name: "del",
   usage: "del KEY",
   help: "remove a key",
-  run: async (args, { client, signal, print }) => {
-    expectArgs(del, args, 1);
-    const result = await client.delete(args[0] ?? "", { signal });
+  takes: { words: [1, 1] },
+  run: async ({ words: [key = ""] }, { client, signal, print }) => {
+    const result = await client.delete(key, { signal });
     print(result.existed ? `ok ${revision(result.revision)}` : colours.dim("(no such key)"));
     return result;
   },
@@ -113,24 +108,33 @@ const cas: Command = {
   name: "cas",
   usage: "cas KEY (EXPECTED | --revision N) VALUE",
   help: "set a key if it holds the expected value, or is at that revision (0: not there)",
-  run: async (args, { client, signal, print }) => {
-    const byRevision = args[1] === "--revision";
-    expectArgs(cas, args, byRevision ? 4 : 3);
-    const [key = "", second = "", third = "", fourth = ""] = args;
-    const expected = byRevision ? { revision: wholeNumber(third, "a revision") } : { value: second };
-    const result = await client.cas(key, expected, byRevision ? fourth : third, { signal });
-    print(result.swapped ? `swapped ${revision(result.revision)}` : "not swapped: the key holds something else");
+  takes: { words: [2, 3], options: { "--revision": "a number" } },
+  run: async ({ words, options }, { client, signal, print }) => {
+    const byRevision = options.get("--revision");
+    if (words.length !== (byRevision === undefined ? 3 : 2)) throw usage(`usage: ${cas.usage}`);
+    const [key = "", second = "", third = ""] = words;
+    const expected = byRevision === undefined ? { value: second } : { revision: wholeNumber(byRevision, "a revision") };
+    const result = await client.cas(key, expected, byRevision === undefined ? third : second, { signal });
+    if (result.swapped) print(`swapped ${revision(result.revision)}`);
+    else print(`not swapped: ${await whatHolds(client, key, signal)}`);
     return result;
   },
 };
+
+/** The answer does not tell what stood in the way; what is there a moment later almost always does. */
+async function whatHolds(client: Client, key: string, signal: AbortSignal): Promise<string> {
+  const entry = await client.get(key, { signal }).catch(() => undefined);
+  if (entry === undefined) return "the key holds something else, or is not there";
+  return entry === null ? "there is no such key" : `the key holds something else ${revision(entry.revision)}`;
+}
 
 const incr: Command = {
   name: "incr",
   usage: "incr KEY [BY]",
   help: "add to a number",
-  run: async (args, { client, signal, print }) => {
-    expectArgs(incr, args, 1, 2);
-    const result = await client.increment(args[0] ?? "", wholeNumber(args[1] ?? "1", "an increment"), { signal });
+  takes: { words: [1, 2] },
+  run: async ({ words: [key = "", by = "1"] }, { client, signal, print }) => {
+    const result = await client.increment(key, wholeNumber(by, "an increment"), { signal });
     print(`${result.value} ${revision(result.revision)}`);
     return result;
   },
@@ -140,9 +144,9 @@ const append: Command = {
   name: "append",
   usage: "append KEY TEXT",
   help: "add text at the end of a key",
-  run: async (args, { client, signal, print }) => {
-    expectArgs(append, args, 2);
-    const result = await client.append(args[0] ?? "", args[1] ?? "", { signal });
+  takes: { words: [2, 2] },
+  run: async ({ words: [key = "", text = ""] }, { client, signal, print }) => {
+    const result = await client.append(key, text, { signal });
     print(`${result.bytes} bytes ${revision(result.revision)}`);
     return result;
   },
@@ -152,11 +156,12 @@ const list: Command = {
   name: "list",
   usage: "list [PREFIX] [LIMIT] [--stale] [--node ID]",
   help: "show keys with a prefix, in order",
-  run: async (args, { client, signal, print }) => {
-    const { rest, options } = readOptions(args, signal);
-    expectArgs(list, rest, 0, 2);
-    const limit = rest[1] === undefined ? {} : { limit: wholeNumber(rest[1], "a limit") };
-    const page = await client.list(rest[0] ?? "", { ...options, ...limit });
+  takes: { words: [0, 2], options: READ_OPTIONS },
+  run: async (args, context) => {
+    const { client, print } = context;
+    const [prefix = "", most] = args.words;
+    const limit = most === undefined ? {} : { limit: wholeNumber(most, "a limit") };
+    const page = await client.list(prefix, { ...readOptions(args, context), ...limit });
     if (page.entries.length === 0) print(colours.dim("(no keys)"));
     else
       print(
@@ -174,8 +179,8 @@ const leader: Command = {
   name: "leader",
   usage: "leader",
   help: "who leads",
-  run: async (args, { client, signal, print }) => {
-    expectArgs(leader, args, 0);
+  takes: { words: [0, 0] },
+  run: async (_args, { client, signal, print }) => {
     if (client.leader === null) await firstLeader(client, signal);
     print(leaderLine(client.leader));
     return client.leader;
@@ -209,21 +214,27 @@ const status: Command = {
   name: "status",
   usage: "status",
   help: "how every node sees itself",
-  run: async (args, { client, print }) => {
-    expectArgs(status, args, 0);
+  takes: { words: [0, 0] },
+  run: async (_args, { client, print, isPaused = () => false }) => {
     const reports = await client.status();
-    print(table([["node", "role", "term", "last", "commit", "applied", "links"], ...reports.map(statusRow)]));
+    const rows = reports.map((report) => statusRow(report, isPaused(report.id ?? "")));
+    print(table([["node", "role", "term", "last", "commit", "applied", "links"], ...rows]));
     return reports.map((report) =>
       "error" in report ? { id: report.id, url: report.url, error: report.error.code } : report,
     );
   },
 };
 
-function statusRow(report: NodeReport): string[] {
+function statusRow(report: NodeReport, paused: boolean): string[] {
   const label = colourOf(report.id ?? report.url)(report.id ?? report.url);
-  if ("error" in report) return [label, colours.red("unreachable"), "", "", "", "", colours.dim(report.url)];
+  if ("error" in report) {
+    return [label, colours.red(paused ? "paused" : "unreachable"), "", "", "", "", colours.dim(report.url)];
+  }
   const { role, term, lastIndex, commitIndex, appliedIndex, links } = report;
-  const linked = Object.entries(links).map(([peer, up]) => (up ? colourOf(peer)(peer) : colours.red(`${peer} down`)));
+  // The words make it plain without colours, too.
+  const linked = Object.entries(links).map(([peer, up]) =>
+    up ? colourOf(peer)(`${peer} up`) : colours.red(`${peer} down`),
+  );
   const shownRole = role === "leader" ? colours.bold(role) : role;
   return [
     label,
@@ -232,7 +243,7 @@ function statusRow(report: NodeReport): string[] {
     String(lastIndex),
     String(commitIndex),
     String(appliedIndex),
-    linked.join(" "),
+    linked.join(", "),
   ];
 }
 
@@ -240,8 +251,9 @@ const watch: Command = {
   name: "watch",
   usage: "watch leader",
   help: "show every change of leader until Ctrl-C",
-  run: async (args, { client, signal, print }) => {
-    if (args[0] !== "leader" || args.length > 1) throw usage(`usage: ${watch.usage}`);
+  takes: { words: [1, 1] },
+  run: async ({ words: [what] }, { client, signal, print }) => {
+    if (what !== "leader") throw usage(`usage: ${watch.usage}`);
     const off = client.on("leader", (found) => print(leaderLine(found)));
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
@@ -259,9 +271,9 @@ const bench: Command = {
   name: "bench",
   usage: "bench N",
   help: `put N values, ${BENCH_CALLERS} at a time, and say how fast that went`,
-  run: async (args, { client, clock, signal, print }) => {
-    expectArgs(bench, args, 1);
-    const total = wholeNumber(args[0] ?? "", "N");
+  takes: { words: [1, 1] },
+  run: async ({ words: [count = ""] }, { client, clock, signal, print }) => {
+    const total = wholeNumber(count, "N");
     if (total < 1 || total > BENCH_MAX) throw usage(`N is from 1 to ${BENCH_MAX}`);
     const latencies = new Float64Array(total);
     let issued = 0;
@@ -305,7 +317,12 @@ export const CLIENT_COMMANDS: readonly Command[] = [
 
 /** The help text for a set of commands. */
 export const helpText = (commands: readonly Command[]): string =>
-  table([["command", ""], ...commands.map(({ usage: line, help }) => [line, help])]);
+  table([
+    ["command", ""],
+    ...commands.map(({ usage: line, help }) => [line, help]),
+    ["help", "show this"],
+    ["quit", "leave"],
+  ]);
 
 /** Finds and runs what the words say. @throws ConclaveError */
 export async function runWords(
@@ -320,7 +337,7 @@ export async function runWords(
   }
   const command = commands.find((candidate) => candidate.name === name);
   if (command === undefined) throw usage(`"${name}" is not a command; "help" lists them`);
-  return command.run(args, context);
+  return command.run(readArguments(command, args), context);
 }
 
 /** An error in one line. */

@@ -27,9 +27,15 @@ export const logEntry = (process: string, story: Story): LogEntry => ({
 
 export function formatLog(format: LogFormat, { time, process, story }: LogEntry): string {
   if (format === "json") return JSON.stringify({ time, process, ...story });
-  const clock = colours.dim(localTime(new Date(time)));
-  return `${clock} ${colourOf(process)(process.padEnd(NAME_WIDTH))} ${sentence(clean(story))}`;
+  return logLine(localTime(new Date(time)), process, inOneLine(story));
 }
+
+/** A line as people read it: when, who and what. The text must be one line already. */
+export const logLine = (clock: string, process: string, text: string): string =>
+  `${colours.dim(clock)} ${colourOf(process)(process.padEnd(NAME_WIDTH))} ${text}`;
+
+/** What a story tells, on one line whatever strangers have put into it. */
+export const inOneLine = (story: Story): string => sentence(clean(story));
 
 /** Peers name themselves and give reasons: none of that may forge a line. */
 function clean(story: Story): Story {

@@ -50,7 +50,9 @@ export function sentence(story: Story): string {
     case "message-refused":
       return `a message from ${name(story.from)} was ${bad("refused")}: ${story.reason}`;
     case "handler-failed":
-      return bad(`the actor "${story.actor}" failed: ${story.error}`);
+      return bad(
+        `the actor "${story.actor}" failed${story.count > 1 ? `, ${story.count} times by now` : ""}: ${story.error}`,
+      );
     case "mailbox-full":
       return bad(`the mailbox of "${story.actor}" is full, ${story.refused} messages were refused`);
     case "machine-failed":
@@ -99,6 +101,10 @@ export function sentence(story: Story): string {
       return `announces ${name(story.leader)} as leader of term ${story.term}`;
     case "leader-resigned":
       return `${name(story.leader)} no longer leads term ${story.term}`;
+    case "newcomer":
+      return `has an empty disk, and waits until ${names(story.waitsFor)} have all taken note of it`;
+    case "admitted":
+      return dim("is known to every other node, and takes part from now on");
     case "sessions-expired":
       return dim(`${story.count} idle sessions have ended`);
     case "child-started":

@@ -5,7 +5,7 @@ import type { DirectoryStory } from "../directory/index.ts";
 import type { NodeProcessStory } from "../node/index.ts";
 
 /** What a launcher, and a process about itself, have to tell. */
-export type ProcessStory =
+type ProcessStory =
   | { readonly event: "child-started"; readonly child: string; readonly pid: number }
   | { readonly event: "child-exited"; readonly child: string; readonly how: string; readonly expected: boolean }
   | { readonly event: "failed"; readonly code: string; readonly error: string }

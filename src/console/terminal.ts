@@ -5,10 +5,12 @@ import * as os from "node:os";
 import * as path from "node:path";
 import * as readline from "node:readline";
 import { CLIENT_COMMANDS, type Command, type CommandContext, errorLine, leaderLine, runWords } from "./commands.ts";
-import { splitWords } from "./words.ts";
+import { splitWords, wordsSoFar } from "./words.ts";
 
 const HISTORY_LINES_MAX = 1_000;
 const PROMPT = "conclave> ";
+/** While a command runs: what is typed meanwhile is run after it. */
+const BUSY_PROMPT = "… ";
 
 /** Where history is kept between runs: `CONCLAVE_HISTORY`, or a file in the home folder. */
 const historyFile = (): string => process.env["CONCLAVE_HISTORY"] ?? path.join(os.homedir(), ".conclave_history");
@@ -32,19 +34,22 @@ function writeHistory(lines: readonly string[]): void {
 
 /** Words that may complete the line, and the part of it that they complete. */
 function complete(commands: readonly Command[], targets: readonly string[], line: string): [string[], string] {
-  const words = splitWords(line);
+  const { words } = wordsSoFar(line);
   const isFirst = words.length <= 1 && !line.endsWith(" ");
   const part = line.endsWith(" ") ? "" : (words.at(-1) ?? "");
   const options = isFirst ? [...commands.map(({ name }) => name), "help", "quit"] : targets;
   return [options.filter((option) => option.startsWith(part)).map((option) => `${option} `), part];
 }
 
-export interface ReplOptions {
-  readonly context: Pick<CommandContext, "client" | "clock">;
+interface ReplOptions {
+  readonly context: Omit<CommandContext, "print" | "signal">;
   /** Commands beside those of every client. */
   readonly extras?: readonly Command[];
   /** What arguments are completed from: names of nodes. */
   readonly targets?: readonly string[];
+  /** The terminal; that of the process by default. */
+  readonly input?: NodeJS.ReadableStream;
+  readonly output?: NodeJS.WritableStream;
 }
 
 export interface Repl {
@@ -55,12 +60,17 @@ export interface Repl {
   close(): void;
 }
 
-/** Reads commands from the terminal and runs them, one at a time, until the person leaves. */
-export function startRepl({ context, extras = [], targets = [] }: ReplOptions): Repl {
+/**
+ * Reads commands from the terminal and runs them, one at a time, until the person leaves. The lowest rows are those of
+ * the prompt and of what is being typed, at any time; everything else is shown above them.
+ */
+export function startRepl(options: ReplOptions): Repl {
+  const { context, extras = [], targets = [], input: keys = process.stdin, output = process.stdout } = options;
   const commands = [...CLIENT_COMMANDS, ...extras];
   const input = readline.createInterface({
-    input: process.stdin,
-    output: process.stdout,
+    input: keys,
+    output,
+    terminal: true,
     prompt: PROMPT,
     history: readHistory(),
     historySize: HISTORY_LINES_MAX,
@@ -68,44 +78,60 @@ export function startRepl({ context, extras = [], targets = [] }: ReplOptions): 
     completer: (line: string) => complete(commands, targets, line),
   });
   let history: readonly string[] = readHistory();
+  /** Lines that wait for the command before them. */
+  const waiting: string[] = [];
   let running: AbortController | null = null;
   let open = true;
 
+  /** Tells readline how many rows the cursor is below the prompt's: it loses count where text is pasted. */
+  const atRow = (prevRows: number): unknown => Object.assign(input, { prevRows });
+  const recount = (): unknown => atRow(input.getCursorPos().rows);
+
+  /** Clears every row of prompt and input; the cursor may be in any of them. */
+  const clear = (): void => {
+    const { rows } = input.getCursorPos();
+    output.write(`${rows > 0 ? `\u001b[${rows}A` : ""}\r\u001b[J`);
+    atRow(0);
+  };
+
   const print = (text: string): void => {
-    if (!open) {
-      process.stdout.write(`${text}\n`);
-      return;
-    }
-    readline.clearLine(process.stdout, 0);
-    readline.cursorTo(process.stdout, 0);
-    process.stdout.write(`${text}\n`);
-    if (running === null) input.prompt(true);
+    if (open) clear();
+    output.write(`${text}\n`);
+    if (open) input.prompt(true);
   };
 
   const run = async (line: string): Promise<void> => {
-    const words = splitWords(line);
-    if (words.length === 0) return;
-    if (words[0] === "quit" || words[0] === "exit") {
-      input.close();
-      return;
-    }
     running = new AbortController();
     try {
-      await runWords(commands, words, { ...context, print, signal: running.signal });
+      const words = splitWords(line);
+      if (words[0] === "quit" || words[0] === "exit") input.close();
+      else if (words.length > 0) await runWords(commands, words, { ...context, print, signal: running.signal });
     } catch (error) {
       print(errorLine(error));
     }
     running = null;
   };
 
-  // One line after the other: what is pasted runs in order.
-  let queue = Promise.resolve();
-  input.on("line", (line) => {
-    queue = queue.then(async () => {
-      if (!open) return;
+  /** Runs a line, and then those that were typed meanwhile. */
+  const runAll = async (first: string): Promise<void> => {
+    input.setPrompt(BUSY_PROMPT);
+    input.prompt();
+    await run(first);
+    for (let line = waiting.shift(); open && line !== undefined; line = waiting.shift()) {
+      print(PROMPT + line);
       await run(line);
-      if (open) input.prompt();
-    });
+    }
+    if (!open) return;
+    clear();
+    input.setPrompt(PROMPT);
+    input.prompt(true);
+  };
+
+  keys.on("keypress", recount);
+  input.on("line", (line) => {
+    if (running !== null) waiting.push(line);
+    if (running !== null || line.trim() === "") input.prompt();
+    else void runAll(line);
   });
   input.on("history", (lines) => {
     history = lines;
@@ -121,11 +147,13 @@ export function startRepl({ context, extras = [], targets = [] }: ReplOptions): 
   const off = context.client.on("leader", (leader) => print(leaderLine(leader)));
   const ended = new Promise<void>((resolve) => {
     input.once("close", () => {
+      if (running === null) output.write("\n");
+      else clear();
       open = false;
       off();
+      keys.off("keypress", recount);
       running?.abort();
       writeHistory(history);
-      process.stdout.write("\n");
       resolve();
     });
   });

@@ -1,5 +1,22 @@
-/** Splits a line into words, as a shell would: quotes keep spaces, a backslash keeps the next character. */
+/** How a typed line falls into words. */
+
+import { ConclaveError } from "../errors.ts";
+
+/** @throws ConclaveError `INVALID_ARGUMENT` if a quote is not closed */
 export function splitWords(line: string): string[] {
+  const { words, quote } = wordsSoFar(line);
+  if (quote === null) return words;
+  throw new ConclaveError(
+    "INVALID_ARGUMENT",
+    `the quote ${quote} is not closed; for one that is a letter, type \\${quote}`,
+  );
+}
+
+/**
+ * Splits a line as a shell would: quotes keep spaces, a backslash keeps the next character. For a line that is not
+ * finished, `quote` is the one that is open at its end.
+ */
+export function wordsSoFar(line: string): { readonly words: string[]; readonly quote: string | null } {
   const words: string[] = [];
   let word: string | null = null;
   let quote: string | null = null;
@@ -21,5 +38,5 @@ export function splitWords(line: string): string[] {
     }
   }
   if (word !== null) words.push(word);
-  return words;
+  return { words, quote };
 }

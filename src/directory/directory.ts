@@ -18,12 +18,21 @@ export type DirectoryStory =
 
 type DirectoryDelivery = Delivery<DirectoryMessage, DirectoryAnswer>;
 
+export interface DirectoryParts {
+  /** Whose name is this? Null if anybody may take it. */
+  ownerOf(name: string): Address | null;
+  /** Takes what is worth telling. */
+  tell(story: DirectoryStory): void;
+}
+
+/** A process as its handshake has it. */
+type Address = Pick<Peer["hello"], "name" | "url">;
+
 const NAMES_MAX = 10_000;
 
-/** @param tell takes what is worth telling */
 export function directoryActor(
   context: ActorContext,
-  tell: (story: DirectoryStory) => void,
+  { ownerOf, tell }: DirectoryParts,
 ): Behaviour<DirectoryMessage, DirectoryAnswer> {
   const members = new Map<string, { readonly member: Member; readonly owner: Peer | null }>();
   /** Each subscriber's process, with the name of its actor. */
@@ -31,6 +40,30 @@ export function directoryActor(
   let view: LeaderView = NO_LEADER;
   /** Who leads, or led, the term of the view: a term has one leader, whatever became of it. */
   let holder: string | null = null;
+
+  /** Whoever speaks for a node has to be that node: a claim of a term far ahead would silence all that come after it. */
+  const checkSpeaker = (name: string, url: string | null, peer: Peer | null): void => {
+    const owner = ownerOf(name);
+    const isOwner = owner !== null && peer?.hello.name === owner.name && peer.hello.url === owner.url;
+    const isItsUrl = owner?.url == null || url === null || url === owner.url;
+    if (isOwner && isItsUrl) return;
+    throw new ConclaveError("NOT_ENTITLED", `Only the node ${name} itself may speak for ${name}.`);
+  };
+
+  /** A name that is no node's belongs to the link that it came by first, for as long as that stands. */
+  const checkTaker = (member: Member, peer: Peer | null): void => {
+    if (ownerOf(member.name) !== null) {
+      checkSpeaker(member.name, member.url, peer);
+      return;
+    }
+    const holder = members.get(member.name);
+    if (holder !== undefined && holder.owner !== peer) {
+      throw new ConclaveError("NOT_ENTITLED", `The name ${member.name} is taken.`);
+    }
+    if (holder === undefined && members.size >= NAMES_MAX) {
+      throw new ConclaveError("BUSY", `The directory holds ${NAMES_MAX} names and takes no more.`);
+    }
+  };
 
   const change = (next: LeaderView): void => {
     view = next;
@@ -54,9 +87,7 @@ export function directoryActor(
   };
 
   const register = (member: Member, owner: Peer | null): void => {
-    if (members.size >= NAMES_MAX && !members.has(member.name)) {
-      throw new ConclaveError("BUSY", `The directory holds ${NAMES_MAX} names and takes no more.`);
-    }
+    checkTaker(member, owner);
     members.set(member.name, { member, owner });
     if (owner !== null) context.watch(owner);
     tell({ event: "member-registered", name: member.name, url: member.url });
@@ -85,9 +116,11 @@ export function directoryActor(
         }
         return { type: "leader", view };
       case "claim":
+        checkSpeaker(message.id, message.url, peer);
         claim(message.term, message.id, message.url);
         return { type: "done" };
       case "resign":
+        checkSpeaker(message.id, null, peer);
         resign(message.term, message.id);
         return { type: "done" };
     }

@@ -1,10 +1,11 @@
 /** A directory as a process of its own. */
 
-import { type ActorStory, ActorSystem } from "../actor/index.ts";
+import { type ActorStory, ActorSystem, normalUrl } from "../actor/index.ts";
 import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, hasCode } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { DIRECTORY_ACTOR, directoryProtocol } from "../protocol/directory.ts";
+import type { Member } from "../protocol/node.ts";
 import { type DirectoryStory, directoryActor } from "./directory.ts";
 
 /** What `startDirectory` needs. */
@@ -15,6 +16,8 @@ export interface DirectoryOptions {
   readonly url: string;
   readonly host: string;
   readonly port: number;
+  /** The nodes of the cluster: nobody else may register their names, or claim to lead. */
+  readonly members: readonly Member[];
   readonly allowedOrigins: readonly string[];
   readonly limits: Limits;
   readonly tell: (story: ActorStory | DirectoryStory) => void;
@@ -28,7 +31,8 @@ export interface RunningDirectory {
 
 /** @throws ConclaveError `ADDRESS_IN_USE` */
 export async function startDirectory(options: DirectoryOptions): Promise<RunningDirectory> {
-  const { environment, cluster, url, limits, tell } = options;
+  const { environment, cluster, url, limits, members, tell } = options;
+  const nodes = new Map(members.map(({ id, url: at }) => [id, { name: id, url: normalUrl(at) }]));
   const system = new ActorSystem({
     environment,
     cluster,
@@ -38,7 +42,9 @@ export async function startDirectory(options: DirectoryOptions): Promise<Running
     mailboxMax: limits.mailboxMax,
     tell,
   });
-  system.spawn(DIRECTORY_ACTOR, directoryProtocol, (context) => directoryActor(context, tell));
+  system.spawn(DIRECTORY_ACTOR, directoryProtocol, (context) =>
+    directoryActor(context, { ownerOf: (name) => nodes.get(name) ?? null, tell }),
+  );
   const { host, port, allowedOrigins } = options;
   const listening = await system
     .listen({ host, port, allowedOrigins, connectionsMax: limits.connectionsMax })

@@ -9,7 +9,8 @@ import * as path from "node:path";
 import type { FolderLock } from "../environment.ts";
 import { ConclaveError } from "../errors.ts";
 
-const LOCK_FILE = "lock";
+/** The file that holds the owner's name. Others that begin with it and a dot come and go beside it. */
+export const LOCK_FILE = "lock";
 const ATTEMPTS = 5;
 /** Tells concurrent calls of this process apart. */
 let calls = 0;
@@ -21,10 +22,14 @@ interface Owner {
   readonly started: string;
 }
 
-/** Field 22 of /proc/PID/stat; the second field may hold spaces and ends at the last parenthesis. */
+/**
+ * Field 22 of /proc/PID/stat; the second field may hold spaces and ends at the last parenthesis. Nothing for one that has
+ * ended and that its parent has not asked after yet: it uses no folder any more.
+ */
 async function startOf(pid: number): Promise<string> {
   const stat = await fsp.readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-  return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return fields[0] === "Z" ? "" : (fields[19] ?? "");
 }
 
 function isRunning(pid: number): boolean {

@@ -17,6 +17,10 @@ import { shortened } from "./close-reason.ts";
 /** Compression costs more than loopback and data-centre links gain, and binary frames hold no text to validate. */
 const SOCKET_OPTIONS = { perMessageDeflate: false, skipUTF8Validation: true } as const;
 
+/** How long a connection may take to ask for a WebSocket. Idle ones would use up what `connectionsMax` allows. */
+const UPGRADE_TIMEOUT_MS = 10_000;
+const UPGRADES_MAX = 1_000;
+
 /** How long a peer may take to answer a closing handshake. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
@@ -65,10 +69,19 @@ function connect(url: string, options: ConnectOptions, handlers: SocketHandlers)
 }
 
 async function listen(options: ListenOptions, accept: (socket: AcceptedSocket) => void): Promise<Listener> {
-  const http = createServer((_request, response) => {
-    response.writeHead(426, { "content-type": "text/plain", upgrade: "websocket" });
+  const { upgradeTimeoutMs = UPGRADE_TIMEOUT_MS } = options;
+  const http = createServer({
+    requestTimeout: upgradeTimeoutMs,
+    headersTimeout: upgradeTimeoutMs,
+    connectionsCheckingInterval: upgradeTimeoutMs,
+  });
+  http.on("request", (_request, response) => {
+    response.writeHead(426, { "content-type": "text/plain", upgrade: "websocket", connection: "close" });
     response.end("This port speaks WebSocket.\n");
   });
+  http.setTimeout(upgradeTimeoutMs); // Of silence; a WebSocket has none.
+  // Beyond WebSockets only those that are about to become one, or to be told why not.
+  http.maxConnections = options.connectionsMax + UPGRADES_MAX;
   const server = new WebSocketServer({
     ...SOCKET_OPTIONS,
     server: http,

@@ -35,5 +35,5 @@ export interface Closing {
 }
 
 /** The other side will not have this link however often it is tried. */
-export const isRefusal = ({ code }: Closing): boolean =>
+export const isRefusal = ({ code }: Pick<Closing, "code">): boolean =>
   code === CloseCode.wrongProtocol || code === CloseCode.wrongCluster || code === CloseCode.wrongIdentity;

@@ -9,6 +9,8 @@
  *     8   u32  correlation: pairs an answer with its question; 0 where there is none
  */
 
+import { ByteReader, ByteWriter } from "../bytes.ts";
+
 export const PROTOCOL_VERSION = 1;
 export const HEADER_BYTES = 12;
 
@@ -30,23 +32,18 @@ export class MalformedFrame extends Error {
 
 /** Takes a message apart. @throws MalformedFrame */
 export function parseFrames(message: Uint8Array): Frame[] {
-  const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
+  const reader = new ByteReader(message);
   const frames: Frame[] = [];
-  let offset = 0;
-  while (offset < message.byteLength) {
-    if (message.byteLength - offset < HEADER_BYTES) throw new MalformedFrame("the message ends within a header");
-    const bodyBytes = view.getUint32(offset, true);
-    const version = view.getUint8(offset + 4);
+  while (reader.remaining > 0) {
+    if (reader.remaining < HEADER_BYTES) throw new MalformedFrame("the message ends within a header");
+    const bodyBytes = reader.u32();
+    const version = reader.u8();
     if (version !== PROTOCOL_VERSION) throw new MalformedFrame(`version ${version} is not spoken here`);
-    if (view.getUint16(offset + 6, true) !== 0) throw new MalformedFrame("a reserved field is not zero");
-    const start = offset + HEADER_BYTES;
-    if (bodyBytes > message.byteLength - start) throw new MalformedFrame("a frame ends past its message");
-    frames.push({
-      kind: view.getUint8(offset + 5),
-      correlation: view.getUint32(offset + 8, true),
-      body: message.subarray(start, start + bodyBytes),
-    });
-    offset = start + bodyBytes;
+    const kind = reader.u8();
+    if (reader.u16() !== 0) throw new MalformedFrame("a reserved field is not zero");
+    const correlation = reader.u32();
+    if (bodyBytes > reader.remaining) throw new MalformedFrame("a frame ends past its message");
+    frames.push({ kind, correlation, body: reader.raw(bodyBytes) });
   }
   if (frames.length === 0) throw new MalformedFrame("the message is empty");
   return frames;
@@ -55,16 +52,9 @@ export function parseFrames(message: Uint8Array): Frame[] {
 /** Puts frames into one message. */
 export function joinFrames(frames: readonly Frame[]): Uint8Array {
   const total = frames.reduce((sum, frame) => sum + HEADER_BYTES + frame.body.byteLength, 0);
-  const message = new Uint8Array(total);
-  const view = new DataView(message.buffer);
-  let offset = 0;
+  const writer = new ByteWriter(total);
   for (const { kind, correlation, body } of frames) {
-    view.setUint32(offset, body.byteLength, true);
-    view.setUint8(offset + 4, PROTOCOL_VERSION);
-    view.setUint8(offset + 5, kind);
-    view.setUint32(offset + 8, correlation, true);
-    message.set(body, offset + HEADER_BYTES);
-    offset += HEADER_BYTES + body.byteLength;
+    writer.u32(body.byteLength).u8(PROTOCOL_VERSION).u8(kind).u16(0).u32(correlation).raw(body);
   }
-  return message;
+  return writer.finish();
 }

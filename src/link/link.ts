@@ -54,6 +54,7 @@ export class Link {
   readonly #socket: Socket;
   readonly #dialled: boolean;
   #state: State;
+  #claimed: Hello | null = null;
   #remote: Hello | null = null;
   /** Frames of this turn, sent as one message at its end. */
   #outbox: Frame[] = [];
@@ -95,6 +96,11 @@ export class Link {
   /** Who is at the other end; null before the handshake. */
   get remote(): Hello | null {
     return this.#remote;
+  }
+
+  /** Who the other end says it is, verified or not. */
+  get claimed(): Hello | null {
+    return this.#claimed;
   }
 
   /** This side opened the connection. */
@@ -171,6 +177,7 @@ export class Link {
       this.#shut(CloseCode.protocolError, "the first frame is not a hello");
       return false;
     }
+    this.#claimed = remote;
     const refusal = refusalOf(this.#owner.hello, remote);
     if (refusal !== null) {
       this.#shut(refusal.code, refusal.reason);

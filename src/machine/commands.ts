@@ -117,10 +117,12 @@ export function encodeList(items: readonly Uint8Array[]): Uint8Array {
   return writer.finish();
 }
 
-/** @throws RangeError if the bytes are no list */
-export function decodeList(bytes: Uint8Array): Uint8Array[] {
+/** @throws RangeError if the bytes are no list, or one of more than `countMax` items */
+export function decodeList(bytes: Uint8Array, countMax: number): Uint8Array[] {
   const reader = new ByteReader(bytes);
-  const items = Array.from({ length: countOf(reader, 4) }, () => reader.bytes());
+  const count = countOf(reader, 4);
+  if (count > countMax) throw new RangeError(`${count} are too many: at most ${countMax} may share a message`);
+  const items = Array.from({ length: count }, () => reader.bytes());
   reader.end();
   return items;
 }

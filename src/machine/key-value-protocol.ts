@@ -26,7 +26,7 @@ export interface KeyValueResults {
   readonly append: { readonly bytes: number; readonly revision: number };
 }
 
-export type KeyValueOp = keyof KeyValueResults;
+type KeyValueOp = keyof KeyValueResults;
 
 /** A command that can't be carried out changes nothing and says why. */
 export interface Rejected {
@@ -149,6 +149,9 @@ export function encodeQuery(query: KeyValueQuery): Uint8Array {
   else writer.text(query.prefix).text(query.after).u32(query.limit);
   return writer.finish();
 }
+
+/** The longest page, in entries. */
+export const LIST_LIMIT_MAX = 10_000;
 
 /** @throws RangeError, TypeError if the bytes are no query */
 export function decodeQuery(bytes: Uint8Array): KeyValueQuery {

@@ -15,6 +15,7 @@ import {
   type KeyValueEntry,
   type KeyValuePage,
   type KeyValueQuery,
+  LIST_LIMIT_MAX,
   readEntry,
   type Value,
   valueBytes,
@@ -115,7 +116,7 @@ export class KeyValueMachine implements StateMachine {
     const number = typeof present === "string" && /^-?\d+$/.test(present) ? Number(present) : Number.NaN;
     const sum = number + by;
     if (!Number.isSafeInteger(number) || !Number.isSafeInteger(sum)) {
-      return encodeRejected({ code: "NOT_A_NUMBER", message: `"${key}" plus ${by} is not a safe integer.` });
+      return encodeRejected({ code: "NOT_A_NUMBER", message: `${quoted(key)} plus ${by} is not a safe integer.` });
     }
     return encodeResult("increment", { value: sum, revision: this.#set(key, String(sum)) });
   }
@@ -124,14 +125,14 @@ export class KeyValueMachine implements StateMachine {
     const present = this.#store.get(key)?.value ?? (typeof value === "string" ? "" : new Uint8Array(0));
     const joined = join(present, value);
     if (joined === null) {
-      const message = `"${key}" holds ${typeof present === "string" ? "text" : "bytes"}, and the other was to be appended.`;
+      const message = `${quoted(key)} holds ${typeof present === "string" ? "text" : "bytes"}, and the other was to be appended.`;
       return encodeRejected({ code: "WRONG_TYPE", message });
     }
     const bytes = valueBytes(joined);
     if (bytes > valueBytesMax) {
       return encodeRejected({
         code: "TOO_LARGE",
-        message: `"${key}" would grow to ${bytes} bytes, of ${valueBytesMax}.`,
+        message: `${quoted(key)} would grow to ${bytes} bytes, of ${valueBytesMax}.`,
       });
     }
     return encodeResult("append", { bytes, revision: this.#set(key, joined) });
@@ -144,13 +145,16 @@ export class KeyValueMachine implements StateMachine {
     for (const [key, stored] of this.#store.entries(start)) {
       if (!key.startsWith(prefix)) break;
       if (key === after && after !== "") continue;
-      if (entries.length >= limit || bytes >= PAGE_BYTES_MAX) return { entries, more: true };
+      if (entries.length >= Math.min(limit, LIST_LIMIT_MAX) || bytes >= PAGE_BYTES_MAX) return { entries, more: true };
       entries.push({ key, ...stored });
       bytes += key.length + valueBytes(stored.value);
     }
     return { entries, more: false };
   }
 }
+
+/** Whatever the length of a key, an error that names it stays short. */
+const quoted = (key: string): string => `"${key.length > 64 ? `${key.slice(0, 64)}…` : key}"`;
 
 function matches(stored: Stored | undefined, expected: Expected): boolean {
   if ("revision" in expected) return (stored?.revision ?? 0) === expected.revision;

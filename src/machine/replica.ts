@@ -16,7 +16,7 @@ interface Session {
 }
 
 /** A command that made the machine throw. */
-export type OnMachineFailure = (index: number, error: string) => void;
+type OnMachineFailure = (index: number, error: string) => void;
 
 export class Replica {
   readonly #machine: StateMachine;
@@ -108,7 +108,9 @@ export class Replica {
 
   #run(index: number, command: Uint8Array): Outcome {
     try {
-      return { type: "applied", result: this.#machine.apply(command, { index }) };
+      const result = this.#machine.apply(command, { index });
+      if (!(result instanceof Uint8Array)) throw new TypeError("the machine's result is no Uint8Array");
+      return { type: "applied", result };
     } catch (error) {
       this.#onFailure(index, messageOf(error));
       return { type: "failed" };

@@ -8,6 +8,8 @@ import { sessionExpired } from "./proposals.ts";
 
 /** What an AppendEntries, its letter and its frame add to the payload of an entry, generously. */
 export const APPEND_HEADROOM_BYTES = 1_024;
+/** What its frame adds to an answer, generously. */
+export const ANSWER_HEADROOM_BYTES = 1_024;
 
 /**
  * Checks a batch that a client sent.

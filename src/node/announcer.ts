@@ -83,7 +83,7 @@ export class Announcer {
   #ask(url: string, message: DirectoryMessage, done: () => void = () => {}): void {
     const directory = this.#context.ref(`${url}/${DIRECTORY_ACTOR}`, directoryProtocol);
     directory.ask(message, { timeoutMs: DIRECTORY_TIMEOUT_MS }).then(done, (error) => {
-      if (hasCode(error, "STALE_CLAIM")) {
+      if (hasCode(error, "STALE_CLAIM") || hasCode(error, "NOT_ENTITLED") || hasCode(error, "BUSY")) {
         this.#options.tell({ event: "claim-refused", directory: url, reason: error.message });
       }
     });

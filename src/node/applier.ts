@@ -6,8 +6,8 @@ import type { Replica } from "../machine/index.ts";
 import { type Entry, EntryKind, type Log, type LogIndex, logIndex } from "../raft/index.ts";
 
 const SLICE_BYTES_MAX = 256 * 1024;
-/** How long one turn may go on applying. */
-const TURN_MS_MAX = 5;
+/** How long one turn may go on applying, and how long answering. */
+export const TURN_MS_MAX = 5;
 
 export interface ApplierOptions {
   readonly clock: Clock;
@@ -24,6 +24,8 @@ export class Applier {
   readonly #options: ApplierOptions;
   #commitIndex: LogIndex;
   #fetching = false;
+  /** Committed entries that came back from the disk. */
+  #fetched: readonly Entry[] = [];
 
   constructor(options: ApplierOptions) {
     this.#options = options;
@@ -45,17 +47,16 @@ export class Applier {
 
   /** Applies what there is time for. */
   run(): void {
-    const { clock, log } = this.#options;
+    const { clock } = this.#options;
     const endMs = clock.nowMs() + TURN_MS_MAX;
     while (!this.#fetching && !this.isCurrent) {
-      const next = logIndex(this.appliedIndex + 1);
-      const entries = log.slice(next, SLICE_BYTES_MAX, this.#commitIndex);
+      const entries = this.#next();
       if (entries === null) {
         this.#fetching = true;
-        this.#options.fetch(next, this.#commitIndex, SLICE_BYTES_MAX);
+        this.#options.fetch(logIndex(this.appliedIndex + 1), this.#commitIndex, SLICE_BYTES_MAX);
         return;
       }
-      this.#apply(entries);
+      this.#apply(entries, endMs);
       if (clock.nowMs() >= endMs && !this.isCurrent) {
         this.#options.continueLater();
         return;
@@ -65,13 +66,24 @@ export class Applier {
 
   fetched(entries: readonly Entry[]): void {
     this.#fetching = false;
-    this.#apply(entries);
+    this.#fetched = entries;
   }
 
-  #apply(entries: readonly Entry[]): void {
+  /** What can be applied next: what was fetched, or what is in memory; null if it has to be fetched. */
+  #next(): readonly Entry[] | null {
+    const next = logIndex(this.appliedIndex + 1);
+    const fetched = this.#fetched.filter(({ index }) => index >= next);
+    this.#fetched = fetched;
+    return fetched.length > 0 ? fetched : this.#options.log.slice(next, SLICE_BYTES_MAX, this.#commitIndex);
+  }
+
+  /** Applies entries until time is up. */
+  #apply(entries: readonly Entry[], endMs: number): void {
+    const { clock, replica, onApplied } = this.#options;
     for (const entry of entries) {
       const payload = entry.kind === EntryKind.command ? entry.payload : null;
-      this.#options.onApplied(entry, this.#options.replica.apply(entry.index, payload));
+      onApplied(entry, replica.apply(entry.index, payload));
+      if (clock.nowMs() >= endMs) return;
     }
   }
 }

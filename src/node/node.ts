@@ -10,7 +10,15 @@ import { ConclaveError, messageOf } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { decodeList, encodePayload } from "../machine/commands.ts";
 import type { Replica } from "../machine/index.ts";
-import { NODE_ACTOR, type NodeAnswer, type NodeMessage, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
+import {
+  type Member,
+  NODE_ACTOR,
+  type NodeAnswer,
+  type NodeMessage,
+  type NodeStatus,
+  nodeProtocol,
+  QUERIES_MAX,
+} from "../protocol/node.ts";
 import {
   type Effects,
   type Entry,
@@ -33,17 +41,14 @@ import { Reads } from "./reads.ts";
 import { SessionKeeper } from "./session-keeper.ts";
 import { toEntry } from "./stored.ts";
 
-/** A server of the cluster, by name and address. */
-export interface Member {
-  readonly id: string;
-  readonly url: string;
-}
-
 /** What a node has to tell. */
 export type NodeStory =
   | RaftStory
   | AnnouncerStory
   | { readonly event: "sessions-expired"; readonly count: number }
+  /** A node whose disk is empty takes no part before the others, who are named, have all taken note of it. */
+  | { readonly event: "newcomer"; readonly waitsFor: readonly string[] }
+  | { readonly event: "admitted" }
   | { readonly event: "message-refused"; readonly from: string; readonly reason: string };
 
 /** What comes back to the node from its own disk and timers. */
@@ -53,8 +58,9 @@ export type NodeEvent =
   | { readonly type: "persisted"; readonly seq: number }
   | { readonly type: "fetched"; readonly to: string; readonly entries: readonly Entry[] }
   | { readonly type: "fetched-to-apply"; readonly entries: readonly Entry[] }
-  | { readonly type: "apply" }
+  | { readonly type: "continue" }
   | { readonly type: "expire-sessions" }
+  | { readonly type: "admitted" }
   | { readonly type: "transfer" };
 
 export interface NodeParts {
@@ -66,6 +72,8 @@ export interface NodeParts {
   readonly replica: Replica;
   readonly limits: Limits;
   readonly tell: (story: NodeStory) => void;
+  /** Writes down, durably, that every other member has taken note of this node. */
+  readonly admit: () => Promise<void>;
   /** The disk has failed: nothing more can be promised, and the process should end. */
   readonly onFatal: (error: ConclaveError) => void;
 }
@@ -83,6 +91,8 @@ export class NodeActor {
   readonly #sessions: SessionKeeper;
   readonly #reads: Reads;
   readonly #peers = new Map<string, Peer>();
+  /** Members that have taken note of this node, as long as that matters. */
+  readonly #recognizedBy = new Set<string>();
   /** Messages that wait for what they promise to be durable. */
   #held: { readonly seq: number; readonly messages: readonly Outgoing[] }[] = [];
   #durableSeq = 0;
@@ -102,7 +112,8 @@ export class NodeActor {
     this.#raft = raft;
     this.#proposals = new Proposals(limits);
     this.#sessions = new SessionKeeper(replica, limits.sessionTimeoutMs);
-    this.#reads = new Reads(replica, limits.readsMax);
+    const continueLater = (): void => context.post({ type: "continue" });
+    this.#reads = new Reads({ clock: environment.clock, replica, limits, continueLater });
     this.#announcer = new Announcer(context, { ...self, directories: parts.directories.map(normalUrl), tell });
     this.#applier = new Applier({
       clock: environment.clock,
@@ -110,7 +121,7 @@ export class NodeActor {
       replica,
       fetch: (from, through, bytesMax) =>
         this.#fetch(from, through, bytesMax, (entries) => context.post({ type: "fetched-to-apply", entries })),
-      continueLater: () => context.post({ type: "apply" }),
+      continueLater,
       onApplied: (entry, applied) => {
         this.#proposals.applied(entry.index, entry.term, applied);
         if (applied?.type === "sessions-expired" && applied.count > 0) {
@@ -139,7 +150,7 @@ export class NodeActor {
     const others = this.#parts.members.filter(({ id }) => id !== config.id);
     return {
       id: config.id,
-      role: role.name,
+      role: this.#raft.isAdmitted ? role.name : "newcomer",
       term,
       leader: knownLeader(this.#raft),
       lastIndex: log.lastIndex,
@@ -166,7 +177,13 @@ export class NodeActor {
       else this.#takeMessage(delivery.message, delivery.sender, delivery.answer, events);
     }
     events.push({ type: "applied", index: this.#applier.appliedIndex });
-    this.#carryOut(step(this.#raft, events, this.#parts.environment.clock.nowMs()));
+    try {
+      this.#carryOut(step(this.#raft, events, this.#parts.environment.clock.nowMs()));
+    } catch (error) {
+      // The core may now be ahead of what was carried out, the disk above all: it must not go on as if it were not.
+      this.#fail(new ConclaveError("ACTOR_FAILED", `The node failed: ${messageOf(error)}`, { cause: error }));
+      throw error;
+    }
   }
 
   #takeOwn(event: NodeEvent, events: RaftEvent[]): void {
@@ -182,14 +199,18 @@ export class NodeActor {
       case "fetched-to-apply":
         this.#applier.fetched(event.entries);
         return;
-      case "apply":
-        return; // What is left to apply goes on after every batch.
+      case "continue":
+        return; // What is left to apply and to answer goes on after every batch.
       case "tick":
         this.#timer = null;
         events.push(event);
         return;
       case "transfer":
         events.push({ type: "transfer", to: null });
+        return;
+      case "admitted":
+        this.#parts.tell({ event: "admitted" });
+        events.push(event);
         return;
       case "fetched":
         events.push(event);
@@ -204,15 +225,22 @@ export class NodeActor {
     for (const { id, url } of this.#parts.members) if (id !== this.#raft.config.id) this.#context.keepLink(url);
     this.#announcer.start();
     this.#watchSessions();
+    if (!this.#raft.isAdmitted) this.#parts.tell({ event: "newcomer", waitsFor: this.#others });
+  }
+
+  get #others(): string[] {
+    return this.#parts.members.map(({ id }) => id).filter((id) => id !== this.#raft.config.id);
   }
 
   #takeLink(up: boolean, url: string | null, peer: Peer, events: RaftEvent[]): void {
     const { nowMs } = this.#parts.environment.clock;
     const member = this.#memberOf(peer);
     if (up) {
-      if (member !== null) this.#peers.set(member, peer);
-      if (member !== null) events.push({ type: "link-up", peer: member });
-      else if (url !== null) this.#announcer.linkUp(url);
+      if (member !== null) {
+        this.#peers.set(member, peer);
+        peer.ref(NODE_ACTOR, nodeProtocol).tell({ type: "recognized" });
+        events.push({ type: "link-up", peer: member });
+      } else if (url !== null) this.#announcer.linkUp(url);
       return;
     }
     this.#announcer.linkLost(url, peer);
@@ -232,6 +260,10 @@ export class NodeActor {
   #takeMessage(message: NodeMessage, sender: Sender, answer: NodeAnswerTo | null, events: RaftEvent[]): void {
     if (message.type === "raft") {
       this.#takeRaft(message.packed, sender.peer, events);
+      return;
+    }
+    if (message.type === "recognized") {
+      this.#takeRecognition(sender.peer);
       return;
     }
     if (message.type === "keep-session") {
@@ -258,8 +290,20 @@ export class NodeActor {
     }
   }
 
+  /** Only if nobody has met another one under its name can this node not have promised anything before. */
+  #takeRecognition(peer: Peer | null): void {
+    const from = peer === null ? null : this.#memberOf(peer);
+    if (from === null || this.#raft.isAdmitted || this.#recognizedBy.has(from)) return;
+    this.#recognizedBy.add(from);
+    if (!this.#others.every((id) => this.#recognizedBy.has(id))) return;
+    this.#parts.admit().then(
+      () => this.#context.post({ type: "admitted" }),
+      (error) => this.#fail(error),
+    );
+  }
+
   #takeQuestion(
-    message: Exclude<NodeMessage, { type: "raft" | "keep-session" }>,
+    message: Exclude<NodeMessage, { type: "raft" | "keep-session" | "recognized" }>,
     sender: Sender,
     answer: NodeAnswerTo,
     events: RaftEvent[],
@@ -272,7 +316,7 @@ export class NodeActor {
         this.#openSession(answer, events);
         return;
       case "queries":
-        this.#read(message.consistency === "stale", decodeList(message.queries), answer, events);
+        this.#read(message.consistency === "stale", decodeList(message.queries, QUERIES_MAX), answer, events);
         return;
       case "subscribe":
         if (sender.peer !== null) this.#announcer.subscribe(sender.peer, sender.name);
@@ -322,7 +366,9 @@ export class NodeActor {
   }
 
   #read(stale: boolean, queries: readonly Uint8Array[], answer: NodeAnswerTo, events: RaftEvent[]): void {
-    if (stale) this.#reads.serve(queries, answer);
+    // It has nothing of its own to show yet, and an empty state is not an old one.
+    if (!this.#raft.isAdmitted) throw new ConclaveError("BUSY", "This node takes no part in its cluster yet.");
+    if (stale) this.#reads.askStale(queries, answer);
     else events.push({ type: "read", ticket: this.#reads.ask(queries, answer) });
   }
 
@@ -339,17 +385,18 @@ export class NodeActor {
   }
 
   #expireSessions(events: RaftEvent[]): void {
-    if (!this.isLeader) return;
     const sessions = this.#sessions.idle(this.#parts.environment.clock.nowMs());
-    if (sessions.length > 0) this.#propose(encodePayload({ type: "expire-sessions", sessions }), null, events);
+    if (this.isLeader && sessions.length > 0)
+      this.#propose(encodePayload({ type: "expire-sessions", sessions }), null, events);
   }
 
   #carryOut(effects: Effects): void {
+    // First of all: from here on the core counts it as on its way.
+    if (effects.persist !== null) this.#persist(effects.persist);
     for (const story of effects.story) this.#parts.tell(story);
     for (const outcome of effects.proposals) this.#proposals.place(outcome, this.#announcer.view);
     this.#noteRole(); // After the proposals have found their places: if leadership is lost already, they are abandoned.
     for (const { to, message } of effects.messages) this.#send(to, message);
-    if (effects.persist !== null) this.#persist(effects.persist);
     this.#hold(effects.messagesAfterPersist);
     for (const { to, from, through, bytesMax } of effects.fetches) {
       this.#fetch(from, through, bytesMax, (entries) => this.#context.post({ type: "fetched", to, entries }));
@@ -357,7 +404,7 @@ export class NodeActor {
     this.#reads.take(effects.reads, this.#announcer.view);
     this.#applier.commit(effects.commitIndex);
     this.#applier.run();
-    this.#reads.serveConfirmed();
+    this.#reads.run();
     this.#setTimer(effects.deadlineMs);
   }
 

@@ -1,49 +1,62 @@
-/** Questions about the state that wait until they may be answered. */
+/** Questions about the state that wait until they may be answered, and their answers, a slice at a time. */
 
 import type { Answer } from "../actor/index.ts";
+import type { Clock } from "../environment.ts";
 import { ConclaveError, messageOf } from "../errors.ts";
+import type { Limits } from "../limits.ts";
 import { encodeList } from "../machine/commands.ts";
 import type { Replica } from "../machine/index.ts";
 import type { LeaderView } from "../protocol/leader.ts";
 import type { NodeAnswer } from "../protocol/node.ts";
 import type { ReadOutcome } from "../raft/index.ts";
+import { ANSWER_HEADROOM_BYTES } from "./admission.ts";
+import { TURN_MS_MAX } from "./applier.ts";
 import { notLeader } from "./proposals.ts";
 
-interface Waiting {
+/** What a list adds to each of its items. */
+const LENGTH_BYTES = 4;
+
+export interface ReadsOptions {
+  readonly clock: Clock;
+  readonly replica: Replica;
+  readonly limits: Pick<Limits, "readsMax" | "readBytesMax" | "messageBytesMax">;
+  /** Calls `run` again in a later turn. */
+  continueLater(): void;
+}
+
+interface Read {
   readonly queries: readonly Uint8Array[];
+  readonly bytes: number;
   readonly answer: Answer<NodeAnswer>;
+  /** What has been answered so far, and its size. */
+  readonly results: Uint8Array[];
+  resultBytes: number;
 }
 
 export class Reads {
-  readonly #replica: Replica;
-  readonly #readsMax: number;
+  readonly #options: ReadsOptions;
   /** By ticket, until the core has said from which index on they may be served. */
-  readonly #asked = new Map<number, Waiting>();
+  readonly #asked = new Map<number, Read>();
   /** Those that wait for an index to be applied, lowest first. */
-  readonly #confirmed: { readonly index: number; readonly read: Waiting }[] = [];
+  readonly #confirmed: { readonly index: number; readonly read: Read }[] = [];
+  /** Those that may be served now, oldest first. */
+  readonly #ready = new Set<Read>();
+  #bytes = 0;
   #lastTicket = 0;
 
-  constructor(replica: Replica, readsMax: number) {
-    this.#replica = replica;
-    this.#readsMax = readsMax;
+  constructor(options: ReadsOptions) {
+    this.#options = options;
   }
 
   /** The ticket for a linearizable read. @throws ConclaveError `BUSY` */
   ask(queries: readonly Uint8Array[], answer: Answer<NodeAnswer>): number {
-    if (this.#asked.size + this.#confirmed.length >= this.#readsMax) {
-      throw new ConclaveError("BUSY", "Too many reads wait on this node.");
-    }
-    this.#asked.set(++this.#lastTicket, { queries, answer });
+    this.#asked.set(++this.#lastTicket, this.#open(queries, answer, this.#asked.size + this.#confirmed.length));
     return this.#lastTicket;
   }
 
-  /** Answers from the state as it is now. */
-  serve(queries: readonly Uint8Array[], answer: Answer<NodeAnswer>): void {
-    try {
-      answer.ok({ type: "results", results: encodeList(queries.map((query) => this.#replica.query(query))) });
-    } catch (error) {
-      answer.fail(new ConclaveError("MACHINE_FAILED", `The state machine failed on a query: ${messageOf(error)}`));
-    }
+  /** A read of the state as it is; it does not wait for those that wait for the core. @throws ConclaveError `BUSY` */
+  askStale(queries: readonly Uint8Array[], answer: Answer<NodeAnswer>): void {
+    this.#ready.add(this.#open(queries, answer, this.#ready.size));
   }
 
   /** The core has spoken. */
@@ -53,15 +66,70 @@ export class Reads {
       if (read === undefined) continue;
       this.#asked.delete(outcome.ticket);
       if ("index" in outcome) this.#confirmed.push({ index: outcome.index, read });
-      else read.answer.fail(notLeader(view));
+      else this.#end(read, () => read.answer.fail(notLeader(view)));
     }
   }
 
-  /** Serves what has waited for no more than has been applied; indices were confirmed in ascending order. */
-  serveConfirmed(): void {
-    const { appliedIndex } = this.#replica;
+  /** Serves, for as long as a turn may take, what has waited for no more than has been applied. */
+  run(): void {
+    const { clock, continueLater } = this.#options;
+    this.#release();
+    const endMs = clock.nowMs() + TURN_MS_MAX;
+    for (const read of this.#ready) {
+      for (let isOpen = true; isOpen; ) {
+        isOpen = this.#serveOne(read);
+        if (clock.nowMs() < endMs) continue;
+        if (this.#ready.size > 0) continueLater();
+        return;
+      }
+    }
+  }
+
+  #open(queries: readonly Uint8Array[], answer: Answer<NodeAnswer>, waiting: number): Read {
+    const { readsMax, readBytesMax } = this.#options.limits;
+    // Those that are ready count for themselves: they wait for this node's time, the others for a majority's.
+    if (waiting >= readsMax || this.#ready.size >= readsMax || this.#bytes >= readBytesMax) {
+      throw new ConclaveError("BUSY", "Too many reads wait on this node.");
+    }
+    const bytes = queries.reduce((sum, query) => sum + query.byteLength + LENGTH_BYTES, LENGTH_BYTES);
+    this.#bytes += bytes;
+    return { queries, bytes, answer, results: [], resultBytes: 0 };
+  }
+
+  /** Indices were confirmed in ascending order. */
+  #release(): void {
+    const { appliedIndex } = this.#options.replica;
     const pending = this.#confirmed.findIndex(({ index }) => index > appliedIndex);
-    const ready = this.#confirmed.splice(0, pending === -1 ? this.#confirmed.length : pending);
-    for (const { read } of ready) this.serve(read.queries, read.answer);
+    const due = this.#confirmed.splice(0, pending === -1 ? this.#confirmed.length : pending);
+    for (const { read } of due) this.#ready.add(read);
+  }
+
+  /** Answers the next query of a message; false once the message is done with. */
+  #serveOne(read: Read): boolean {
+    const { replica, limits } = this.#options;
+    const query = read.queries[read.results.length];
+    if (query === undefined) {
+      this.#end(read, () => read.answer.ok({ type: "results", results: encodeList(read.results) }));
+      return false;
+    }
+    try {
+      const result = replica.query(query);
+      read.resultBytes += result.byteLength + LENGTH_BYTES;
+      read.results.push(result);
+    } catch (error) {
+      const failure = `The state machine failed on a query: ${messageOf(error)}`;
+      this.#end(read, () => read.answer.fail(new ConclaveError("MACHINE_FAILED", failure)));
+      return false;
+    }
+    if (read.resultBytes <= limits.messageBytesMax - ANSWER_HEADROOM_BYTES) return true;
+    const tooLarge = "What was asked for does not fit into one message: ask for less at a time.";
+    this.#end(read, () => read.answer.fail(new ConclaveError("ANSWER_TOO_LARGE", tooLarge)));
+    return false;
+  }
+
+  #end(read: Read, answer: () => void): void {
+    this.#bytes -= read.bytes;
+    this.#ready.delete(read);
+    answer();
   }
 }

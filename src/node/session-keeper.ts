@@ -25,6 +25,11 @@ export class SessionKeeper {
     this.#timeoutMs = timeoutMs;
   }
 
+  /** How many sessions are kept an eye on. */
+  get size(): number {
+    return this.#heldBy.size + this.#lastSeenMs.size;
+  }
+
   /** Something came over this link for this session. False if the link was not known yet: watch it. */
   hold(session: number, peer: Peer): boolean {
     const known = this.#held.get(peer);
@@ -43,12 +48,12 @@ export class SessionKeeper {
   linkLost(peer: Peer, nowMs: number): void {
     for (const session of this.#held.get(peer) ?? []) {
       this.#heldBy.delete(session);
-      this.#lastSeenMs.set(session, nowMs);
+      if (this.#replica.hasSession(session)) this.#lastSeenMs.set(session, nowMs);
     }
     this.#held.delete(peer);
   }
 
-  /** Sessions that have been without a link for too long, to be proposed for expiry. */
+  /** Sessions that have been without a link for too long, for a leader to propose for expiry. Forgets what has ended. */
   idle(nowMs: number): { readonly id: number; readonly next: number }[] {
     const idle: { readonly id: number; readonly next: number }[] = [];
     const seen = new Map<number, number>();

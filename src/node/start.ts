@@ -6,11 +6,11 @@ import { ConclaveError, hasCode } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { CloseCode, type Hello, type Refusal } from "../link/index.ts";
 import { Replica, type StateMachine } from "../machine/index.ts";
-import { NODE_ACTOR, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
-import { createRaft, type RaftConfig, type Recovered } from "../raft/index.ts";
+import { type Member, NODE_ACTOR, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
+import { createRaft, type Raft, type RaftConfig, type Recovered } from "../raft/index.ts";
 import { Identity, Wal } from "../storage/index.ts";
 import { APPEND_HEADROOM_BYTES } from "./admission.ts";
-import { type Member, NodeActor, type NodeStory } from "./node.ts";
+import { NodeActor, type NodeStory } from "./node.ts";
 import { Recovery } from "./stored.ts";
 
 /** How often a server shows signs of life, and how long the others wait for them. */
@@ -51,6 +51,8 @@ export interface NodeOptions {
   readonly timing: Timing;
   readonly limits: Limits;
   readonly tell: (story: NodeProcessStory) => void;
+  /** @internal Gets the state of the core before anything happens to it: for checkers, to look at only. */
+  readonly onStart?: (raft: Raft) => void;
   /** The disk has failed; the node has stopped, and its process should end. */
   readonly onFatal: (error: ConclaveError) => void;
 }
@@ -69,7 +71,8 @@ const HANDOVER_POLL_MS = 2;
 /**
  * @throws ConclaveError `DATA_LOCKED`, `DATA_FOREIGN`, `DATA_CORRUPT`, `DISK_FAILED`, `ADDRESS_IN_USE`
  */
-export async function startNode(options: NodeOptions): Promise<RunningNode> {
+export async function startNode(given: NodeOptions): Promise<RunningNode> {
+  const options = { ...given, tell: harmless(given.tell) };
   const { environment, dataFolder, cluster, id } = options;
   const { disk } = environment;
   await disk.makeFolder(dataFolder);
@@ -80,14 +83,28 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     return {
       status: running.status,
       close: async () => {
-        await running.close();
-        await lock.release();
+        try {
+          await running.close();
+        } finally {
+          await lock.release();
+        }
       },
     };
   } catch (error) {
     await lock.release();
     throw error;
   }
+}
+
+/** What is told is for people to read: a replica must not fall over its own log. */
+function harmless(tell: NodeOptions["tell"]): NodeOptions["tell"] {
+  return (story) => {
+    try {
+      tell(story);
+    } catch {
+      // There is nowhere left to report it.
+    }
+  };
 }
 
 async function startWith(options: NodeOptions, identity: Identity): Promise<RunningNode> {
@@ -109,16 +126,25 @@ async function run(
   identity: Identity,
   url: string,
   wal: Wal,
-  recovered: Recovered,
+  recovered: Omit<Recovered, "isAdmitted">,
 ): Promise<RunningNode> {
   const { environment, limits, tell, timing, cluster, id, host, port, allowedOrigins } = options;
   const { clock } = environment;
   const seed = Math.floor(environment.random.next() * 2 ** 32);
-  const raft = createRaft(raftConfig(options), recovered, clock.nowMs(), seed);
+  const isAdmitted = identity.isAdmitted || options.members.length === 1;
+  const raft = createRaft(raftConfig(options), { ...recovered, isAdmitted }, clock.nowMs(), seed);
+  options.onStart?.(raft);
   const { hardState, log } = recovered;
   const { term, commitIndex } = hardState;
   tell({ event: "recovered", term, lastIndex: log.lastIndex, commitIndex, tornBytes: wal.tornBytes });
 
+  const holder: { node: NodeActor | null; hasFailed: boolean } = { node: null, hasFailed: false };
+  const onFatal = (error: ConclaveError): void => {
+    if (holder.hasFailed) return;
+    holder.hasFailed = true;
+    holder.node?.stop();
+    options.onFatal(error);
+  };
   const replica = new Replica(options.machine, (index, error) => tell({ event: "machine-failed", index, error }));
   const system = new ActorSystem({
     environment,
@@ -128,7 +154,11 @@ async function run(
     url,
     linkLimits: { messageBytesMax: limits.messageBytesMax, sendBufferBytesMax: limits.sendBufferBytesMax },
     mailboxMax: limits.mailboxMax,
-    verify: (remote) => verify(options, identity, remote),
+    verify: (remote) =>
+      verify(options, identity, remote).catch((error) => {
+        if (error instanceof ConclaveError) onFatal(error);
+        throw error;
+      }),
     tell,
   });
   try {
@@ -138,8 +168,7 @@ async function run(
     if (!hasCode(error, "ADDRESS_IN_USE")) throw error;
     throw new ConclaveError("ADDRESS_IN_USE", `${id}: ${error.message}`, { cause: error });
   }
-  const holder: { node: NodeActor | null } = { node: null };
-  const parts = { ...options, raft, wal, replica };
+  const parts = { ...options, onFatal, raft, wal, replica, admit: () => identity.admit() };
   system.spawn(NODE_ACTOR, nodeProtocol, (context) => {
     holder.node = new NodeActor(context, parts);
     return holder.node.behaviour;

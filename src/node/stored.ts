@@ -40,7 +40,7 @@ export class Recovery implements Replay {
     this.#hardState = { term: term(stored.term), vote: stored.vote, commitIndex: logIndex(stored.commitIndex) };
   };
 
-  get recovered(): Recovered {
+  get recovered(): Omit<Recovered, "isAdmitted"> {
     return { hardState: this.#hardState, log: this.#log };
   }
 }

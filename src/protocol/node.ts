@@ -7,10 +7,19 @@ import * as v from "valibot";
 import { type Codec, type Protocol, packed } from "../actor/index.ts";
 import { leaderViewSchema } from "./leader.ts";
 
+/** A server of the cluster, by name and address. */
+export interface Member {
+  readonly id: string;
+  readonly url: string;
+}
+
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
 /** `linearizable`: no older than any answer given before the question was asked. `stale`: what this node has. */
 export type Consistency = "linearizable" | "stale";
+
+/** How many queries may share a message. */
+export const QUERIES_MAX = 2_048;
 
 const controlSchema = v.variant("type", [
   /** Opens a session for commands. */
@@ -20,6 +29,8 @@ const controlSchema = v.variant("type", [
   /** Answers who leads, as far as this node knows, and from then on tells the sender of every new leader. */
   v.object({ type: v.literal("subscribe") }),
   v.object({ type: v.literal("status") }),
+  /** "I have taken note of you, for ever": from one member to another, once their link stands. */
+  v.object({ type: v.literal("recognized") }),
   /** Hands leadership over, to a node of the leader's choice if `to` is null. */
   v.object({ type: v.literal("transfer"), to: v.nullable(v.string()) }),
 ]);
@@ -35,7 +46,8 @@ export type NodeMessage =
 
 const statusSchema = v.object({
   id: v.string(),
-  role: v.picklist(["follower", "pre-candidate", "candidate", "leader"]),
+  /** `newcomer`: it takes no part before every other node has taken note of it. */
+  role: v.picklist(["newcomer", "follower", "pre-candidate", "candidate", "leader"]),
   term: count,
   leader: v.nullable(v.string()),
   lastIndex: count,

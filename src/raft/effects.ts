@@ -19,6 +19,8 @@ export type RaftEvent =
   | { readonly type: "applied"; readonly index: LogIndex }
   /** The entries that a `Fetch` asked for. */
   | { readonly type: "fetched"; readonly to: NodeId; readonly entries: readonly Entry[] }
+  /** Every other server has taken note of this one. */
+  | { readonly type: "admitted" }
   | { readonly type: "link-up"; readonly peer: NodeId }
   /** The link to a server is lost. A crashed process loses its links at once, so this is evidence of its death. */
   | { readonly type: "link-lost"; readonly peer: NodeId }

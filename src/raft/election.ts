@@ -9,6 +9,7 @@ import {
   type Candidate,
   isVoter,
   knownLeader,
+  type Leader,
   newFollower,
   peersOf,
   type Raft,
@@ -57,7 +58,7 @@ function campaign(raft: Raft, draft: Draft, transfer: boolean): void {
 }
 
 /** Sends this candidate's request to one server, if there is a link to it. */
-export function requestVote(raft: Raft, draft: Draft, to: NodeId): void {
+function requestVote(raft: Raft, draft: Draft, to: NodeId): void {
   const { role, log } = raft;
   if ((role.name !== "candidate" && role.name !== "pre-candidate") || !raft.linked.has(to)) return;
   const preVote = role.name === "pre-candidate";
@@ -237,19 +238,20 @@ function stepDown(raft: Raft, draft: Draft, reason: StepDownReason): void {
 /**
  * Check-quorum (thesis, 6.2): a leader that has not heard from a majority within an election timeout can't commit
  * anything and may have been replaced, so it must not go on as if it led.
+ *
+ * @returns whether it still leads
  */
-export function checkQuorum(raft: Raft, draft: Draft): void {
-  const { role } = raft;
-  if (role.name !== "leader") return;
+export function checkQuorum(raft: Raft, draft: Draft, role: Leader): boolean {
   const sinceMs = raft.nowMs - raft.config.electionTimeoutMinMs;
   const reachable = peersOf(raft).filter((peer) => (role.followers.get(peer)?.heardMs ?? -Infinity) >= sinceMs);
   if (reachable.length + 1 >= majorityOf(raft.config.voters.length)) {
     role.quorumDeadlineMs = raft.nowMs + raft.config.electionTimeoutMinMs;
-    return;
+    return true;
   }
   loseQuorum(raft, draft, [raft.config.id, ...reachable]);
   stepDown(raft, draft, "quorum-lost");
   raft.role = newFollower(raft, null, raft.nowMs + randomElectionTimeoutMs(raft));
+  return false;
 }
 
 function loseQuorum(raft: Raft, draft: Draft, reachable: NodeId[]): void {

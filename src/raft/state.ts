@@ -4,7 +4,7 @@ import type { Draft } from "./effects.ts";
 import type { Log } from "./log.ts";
 import { type HardState, type LogIndex, logIndex, NO_INDEX, type NodeId, type RaftConfig, type Term } from "./types.ts";
 
-export interface InFlight {
+interface InFlight {
   readonly lastIndex: LogIndex;
   readonly bytes: number;
   readonly sentMs: number;
@@ -77,6 +77,11 @@ export interface Raft {
   commitIndex: LogIndex;
   appliedIndex: LogIndex;
   role: Role;
+  /**
+   * Every other server has taken note of this one. Until then it takes no part: it may have been here before, and have
+   * lost with its disk what it had promised (a vote, an acknowledgement) to one that it has not met again yet.
+   */
+  isAdmitted: boolean;
   /** Servers that a link stands to. */
   readonly linked: Set<NodeId>;
   /** The clock reading of the current batch. */
@@ -104,6 +109,8 @@ export interface Raft {
 export interface Recovered {
   readonly hardState: HardState;
   readonly log: Log;
+  /** Every other server has once taken note of this one. */
+  readonly isAdmitted: boolean;
 }
 
 /**
@@ -130,6 +137,7 @@ export function createRaft(config: RaftConfig, recovered: Recovered, nowMs: numb
       electionDeadlineMs: 0,
       evidence: "timer-ran-out",
     },
+    isAdmitted: recovered.isAdmitted,
     linked: new Set(),
     nowMs,
     randomState: mixed(seed),

@@ -31,7 +31,7 @@ import {
   startProbing,
   startTransfer,
 } from "./replication.ts";
-import { isVoter, newDraft, type Raft } from "./state.ts";
+import { isVoter, newDraft, newFollower, type Raft, randomElectionTimeoutMs } from "./state.ts";
 import { EntryKind, type HardState, type LogIndex, logIndex, type NodeId } from "./types.ts";
 
 /**
@@ -54,7 +54,7 @@ export function step(raft: Raft, events: readonly RaftEvent[], nowMs: number): E
 function handle(raft: Raft, draft: Draft, event: RaftEvent): void {
   switch (event.type) {
     case "message":
-      if (isVoter(raft, event.from)) receive(raft, draft, event.from, event.message);
+      if (raft.isAdmitted && isVoter(raft, event.from)) receive(raft, draft, event.from, event.message);
       return;
     case "tick":
       return;
@@ -72,6 +72,10 @@ function handle(raft: Raft, draft: Draft, event: RaftEvent): void {
       return;
     case "fetched":
       sendFetched(raft, draft, event.to, event.entries);
+      return;
+    case "admitted":
+      raft.isAdmitted = true;
+      raft.role = newFollower(raft, null, raft.nowMs + randomElectionTimeoutMs(raft));
       return;
     case "link-up":
       raft.linked.add(event.peer);
@@ -209,6 +213,7 @@ function persisted(raft: Raft, seq: number): void {
 
 /** Whatever the clock has made due. */
 function watchClock(raft: Raft, draft: Draft): void {
+  if (!raft.isAdmitted) return;
   const { role, nowMs } = raft;
   if (role.name !== "leader") {
     if (nowMs >= role.electionDeadlineMs) {
@@ -220,13 +225,15 @@ function watchClock(raft: Raft, draft: Draft): void {
     draft.story.push({ event: "transfer-failed", term: raft.term, to: role.transfer.to });
     role.transfer = null;
   }
+  // Before it shows signs of life: a leader that was paused for too long must not hold up those who replace it.
+  if (nowMs >= role.quorumDeadlineMs && !checkQuorum(raft, draft, role)) return;
   if (nowMs >= role.heartbeatDeadlineMs) sendHeartbeats(raft, draft, role);
   remindSilent(raft, role);
-  if (nowMs >= role.quorumDeadlineMs) checkQuorum(raft, draft);
 }
 
 function deadlineMs(raft: Raft): number {
   const { role } = raft;
+  if (!raft.isAdmitted) return Number.POSITIVE_INFINITY;
   if (role.name !== "leader") return role.electionDeadlineMs;
   return Math.min(role.heartbeatDeadlineMs, role.quorumDeadlineMs, role.transfer?.deadlineMs ?? Infinity);
 }

@@ -7,6 +7,13 @@ import { ConclaveError, messageOf } from "../errors.ts";
 import { readSmallFile, replaceSmallFile } from "./small-file.ts";
 
 const FILE = "identity.json";
+/**
+ * What to do about a folder that can't be trusted. An older copy of it would be worse: the node would have forgotten
+ * what it promised since, and nobody could tell.
+ */
+export const ADVICE =
+  "Don't put an older copy in its place, which would have forgotten what this node has promised since: keep the node " +
+  "down, the others go on without it as long as they are a majority.";
 
 const identitySchema = v.strictObject({
   format: v.literal(1),
@@ -14,6 +21,8 @@ const identitySchema = v.strictObject({
   node: v.string(),
   /** Drawn when the folder was first used. A machine that lost its disk gets another one. */
   incarnation: v.string(),
+  /** Every other member has taken note of this incarnation. */
+  admitted: v.boolean(),
   /** The incarnations of the other members, as first met. */
   members: v.array(v.tuple([v.string(), v.string()])),
   /** Of the other fields: a damaged incarnation would make a stranger of this node, and its log unreadable. */
@@ -50,10 +59,7 @@ export class Identity {
     const hasLog = (await environment.disk.list(folder)).some((name) => name.startsWith("wal-"));
     if (bytes === null) {
       if (hasLog) {
-        throw new ConclaveError(
-          "DATA_CORRUPT",
-          `${folder} holds a log and no ${FILE}: restore this node from a backup.`,
-        );
+        throw new ConclaveError("DATA_CORRUPT", `${folder} holds a log and no ${FILE}. ${ADVICE}`);
       }
       const incarnation = environment.random.id();
       const identity = new Identity(environment, folder, {
@@ -61,6 +67,7 @@ export class Identity {
         cluster,
         node,
         incarnation,
+        admitted: false,
         members: [],
         checksum: 0,
       });
@@ -69,7 +76,7 @@ export class Identity {
     }
     const stored = parse(bytes);
     if (stored === null) {
-      throw new ConclaveError("DATA_CORRUPT", `${folder}/${FILE} is damaged: restore this node from a backup.`);
+      throw new ConclaveError("DATA_CORRUPT", `${folder}/${FILE} is damaged. ${ADVICE}`);
     }
     if (stored.cluster !== cluster || stored.node !== node) {
       throw new ConclaveError(
@@ -79,7 +86,7 @@ export class Identity {
       );
     }
     if (stored.members.length > 0 && !hasLog) {
-      throw new ConclaveError("DATA_CORRUPT", `${folder} has lost its log: restore this node from a backup.`);
+      throw new ConclaveError("DATA_CORRUPT", `${folder} has lost its log. ${ADVICE}`);
     }
     return new Identity(environment, folder, stored);
   }
@@ -105,6 +112,17 @@ export class Identity {
     return true;
   }
 
+  /** Has every other member once taken note of this incarnation? */
+  get isAdmitted(): boolean {
+    return this.#stored.admitted;
+  }
+
+  /** They have, and from here on it holds for ever. */
+  async admit(): Promise<void> {
+    this.#stored = { ...this.#stored, admitted: true };
+    await this.#write();
+  }
+
   #write(): Promise<void> {
     this.#writing = this.#writing.then(() => {
       const stored = { ...this.#stored, checksum: checksumOf(this.#stored) };
@@ -128,5 +146,5 @@ function parse(bytes: Uint8Array): Stored | null {
   }
 }
 
-const checksumOf = ({ format, cluster, node, incarnation, members }: Stored): number =>
-  crc32(JSON.stringify([format, cluster, node, incarnation, members]));
+const checksumOf = ({ format, cluster, node, incarnation, admitted, members }: Stored): number =>
+  crc32(JSON.stringify([format, cluster, node, incarnation, admitted, members]));

@@ -1,5 +1,5 @@
 /** What survives a crash. */
 
 export { Identity } from "./identity.ts";
-export { DEFAULT_SEGMENT_BYTES_MAX, Wal, type WalOptions } from "./wal.ts";
+export { Wal, type WalOptions } from "./wal.ts";
 export type { Batch, Replay, StoredEntry, StoredState } from "./wal-format.ts";

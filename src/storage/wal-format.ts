@@ -17,7 +17,7 @@
 import { crc32 } from "node:zlib";
 import { ByteReader, ByteWriter } from "../bytes.ts";
 
-export const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 1;
 export const SEGMENT_HEADER_BYTES = 32;
 export const FRAME_HEADER_BYTES = 20;
 const MAGIC = new TextEncoder().encode("CONCLAVE");

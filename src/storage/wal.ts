@@ -6,6 +6,7 @@
 
 import type { Disk, DiskFile } from "../environment.ts";
 import { ConclaveError, messageOf } from "../errors.ts";
+import { ADVICE } from "./identity.ts";
 import {
   type Batch,
   decodeSegmentHeader,
@@ -28,8 +29,6 @@ export interface WalOptions {
   /** Ties the checksums to this replica; any 32-bit number, the same at every start. */
   readonly salt: number;
 }
-
-export const DEFAULT_SEGMENT_BYTES_MAX = 64 * 1024 * 1024;
 
 /** How far apart the places are from which reading may start. */
 const MARK_EVERY_BYTES = 64 * 1024;
@@ -153,15 +152,23 @@ export class Wal {
   /**
    * Waits for what was appended, and closes. Later calls of `append` fail. A last, empty frame shields the one before
    * it: damage to that can then be told from a write that a crash has torn.
+   *
+   * @throws ConclaveError `DISK_FAILED`; what was appended and resolved is durable all the same
    */
   async close(): Promise<void> {
     const failed = this.#failure;
     this.#failure ??= new ConclaveError("CLOSED", "The log is closed.");
     await this.#flushing;
-    if (failed === null && this.#failure.code === "CLOSED" && this.#hasNews) await this.#write([]);
-    this.#hasNews = false;
-    await this.#file?.close();
-    this.#file = null;
+    const { code } = this.#failure;
+    try {
+      if (failed === null && code === "CLOSED" && this.#hasNews) await this.#write([]);
+      await this.#file?.close();
+    } catch (error) {
+      throw diskFailed(`The log in ${this.#folder} can't be closed in order`, error);
+    } finally {
+      this.#hasNews = false;
+      this.#file = null;
+    }
   }
 
   async #flush(): Promise<void> {
@@ -342,7 +349,7 @@ export class Wal {
 
   #corrupt(segment: number, offset: number, why: string): ConclaveError {
     const file = this.#pathOf(segment);
-    const message = `The log is damaged in ${file} at offset ${offset}: ${why}. Restore this node from a backup.`;
+    const message = `The log is damaged in ${file} at offset ${offset}: ${why}. ${ADVICE}`;
     return new ConclaveError("DATA_CORRUPT", message, { details: { file, offset } });
   }
 }

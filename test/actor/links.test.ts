@@ -124,6 +124,37 @@ test("one that is refused is told of, and the refused process goes on", () =>
     assert.is(await actor.ref.ask(echo(1), ASK), 1);
   }));
 
+test("a refusal is told of once, by both sides, however often it is tried again", () =>
+  world(async (start) => {
+    const [home, stranger] = [await start("home"), await start("stranger", { cluster: "another" })];
+    for (let i = 0; i < 3; i++) {
+      const ask = stranger.system.ref(`${home.url}/nobody`, protocol).ask(echo(1), ASK);
+      assert.is(await codeOf(ask), "UNREACHABLE");
+    }
+    for (const { stories } of [home, stranger]) {
+      const told = stories.all.filter(({ event }) => event === "link-refused");
+      assert.is(told.length, 1);
+    }
+    const story = home.stories.all.find(({ event }) => event === "link-refused");
+    assert.is(story?.event === "link-refused" && story.peer, "stranger", "by the name that it gave");
+  }));
+
+test("a link that comes about after a refusal is told of once something has come over it", () =>
+  world(async (start) => {
+    let isWelcome = false;
+    const verify = async () => (isWelcome ? null : { code: CloseCode.wrongIdentity, reason: "not yet" });
+    const [home, caller] = [await start("home", { verify }), await start("caller", { known: true })];
+    obedient(home.system);
+    const ask = () => caller.system.ref(`${home.url}/actor`, protocol).ask(echo(1), ASK);
+    assert.is(await codeOf(ask()), "UNREACHABLE");
+    await home.stories.when("the refusal", ({ event }) => event === "link-refused");
+    isWelcome = true;
+    assert.is(await ask(), 1);
+    await home.stories.when("the link", ({ event }) => event === "link-up");
+    await caller.system.close();
+    await home.stories.when("its end", ({ event }) => event === "link-lost");
+  }));
+
 test("verify decides who is talked to", () =>
   world(async (start) => {
     const verify = async ({ name }: { name: string }) =>

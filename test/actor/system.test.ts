@@ -107,7 +107,7 @@ for (const [place, meet] of Object.entries(places)) {
     meet(async ({ ref, home }) => {
       assert.is(await codeOf(ref.ask({ do: "throw", value: 0 }, ASK)), "ACTOR_FAILED");
       const story = await home.stories.when("the failure", ({ event }) => event === "handler-failed");
-      assert.equal(story, { event: "handler-failed", actor: "actor", error: "it broke" });
+      assert.equal(story, { event: "handler-failed", actor: "actor", error: "it broke", count: 1 });
       assert.is(await ref.ask(echo(1), ASK), 1);
     }));
 
@@ -115,7 +115,7 @@ for (const [place, meet] of Object.entries(places)) {
     meet(async ({ ref, home }) => {
       assert.is(await codeOf(ref.ask({ do: "reject", value: 0 }, ASK)), "ACTOR_FAILED");
       const story = await home.stories.when("the failure", ({ event }) => event === "handler-failed");
-      assert.equal(story, { event: "handler-failed", actor: "actor", error: "it broke later" });
+      assert.equal(story, { event: "handler-failed", actor: "actor", error: "it broke later", count: 1 });
       assert.is(await ref.ask(echo(1), ASK), 1);
     }));
 
@@ -187,10 +187,10 @@ test("an answer that the asker does not understand is BAD_MESSAGE", () =>
     assert.is(await codeOf(ref.ask(echo(1), ASK)), "BAD_MESSAGE");
   }));
 
-test("an answer larger than a message of the link is TOO_LARGE, and the link stays", () =>
+test("an answer larger than a message of the link is ANSWER_TOO_LARGE, and the link stays", () =>
   far(
     async ({ ref, caller }) => {
-      assert.is(await codeOf(ref.ask({ do: "large", value: 20_000 }, ASK)), "TOO_LARGE");
+      assert.is(await codeOf(ref.ask({ do: "large", value: 20_000 }, ASK)), "ANSWER_TOO_LARGE");
       const answer = await ref.ask({ do: "large", value: 5_000 }, ASK);
       assert.is(String(answer).length, 5_000);
       assert.is(caller.network.dialled, 1);

@@ -1,7 +1,7 @@
 /** Commands: each takes effect once and in order, however often it has to be sent, and the caller gets the truth. */
 
 import * as assert from "uvu/assert";
-import { type Client, ConclaveError } from "../../src/client/index.ts";
+import { type Client, ConclaveError, hasCode } from "../../src/client/index.ts";
 import { realEnvironment } from "../../src/index.ts";
 import { codeOf, eventually } from "../support/network.ts";
 import { suite } from "../support/suite.ts";
@@ -471,11 +471,49 @@ for (const [what, script] of NONSENSE) {
       const client = await warm(stage);
       script(stage);
       const code = await codeOf(client.put("a", "1", { timeoutMs: 2_000 }));
-      assert.ok(code === "BAD_MESSAGE" || code === "UNKNOWN_OUTCOME", code);
+      assert.is(code, "UNKNOWN_OUTCOME", "the command may have been applied all the same");
       const error = await client.put("b", "1").catch((thrown: unknown) => thrown);
       assert.not(error instanceof Error, String(error));
     }));
 }
+
+for (const code of ["ACTOR_FAILED", "BAD_MESSAGE", "ANSWER_TOO_LARGE", "MACHINE_FAILED"] as const) {
+  test(`${code} in place of outcomes proves nothing: UNKNOWN_OUTCOME`, () =>
+    onStage(async (stage) => {
+      const client = await warm(stage);
+      stage.n1.commandScript = [failing(new ConclaveError(code, "who knows"))];
+      assert.is(await codeOf(client.put("a", "1")), "UNKNOWN_OUTCOME");
+    }));
+}
+
+test("TOO_LARGE, from a node that takes less than the client thinks: nothing was taken", () =>
+  onStage(async (stage) => {
+    const client = await warm(stage);
+    stage.n1.commandScript = [failing(new ConclaveError("TOO_LARGE", "no"))];
+    assert.is(await codeOf(client.put("a", "1")), "TOO_LARGE");
+  }));
+
+test("a process whose node is not there yet is asked again", () =>
+  onStage(async (stage) => {
+    const client = await warm(stage);
+    stage.n1.commandScript = [failing(new ConclaveError("UNKNOWN_ACTOR", "not yet"))];
+    await client.put("a", "1");
+  }));
+
+test("UNKNOWN_OUTCOME never says that nothing was sent", () =>
+  onStage(async (stage) => {
+    const client = await warm(stage);
+    stage.n1.commandScript = [silent];
+    const stop = new AbortController();
+    const calls = [client.put("a", "1", { timeoutMs: 50 }), client.put("b", "1", { signal: stop.signal })];
+    const errors = calls.map((call) => call.catch((error: unknown) => error));
+    await stage.n1.batches.when("both", ({ said }) => said.includes("put b"));
+    stop.abort();
+    for (const error of await Promise.all(errors)) {
+      assert.ok(hasCode(error, "UNKNOWN_OUTCOME"), String(error));
+      assert.not.match(String(error), /(not|nothing was) sent/);
+    }
+  }));
 
 test("a session that is no session does not make the client ask for ever and ever", () =>
   onStage(async (stage) => {

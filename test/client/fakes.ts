@@ -27,7 +27,7 @@ import {
   type Member,
 } from "../../src/protocol/directory.ts";
 import { type LeaderView, NO_LEADER } from "../../src/protocol/leader.ts";
-import { type Consistency, NODE_ACTOR, type NodeAnswer, nodeProtocol } from "../../src/protocol/node.ts";
+import { type Consistency, NODE_ACTOR, type NodeAnswer, nodeProtocol, QUERIES_MAX } from "../../src/protocol/node.ts";
 import { freePorts } from "../end-to-end/cluster.ts";
 import { Events } from "../support/network.ts";
 
@@ -120,7 +120,10 @@ export class FakeNode {
             this.#commands(message.batch, answer);
             break;
           case "queries":
-            this.#queries({ consistency: message.consistency, queries: decodeList(message.queries) }, answer);
+            this.#queries(
+              { consistency: message.consistency, queries: decodeList(message.queries, QUERIES_MAX) },
+              answer,
+            );
             break;
           case "open-session": {
             if (play(this.openScript, null, answer)) break;
@@ -180,11 +183,15 @@ export class FakeNode {
   }
 
   #queries(read: Read, answer: NodeAnswerTo): void {
-    if (!play(this.readScript, read, answer)) {
-      const results = read.queries.map((query) => this.#state.replica.query(query));
-      answer.ok({ type: "results", results: encodeList(results) });
-    }
+    if (!play(this.readScript, read, answer)) this.serve(read, answer);
     this.reads.add(read);
+  }
+
+  /** Answers from the state. */
+  serve(read: Read, answer: NodeAnswerTo): true {
+    const results = read.queries.map((query) => this.#state.replica.query(query));
+    answer.ok({ type: "results", results: encodeList(results) });
+    return true;
   }
 }
 

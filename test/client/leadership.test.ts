@@ -129,6 +129,51 @@ test("the leader dies: whoever knows the next one is found", () =>
     );
   }));
 
+test("a leader that is gone, or does not act as one, is named no more; the next one is", () =>
+  onStage(async ({ client, directory, n1, n2 }) => {
+    const writer = await client();
+    await writer.put("a", "1");
+    const seen = watch(writer);
+    await n1.stop();
+    assert.equal((await seen.first(2))[1], null);
+    assert.is(writer.leader, null);
+    n2.view = n2.leading(2);
+    directory.push(n2.leading(2));
+    await seen.when("n2", leads("n2"));
+    n2.commandScript = [failing(refuse("NOT_LEADER"))];
+    await writer.put("b", "1");
+    const ids = seen.all.map((leader) => leader?.id ?? null);
+    assert.equal(ids, ["n1", null, "n2", null, "n2"]);
+  }));
+
+test("a directory that was told nonsense is overruled by the nodes, and believed again once they agree", () =>
+  onStage(async ({ client, deadUrl, directory, n1, n2 }) => {
+    const writer = await client();
+    await writer.put("a", "1");
+    const seen = watch(writer);
+    directory.push({ term: 2 ** 52, leader: { id: "n9", url: deadUrl } });
+    await seen.when("the nonsense", leads("n9"));
+    await writer.put("b", "1");
+    assert.equal(n1.batches.all.at(-1)?.said, ["put b"]);
+    assert.equal(writer.leader, { term: 1, id: "n1", url: n1.url });
+    for (const node of [n1, n2]) node.view = n2.leading(2);
+    n1.push(n2.leading(2));
+    await seen.when("the truth", leads("n2"));
+    await writer.put("c", "1");
+    assert.equal(n2.batches.all.at(-1)?.said, ["put c"]);
+  }));
+
+test("of the nodes that a directory lists, only so many are remembered; those that were named stay", () =>
+  onStage(async ({ client, deadUrl, directory, n1, n2 }) => {
+    for (let i = 0; i < 1_000; i++) directory.members.push({ name: `x${i}`, url: `${deadUrl.slice(0, -1)}${i}` });
+    const writer = await client({ directories: [directory.url], nodes: [n1.url, n2.url] });
+    await directory.subscribed.when("the client", () => true);
+    await writer.put("a", "1");
+    const reports = await writer.status();
+    assert.ok(reports.length <= 128, `${reports.length} nodes are known`);
+    assert.ok([n1.url, n2.url].every((url) => reports.some((report) => report.url === url)));
+  }));
+
 test("the leader dies and comes back in the same term: it is found again", () =>
   onStage(async ({ client, n1 }) => {
     const writer = await client();

@@ -2,7 +2,9 @@
 
 import { createServer, type Socket as TcpSocket } from "node:net";
 import * as assert from "uvu/assert";
+import { ConclaveError } from "../../src/client/index.ts";
 import { encodeList } from "../../src/machine/commands.ts";
+import { decodeQuery } from "../../src/machine/key-value-protocol.ts";
 import { withNodes } from "../node/in-process.ts";
 import { codeOf, eventually } from "../support/network.ts";
 import { suite } from "../support/suite.ts";
@@ -197,6 +199,31 @@ test("a machine that fails on a query: MACHINE_FAILED, stale or not", () =>
     for (const options of [{}, STALE]) {
       assert.is(await codeOf(reader.get("a", { ...options, timeoutMs: 1_000 })), "MACHINE_FAILED");
     }
+  }));
+
+test("a query that the machine fails on fails alone, though others shared its message", () =>
+  onStage(async ({ client, n1 }) => {
+    const reader = await client();
+    for (const key of ["a", "b", "c"]) await reader.put(key, key);
+    const isBad = (query: Uint8Array): boolean => decodeQuery(query).op === "list";
+    n1.readScript = [
+      (read, answer) => {
+        if (!read.queries.some(isBad)) return n1.serve(read, answer);
+        answer.fail(refuse("MACHINE_FAILED"));
+        return true;
+      },
+    ];
+    const calls = [reader.get("a"), reader.get("b"), reader.list(""), reader.get("c")];
+    const outcomes = await Promise.all(
+      calls.map((call) =>
+        call.then(
+          (found) => found,
+          (error: unknown) => error,
+        ),
+      ),
+    );
+    const codes = outcomes.map((outcome) => (outcome instanceof ConclaveError ? outcome.code : "answered"));
+    assert.equal(codes, ["answered", "answered", "MACHINE_FAILED", "answered"]);
   }));
 
 test("large values that are read in the same turn all arrive, though they don't fit into one message", () =>

@@ -21,7 +21,7 @@ const REPORTS: readonly NodeReport[] = [
     commitIndex: 9,
     appliedIndex: 8,
     sessions: 1,
-    links: { n2: false },
+    links: { n2: false, n3: true },
   },
   { id: "n2", url: "ws://127.0.0.1:7102", error: new ConclaveError("UNREACHABLE", "nobody is there") },
 ];
@@ -84,6 +84,7 @@ function start(line: string, answer?: unknown, stub = new Stub(answer)): Run {
   const result = runWords(CLIENT_COMMANDS, splitWords(line), {
     client: stub as unknown as Client,
     clock: standardClock,
+    nodes: ["n1", "n2"],
     print: (text) => printed.push(stripVTControlCharacters(text)),
     signal: abort.signal,
   });
@@ -131,11 +132,13 @@ const LINES: readonly (readonly [string, unknown, readonly unknown[], string, un
   ],
   [
     "cas k --revision 0 new",
-    { swapped: false, revision: 6 },
+    { swapped: true, revision: 6 },
     ["cas", "k", { revision: 0 }, "new", OPTIONS],
-    "not swapped: the key holds something else",
-    { swapped: false, revision: 6 },
+    "swapped revision 6",
+    { swapped: true, revision: 6 },
   ],
+  ["put -- --k --", { revision: 4 }, ["put", "--k", "--", OPTIONS], "ok revision 4", { revision: 4 }],
+  ["get --stale -- --node", null, ["get", "--node", { consistency: "stale" }], "(no such key)", null],
   ["incr k", { value: 1, revision: 7 }, ["increment", "k", 1, OPTIONS], "1 revision 7", { value: 1, revision: 7 }],
   [
     "incr k -5",
@@ -163,6 +166,19 @@ for (const [line, answer, called, printed, returned] of LINES) {
   });
 }
 
+for (const [entry, printed] of [
+  [{ key: "k", value: "v", revision: 6 }, "not swapped: the key holds something else revision 6"],
+  [null, "not swapped: there is no such key"],
+  [new Error("no answer"), "not swapped: the key holds something else, or is not there"],
+] as const) {
+  test(`cas that does not swap says what it can: ${printed}`, async () => {
+    const stub = new Stub({ swapped: false, revision: 6 });
+    const run = start("cas k old new", null, Object.assign(stub, { get: new Stub(entry).get }));
+    assert.equal(await run.result, { swapped: false, revision: 6 });
+    assert.equal(run.printed, [printed]);
+  });
+}
+
 test("list shows a table, and says when there is more", async () => {
   const entries = [{ key: "a", value: "1", revision: 10 }];
   const run = start("list a 1 --stale", { entries, more: true });
@@ -176,8 +192,21 @@ test("status shows every node, also one that can't be reached", async () => {
   assert.equal(await run.result, [REPORTS[0], { id: "n2", url: "ws://127.0.0.1:7102", error: "UNREACHABLE" }]);
   const [head = "", first = "", second = ""] = run.printed[0]?.split("\n") ?? [];
   assert.match(head, /^node +role +term +last +commit +applied +links$/);
-  assert.match(first, /^n1 +leader +3 +10 +9 +8 +n2 down$/);
+  assert.match(first, /^n1 +leader +3 +10 +9 +8 +n2 down, n3 up$/);
   assert.match(second, /^n2 +unreachable/);
+});
+
+test("status says of a process that is known to be paused that it is", async () => {
+  const printed: string[] = [];
+  await runWords(CLIENT_COMMANDS, ["status"], {
+    client: new Stub(REPORTS) as unknown as Client,
+    clock: standardClock,
+    nodes: ["n1", "n2"],
+    isPaused: (id) => id === "n2",
+    print: (text) => printed.push(stripVTControlCharacters(text)),
+    signal: new AbortController().signal,
+  });
+  assert.match(printed[0] ?? "", /^n2 +paused/m);
 });
 
 test("leader names the leader that is known", async () => {
@@ -242,6 +271,7 @@ test("help lists every command with its usage", async () => {
   for (const { usage, help } of CLIENT_COMMANDS) {
     assert.ok(run.printed[0]?.includes(usage) && run.printed[0].includes(help), usage);
   }
+  for (const name of ["help", "quit"]) assert.match(run.printed[0] ?? "", new RegExp(`^${name} `, "m"));
   assert.is(stripVTControlCharacters(helpText(CLIENT_COMMANDS)), run.printed[0]);
 });
 
@@ -251,7 +281,14 @@ for (const [line, message] of [
   ["put k v w", "usage: put KEY VALUE"],
   ["get", "usage: get KEY [--stale] [--node ID]"],
   ["get k --node", "--node needs the id of a node"],
+  ["get k --node n9", 'there is no node "n9", only n1, n2'],
+  ["list --node n9", 'there is no node "n9", only n1, n2'],
+  ["get k --bogus", "get has no option --bogus; put -- before words that begin with --"],
+  ["put k --stale", "put has no option --stale; put -- before words that begin with --"],
+  ["leader --toString", "leader has no option --toString; put -- before words that begin with --"],
+  ["get -- k --stale", "usage: get KEY [--stale] [--node ID]"],
   ["del", "usage: del KEY"],
+  ["cas k --revision", "--revision needs a number"],
   ["cas k v", "usage: cas KEY (EXPECTED | --revision N) VALUE"],
   ["cas k --revision 1", "usage: cas KEY (EXPECTED | --revision N) VALUE"],
   ["cas k --revision x v", 'a revision is a whole number, not "x"'],
@@ -289,6 +326,7 @@ test("a value can't steer the terminal that shows it", async () => {
   await runWords(CLIENT_COMMANDS, ["get", "k"], {
     client: run.stub as unknown as Client,
     clock: standardClock,
+    nodes: ["n1", "n2"],
     print: (text) => run.printed.push(text),
     signal: new AbortController().signal,
   });

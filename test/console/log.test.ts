@@ -25,6 +25,15 @@ for (const story of STORIES) {
   });
 }
 
+test("an actor that goes on failing says how often it has", () => {
+  const lineOf = (count: number): string => {
+    const story = { event: "handler-failed" as const, actor: "node", error: "it broke", count };
+    return formatLog("pretty", { time: TIME, process: "n1", story });
+  };
+  assert.match(lineOf(1), /the actor "node" failed: it broke/);
+  assert.match(lineOf(3), /the actor "node" failed, 3 times by now: it broke/);
+});
+
 test("no story has a field that would hide its time or its teller", () => {
   for (const story of STORIES) assert.not("time" in story || "process" in story, story.event);
 });

@@ -5,6 +5,7 @@ import { Chalk } from "chalk";
 import * as assert from "uvu/assert";
 import { splitWords } from "../../src/console/index.ts";
 import { table } from "../../src/console/table.ts";
+import { hasCode } from "../../src/errors.ts";
 import { suite } from "../support/suite.ts";
 
 const test = suite("console: words and tables");
@@ -24,12 +25,19 @@ const LINES: readonly (readonly [string, string, readonly string[]])[] = [
   ["a backslash in double quotes", '"a\\"b"', ['a"b']],
   ["no backslash in single quotes", "'a\\b'", ["a\\b"]],
   ["a backslash at the end is itself", "a\\", ["a\\"]],
-  ["a quote that is not closed ends with the line", 'put "a b', ["put", "a b"]],
   ["letters of every script", "put ключ 值 😀", ["put", "ключ", "值", "😀"]],
 ];
 
 for (const [what, line, words] of LINES) {
   test(`${what}: ${line}`, () => assert.equal(splitWords(line), words));
+}
+
+for (const line of ['put a "b', "put a 'b", `put a "it's`, 'put a b"', 'a "b\\"']) {
+  test(`a quote that is not closed is a mistake: ${line}`, () =>
+    assert.throws(
+      () => splitWords(line),
+      (error: unknown) => hasCode(error, "INVALID_ARGUMENT") && /the quote ["'] is not closed/.test(error.message),
+    ));
 }
 
 const plain = (text: string): string[] => stripVTControlCharacters(text).split("\n");

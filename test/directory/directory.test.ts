@@ -2,7 +2,7 @@
 
 import * as assert from "uvu/assert";
 import { type ActorRef, ActorSystem } from "../../src/actor/index.ts";
-import { directoryActor } from "../../src/directory/directory.ts";
+import { type DirectoryParts, directoryActor } from "../../src/directory/directory.ts";
 import type { DirectoryStory } from "../../src/directory/index.ts";
 import { realEnvironment } from "../../src/index.ts";
 import { CLIENT_ACTOR, clientProtocol } from "../../src/protocol/client.ts";
@@ -36,11 +36,17 @@ interface Party {
 interface World {
   readonly url: string;
   readonly stories: Events<DirectoryStory>;
-  party(name: string): Party;
+  party(): Party;
   restart(): Promise<void>;
 }
 
-async function inWorld(body: (world: World) => Promise<void>): Promise<void> {
+/** The rules of who leads are one thing, who may speak for whom another: by default, everybody for everybody. */
+const ANYBODY = { name: "anybody", url: null };
+
+async function inWorld(
+  body: (world: World) => Promise<void>,
+  ownerOf: DirectoryParts["ownerOf"] = () => ANYBODY,
+): Promise<void> {
   const [port = 0] = await freePorts(1);
   const url = `ws://127.0.0.1:${port}`;
   const stories = new Events<DirectoryStory>();
@@ -48,15 +54,15 @@ async function inWorld(body: (world: World) => Promise<void>): Promise<void> {
   const start = async (): Promise<ActorSystem> => {
     const system = new ActorSystem({ environment: realEnvironment, cluster: "test", name: DIRECTORY_ACTOR, url });
     system.spawn(DIRECTORY_ACTOR, directoryProtocol, (context) =>
-      directoryActor(context, (story) => stories.add(story)),
+      directoryActor(context, { ownerOf, tell: (story) => stories.add(story) }),
     );
     await system.listen({ host: "127.0.0.1", port });
     return system;
   };
   let running = await start();
-  const party = (name: string): Party => {
+  const party = (): Party => {
     const backoff = { firstMs: 5, longestMs: 50 };
-    const system = new ActorSystem({ environment: realEnvironment, cluster: "test", name, backoff });
+    const system = new ActorSystem({ environment: realEnvironment, cluster: "test", name: ANYBODY.name, backoff });
     parties.push(system);
     const pushed = new Events<LeaderView>();
     const current = new Events<LeaderView>();
@@ -127,7 +133,7 @@ const test = suite("directory");
 
 test("a name that is registered can be looked up and is listed; others are not there", () =>
   inWorld(async ({ party }) => {
-    const { directory } = party("n1");
+    const { directory } = party();
     assert.is(await lookUp(directory, "n1"), null);
     await register(directory, N1);
     await register(directory, N2);
@@ -138,7 +144,7 @@ test("a name that is registered can be looked up and is listed; others are not t
 
 test("a name that is registered again is at its new address", () =>
   inWorld(async ({ party }) => {
-    const { directory } = party("n1");
+    const { directory } = party();
     await register(directory, N1);
     await register(directory, { ...N1, url: "ws://127.0.0.1:9999" });
     assert.equal(await list(directory), [{ ...N1, url: "ws://127.0.0.1:9999" }]);
@@ -146,7 +152,7 @@ test("a name that is registered again is at its new address", () =>
 
 test("a name is gone once its registrant has unregistered it; a stranger can't", () =>
   inWorld(async ({ party }) => {
-    const [owner, stranger] = [party("n1"), party("stranger")];
+    const [owner, stranger] = [party(), party()];
     await register(owner.directory, N1);
     await stranger.directory.ask({ type: "unregister", name: "n1" }, ASK);
     assert.equal(await lookUp(owner.directory, "n1"), N1);
@@ -156,7 +162,7 @@ test("a name is gone once its registrant has unregistered it; a stranger can't",
 
 test("a registration ends with the link that it came by", () =>
   inWorld(async ({ party, stories }) => {
-    const [owner, observer] = [party("n1"), party("observer")];
+    const [owner, observer] = [party(), party()];
     await register(owner.directory, N1);
     await register(observer.directory, N2);
     await owner.system.close();
@@ -166,7 +172,7 @@ test("a registration ends with the link that it came by", () =>
 
 test("a registration that another link has taken over outlives the first link", () =>
   inWorld(async ({ party }) => {
-    const [before, after, observer] = [party("n1"), party("n1"), party("observer")];
+    const [before, after, observer] = [party(), party(), party()];
     const gone = observer.follow();
     await gone.first(1);
     await register(before.directory, N1);
@@ -180,7 +186,7 @@ test("a registration that another link has taken over outlives the first link", 
 
 test("a subscriber gets the present leader at once, and then every change in order", () =>
   inWorld(async ({ party }) => {
-    const [leader, subscriber] = [party("n1"), party("client")];
+    const [leader, subscriber] = [party(), party()];
     await claim(leader.directory, 1, N1);
     const answers = subscriber.follow();
     assert.equal(await answers.first(1), [view(1, N1)]);
@@ -196,11 +202,11 @@ test("a subscriber gets the present leader at once, and then every change in ord
   }));
 
 test("before any leader is known, a subscriber is told that there is none", () =>
-  inWorld(async ({ party }) => assert.equal(await current(party("client").directory), view(0, null))));
+  inWorld(async ({ party }) => assert.equal(await current(party().directory), view(0, null))));
 
 test("a subscriber that comes back gets what it has missed", () =>
   inWorld(async ({ party, restart }) => {
-    const [leader, subscriber] = [party("n1"), party("client")];
+    const [leader, subscriber] = [party(), party()];
     await claim(leader.directory, 1, N1);
     const answers = subscriber.follow();
     await answers.first(1);
@@ -214,7 +220,7 @@ test("a subscriber that comes back gets what it has missed", () =>
 
 test("an older leader can't overwrite a newer one", () =>
   inWorld(async ({ party }) => {
-    const { directory } = party("n1");
+    const { directory } = party();
     await claim(directory, 7, N2);
     assert.is(await codeOf(claim(directory, 6, N1)), "STALE_CLAIM");
     assert.equal(await current(directory), view(7, N2));
@@ -222,7 +228,7 @@ test("an older leader can't overwrite a newer one", () =>
 
 test("of two who claim the same term, the first stays", () =>
   inWorld(async ({ party, stories }) => {
-    const { directory } = party("n1");
+    const { directory } = party();
     await claim(directory, 7, N2);
     assert.is(await codeOf(claim(directory, 7, N1)), "STALE_CLAIM");
     assert.equal(await current(directory), view(7, N2));
@@ -231,7 +237,7 @@ test("of two who claim the same term, the first stays", () =>
 
 test("of two who claim the same term, the first stays even after it has resigned", () =>
   inWorld(async ({ party }) => {
-    const { directory } = party("n1");
+    const { directory } = party();
     await claim(directory, 7, N2);
     await resign(directory, 7, N2);
     assert.is(await codeOf(claim(directory, 7, N1)), "STALE_CLAIM");
@@ -239,7 +245,7 @@ test("of two who claim the same term, the first stays even after it has resigned
 
 test("a leader that claims its term again changes nothing, and nobody is bothered", () =>
   inWorld(async ({ party, stories }) => {
-    const [leader, subscriber] = [party("n1"), party("client")];
+    const [leader, subscriber] = [party(), party()];
     await subscriber.follow().first(1);
     await claim(leader.directory, 7, N1);
     await claim(leader.directory, 7, N1);
@@ -250,7 +256,7 @@ test("a leader that claims its term again changes nothing, and nobody is bothere
 
 test("only the leader of the term can resign", () =>
   inWorld(async ({ party }) => {
-    const { directory } = party("n1");
+    const { directory } = party();
     await claim(directory, 7, N2);
     await resign(directory, 7, N1);
     await resign(directory, 6, N2);
@@ -262,7 +268,7 @@ test("only the leader of the term can resign", () =>
 
 test("an older leader can't come back after the newer one has resigned", () =>
   inWorld(async ({ party }) => {
-    const { directory } = party("n1");
+    const { directory } = party();
     await claim(directory, 7, N2);
     await resign(directory, 7, N2);
     assert.is(await codeOf(claim(directory, 6, N1)), "STALE_CLAIM");
@@ -270,7 +276,7 @@ test("an older leader can't come back after the newer one has resigned", () =>
 
 test("claims without sense are refused, and the directory goes on", () =>
   inWorld(async ({ party }) => {
-    const { directory } = party("n1");
+    const { directory } = party();
     for (const term of [0, -1, 1.5, Number.NaN, 2 ** 53, Number.POSITIVE_INFINITY]) {
       assert.is(await codeOf(claim(directory, term, N1)), "BAD_MESSAGE", `term ${term}`);
     }
@@ -279,20 +285,54 @@ test("claims without sense are refused, and the directory goes on", () =>
     assert.equal(await current(directory), view(0, null));
   }));
 
-test("an address that is none can't be registered: those who list the names would stumble over it", () =>
-  inWorld(async ({ party }) => {
-    assert.is(await codeOf(register(party("n1").directory, { name: "n1", url: "not an address" })), "BAD_MESSAGE");
+test("only a node itself may register its name, claim to lead, or resign; other names are anybody's", () =>
+  withNodes(3, async (cluster) => {
+    await cluster.startDirectory();
+    const leader = await cluster.leader();
+    await cluster.directoryStories.when("the leader", ({ event }) => event === "leader-announced");
+    const [own] = cluster.members;
+    if (own === undefined) throw new Error("a cluster of none");
+    const address = `${cluster.directoryUrl}/${DIRECTORY_ACTOR}`;
+    for (const name of ["stranger", own.id]) {
+      const directory = cluster.system(name).ref(address, directoryProtocol);
+      const forged = { name: own.id, url: "ws://127.0.0.1:9" };
+      assert.is(await codeOf(claim(directory, 2 ** 50, forged)), "NOT_ENTITLED");
+      assert.is(await codeOf(claim(directory, 2 ** 50, { ...forged, name })), "NOT_ENTITLED");
+      assert.is(await codeOf(resign(directory, 1, { ...forged, name: leader })), "NOT_ENTITLED");
+      assert.is(await codeOf(register(directory, forged)), "NOT_ENTITLED");
+      await register(directory, { name: `friend of ${name}`, url: "ws://127.0.0.1:9" });
+      assert.is((await current(directory)).leader?.id, leader);
+    }
   }));
 
-test("a directory takes only so many names", () =>
+test("an address that is none can't be registered: those who list the names would stumble over it", () =>
   inWorld(async ({ party }) => {
-    const { directory } = party("n1");
+    assert.is(await codeOf(register(party().directory, { name: "n1", url: "not an address" })), "BAD_MESSAGE");
+  }));
+
+const onlyN1 = (name: string): typeof ANYBODY | null => (name === "n1" ? ANYBODY : null);
+
+test("a directory takes only so many names, and those of nodes beside them", () =>
+  inWorld(async ({ party }) => {
+    const { directory } = party();
     await list(directory); // The link stands, and takes as many frames as there are.
-    const names = Array.from({ length: 10_000 }, (_, i) => register(directory, { ...N1, name: `n${i}` }));
+    const names = Array.from({ length: 10_000 }, (_, i) => register(directory, { ...N1, name: `x${i}` }));
     await Promise.all(names);
     assert.is(await codeOf(register(directory, { ...N1, name: "one too many" })), "BUSY");
-    await register(directory, { ...N1, name: "n1" });
-  }));
+    await register(directory, { ...N1, name: "x1" });
+    await register(directory, N1);
+  }, onlyN1));
+
+test("a name that is no node's belongs to the link that it came by, for as long as that stands", () =>
+  inWorld(async ({ party, stories }) => {
+    const [first, second] = [party(), party()];
+    await register(first.directory, { ...N1, name: "service" });
+    assert.is(await codeOf(register(second.directory, { ...N2, name: "service" })), "NOT_ENTITLED");
+    await first.system.close();
+    await stories.when("the end of it", ({ event }) => event === "member-gone");
+    await register(second.directory, { ...N2, name: "service" });
+    assert.equal(await lookUp(second.directory, "service"), { ...N2, name: "service" });
+  }, onlyN1));
 
 test("a directory that was restarted is told everything again by its registrants", () =>
   withNodes(3, async (cluster) => {

@@ -74,9 +74,18 @@ export class Running {
   }
 
   /** The first line from `from` on that fits; fails if the process ends first. */
-  async line(fits: (line: LogLine) => boolean, from = 0): Promise<LogLine> {
+  line(fits: (line: LogLine) => boolean, from = 0): Promise<LogLine> {
+    return this.#until(() => this.lines.slice(from).find(fits));
+  }
+
+  /** Waits until its output fits; fails if the process ends first. */
+  async text(fits: RegExp): Promise<void> {
+    await this.#until(() => fits.exec(this.output) ?? undefined);
+  }
+
+  async #until<T>(find: () => T | undefined): Promise<T> {
     for (;;) {
-      const found = this.lines.slice(from).find(fits);
+      const found = find();
       if (found !== undefined) return found;
       if (this.#over) throw new Error(`the process ended before its line came:\n${this.output}${this.errors}`);
       await new Promise<void>((resolve) => this.#waiting.add(resolve));

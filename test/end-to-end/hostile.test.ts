@@ -63,7 +63,7 @@ test("garbage, oversized and text frames are closed with the right code while th
         assert.is.not(event, "handler-failed", name);
       }
     },
-    { limits: { messageBytesMax: 1_500_000 } },
+    { limits: { valueBytesMax: 500_000, messageBytesMax: 1_500_000 } },
   ));
 
 test("a page in a browser may not connect, unless its origin is allowed", () =>

@@ -4,7 +4,7 @@ import * as fs from "node:fs/promises";
 import * as os from "node:os";
 import * as path from "node:path";
 import { disk } from "../../src/environment/disk.ts";
-import { MemoryDisk } from "../support/memory-disk.ts";
+import { MemoryDisk } from "../../src/testing/memory-disk.ts";
 import { suite } from "../support/suite.ts";
 import { keepsTheContract } from "./disk-contract.ts";
 

@@ -2,11 +2,13 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import * as os from "node:os";
 import * as path from "node:path";
 import * as assert from "uvu/assert";
 import { lockFolder } from "../../src/environment/lock.ts";
+import { eventually } from "../support/network.ts";
 import { suite } from "../support/suite.ts";
 import { codeOf } from "./code-of.ts";
 
@@ -52,6 +54,26 @@ test("of several that ask at once, one gets the folder and the others are told",
     assert.equal(codes.sort(), ["DATA_LOCKED", "DATA_LOCKED", "DATA_LOCKED", "DATA_LOCKED", "resolved"]);
   }
 });
+
+const ZOMBIE = "a process that has ended and was not asked after by its parent holds nothing";
+
+const zombieHoldsNothing = async (): Promise<void> => {
+  const folder = await fresh();
+  // The shell becomes something that never asks after the child it started.
+  const parent = spawn("sh", ["-c", "sleep 0.1 & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "inherit"] });
+  children.push(parent);
+  const pid = Number(String((await once(parent.stdout, "data"))[0]).trim());
+  const fields = (): string[] => {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  };
+  const started = fields()[19] ?? "";
+  await fs.writeFile(path.join(folder, "lock"), JSON.stringify({ host: os.hostname(), pid, started }));
+  await eventually("the end of the child", () => fields()[0] === "Z");
+  await lockFolder(folder);
+};
+if (existsSync("/proc/self/stat")) test(ZOMBIE, zombieHoldsNothing);
+else test.skip(ZOMBIE, "this system has no /proc to tell");
 
 test("another process is refused, and comes in after the release", async () => {
   const folder = await fresh();

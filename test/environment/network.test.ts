@@ -1,5 +1,6 @@
 /** The conformance suite of `Network`: every implementation passes it, against a server of `ws.ts`. */
 
+import { once } from "node:events";
 import * as net from "node:net";
 import * as assert from "uvu/assert";
 import { WebSocketServer } from "ws";
@@ -298,6 +299,21 @@ listening("a connection too many gets 503, and a place that became free is given
   await turns();
   assert.is(await statusOf(port, upgradeFrom()), 101);
   await server.listener.close();
+});
+
+listening("a connection that never asks for a WebSocket is broken; one that got it may be silent", async () => {
+  // Time enough for the one that asks, however busy the machine.
+  const server = await serve({ upgradeTimeoutMs: 2_000 });
+  const silent = connect(ws, server.url);
+  await silent.events.when("the opening", ({ type }) => type === "open");
+  const idle = net.createConnection(server.listener.port, "127.0.0.1");
+  idle.on("error", () => {}); // It may be broken in either way.
+  idle.resume(); // One that does not read may not notice its end.
+  await once(idle, "close");
+  silent.socket.send(Uint8Array.of(1));
+  await server.accepted.all[0]?.events.when("the message", ({ type }) => type === "message");
+  await server.listener.close();
+  await closed(silent);
 });
 
 listening("plain HTTP is told with 426 what is spoken here", async () => {

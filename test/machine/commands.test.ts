@@ -38,6 +38,14 @@ const outcome: fc.Arbitrary<Outcome> = fc.oneof(
   record({ type: fc.constantFrom("gap" as const, "forgotten" as const, "failed" as const) }),
 );
 
+const anyList = (list: Uint8Array): Uint8Array[] => decodeList(list, Number.POSITIVE_INFINITY);
+
+test("a list of more items than are allowed is refused", () => {
+  const list = encodeList([new Uint8Array(0), new Uint8Array(0)]);
+  assert.is(decodeList(list, 2).length, 2);
+  assert.throws(() => decodeList(list, 1), RangeError);
+});
+
 test("payloads are read as they were written", () =>
   fc.assert(fc.property(payload, (one) => assert.equal(decodePayload(encodePayload(one)), one))));
 
@@ -45,20 +53,20 @@ test("outcomes are read as they were written", () =>
   fc.assert(fc.property(fc.array(outcome), (list) => assert.equal(decodeOutcomes(encodeOutcomes(list)), list))));
 
 test("lists are read as they were written", () =>
-  fc.assert(fc.property(fc.array(bytes), (list) => assert.equal(decodeList(encodeList(list)), list))));
+  fc.assert(fc.property(fc.array(bytes), (list) => assert.equal(decodeList(encodeList(list), 100), list))));
 
 test("every truncation, and every byte too many, is refused", () =>
   fc.assert(
     fc.property(payload, fc.array(outcome), fc.array(bytes), (one, outcomes, list) => {
       refusesEveryTruncation(decodePayload, encodePayload(one));
       refusesEveryTruncation(decodeOutcomes, encodeOutcomes(outcomes));
-      refusesEveryTruncation(decodeList, encodeList(list));
+      refusesEveryTruncation(anyList, encodeList(list));
     }),
     { numRuns: 30 },
   ));
 
 test("any bytes are read or refused", () => {
-  for (const decode of [decodePayload, decodeOutcomes, decodeList]) survivesAnything(decode);
+  for (const decode of [decodePayload, decodeOutcomes, anyList]) survivesAnything(decode);
 });
 
 test("a forged count is refused before anything is made of it", () => {
@@ -66,8 +74,8 @@ test("a forged count is refused before anything is made of it", () => {
   refuses(decodePayload, new ByteWriter().u8(1).u53(1).u53(1).u53(1).u32(count).raw(new Uint8Array(9)).finish());
   refuses(decodePayload, new ByteWriter().u8(3).u32(count).raw(new Uint8Array(99)).finish());
   refuses(decodeOutcomes, new ByteWriter().u32(count).u8(1).finish());
-  refuses(decodeList, new ByteWriter().u32(count).u32(0).finish());
-  refuses(decodeList, new ByteWriter().u32(1).u32(count).finish());
+  refuses(anyList, new ByteWriter().u32(count).u32(0).finish());
+  refuses(anyList, new ByteWriter().u32(1).u32(count).finish());
 });
 
 test("forged counts cost nobody memory or time", () => {
@@ -75,7 +83,7 @@ test("forged counts cost nobody memory or time", () => {
   const forged = new ByteWriter().u32(30_000_000).raw(new Uint8Array(99)).finish();
   const started = performance.now();
   for (let i = 0; i < 200; i++) {
-    refuses(decodeList, forged);
+    refuses(anyList, forged);
     refuses(decodeOutcomes, forged);
     refuses(decodePayload, Buffer.concat([new Uint8Array([3]), forged]));
   }

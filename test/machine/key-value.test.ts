@@ -13,6 +13,7 @@ import {
   type KeyValueEntry,
   type KeyValuePage,
   type KeyValueQuery,
+  LIST_LIMIT_MAX,
   type Value,
 } from "../../src/machine/key-value-protocol.ts";
 import { suite } from "../support/suite.ts";
@@ -193,6 +194,21 @@ test("a list tells whether there is more with the prefix", () => {
   assert.is(store.keys("a", "a2", 2), "a3");
   assert.is(store.keys("a", "", 3), "a1 a2 a3");
   assert.is(store.keys("", "", 3), "a1 a2 a3 …");
+});
+
+test("a page is bounded in entries, whatever limit a stranger asks for", () => {
+  const store = new Store();
+  for (let i = 0; i <= LIST_LIMIT_MAX; i++) store.put(`k${i}`, "");
+  const { entries, more } = store.list("k", "", 2 ** 32 - 1);
+  assert.equal([entries.length, more], [LIST_LIMIT_MAX, true]);
+});
+
+test("an error that names a key stays short, whatever the length of the key", () => {
+  const store = new Store();
+  const key = "k".repeat(1_000_000);
+  store.put(key, "no number");
+  const result = decodeResult("increment", store.machine.apply(encodeCommand({ op: "increment", key, by: 1 })));
+  assert.ok("code" in result && result.message.length < 200);
 });
 
 test("a page is bounded in bytes, and the pages together are the whole list", () => {

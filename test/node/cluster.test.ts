@@ -11,6 +11,46 @@ import { type InProcess, withNodes } from "./in-process.ts";
 
 const test = suite("node: cluster");
 
+test("a log that throws costs a node neither its vote nor its life", () =>
+  withNodes(
+    1,
+    async (cluster) => {
+      const node = await cluster.start("n1", {
+        tell: () => {
+          throw new Error("this log is broken");
+        },
+      });
+      const client = await cluster.client();
+      assert.is((await client.put("k", "1")).revision, 1);
+      assert.is(node.status().term, 1, "its first vote held");
+    },
+    { idle: true },
+  ));
+
+test("a node that can't carry out what its core decided ends, for its core would be ahead of its disk", () =>
+  withNodes(
+    1,
+    async (cluster) => {
+      const { clock } = realEnvironment;
+      let isBroken = false;
+      const brittle: ClientEnvironment["clock"] = {
+        ...clock,
+        setTimer: (delayMs, fire) => {
+          if (isBroken) throw new Error("no timers left");
+          return clock.setTimer(delayMs, fire);
+        },
+      };
+      await cluster.start("n1", { directories: [], environment: { ...realEnvironment, clock: brittle } });
+      await cluster.leader();
+      isBroken = true;
+      const { error } = await cluster.fatal.when("its end", () => true);
+      assert.is(error.code, "ACTOR_FAILED");
+      assert.match(error.message, "no timers left");
+      isBroken = false;
+    },
+    { idle: true },
+  ));
+
 test("a cluster of one serves, and has everything again after a restart", () =>
   withNodes(1, async (cluster) => {
     const client = await cluster.client();
@@ -50,6 +90,37 @@ test("a member that lost its data is refused under its old name, and the others 
     await client.put("k", "2");
     assert.is(cluster.node(wiped).status().commitIndex, 0);
   }));
+
+test("new nodes take no part before all of them have met: one of them may have forgotten what it promised", () =>
+  withNodes(
+    3,
+    async (cluster) => {
+      await cluster.start("n1");
+      await cluster.start("n2");
+      for (const [id, peer] of [
+        ["n1", "n2"],
+        ["n2", "n1"],
+      ] as const) {
+        await cluster.told(id).when("the link", (story) => story.event === "link-up" && story.peer === peer);
+      }
+      const newcomer = cluster.told("n1").all.find(({ event }) => event === "newcomer");
+      assert.equal(newcomer, { event: "newcomer", waitsFor: ["n2", "n3"] });
+      await cluster.start("n3");
+      await cluster.leader();
+      for (const id of cluster.ids) await cluster.told(id).when("its admission", ({ event }) => event === "admitted");
+      const asked = ["n1", "n2"].flatMap((id) => {
+        const told = cluster.told(id).all.map(({ event }) => event);
+        return told.slice(0, told.indexOf("admitted")).filter((event) => event === "pre-vote");
+      });
+      assert.equal(asked, []);
+      // Once they have met, a majority is enough.
+      await Promise.all(cluster.ids.map((id) => cluster.stop(id)));
+      await cluster.start("n1");
+      await cluster.start("n2");
+      await cluster.leader();
+    },
+    { idle: true },
+  ));
 
 test("a node that was told to start with another node's folder refuses", () =>
   withNodes(1, async (cluster) => {
@@ -266,6 +337,22 @@ test("the leader's disk fails: nothing that was acknowledged is lost, and the ot
       await cluster.stop(leader);
       await writing;
       assert.is((await client.get("k"))?.value, "2");
+    },
+    { idle: true },
+  ));
+
+test("a node that can't remember whom it has met ends: it could not tell a wiped member from the old one", () =>
+  withNodes(
+    2,
+    async (cluster) => {
+      const disk = new FailingDisk();
+      await cluster.start("n1", { environment: { ...realEnvironment, disk } });
+      disk.fails = true;
+      await cluster.start("n2");
+      const { id, error } = await cluster.fatal.when("the end of the node");
+      assert.equal([id, error.code], ["n1", "DISK_FAILED"]);
+      assert.match(error.message, "identity.json");
+      disk.fails = false;
     },
     { idle: true },
   ));

@@ -73,6 +73,7 @@ test("a follower's acknowledgement waits for its disk, and its word that the lea
       const isUp = ({ event, peer }: { readonly event: string; readonly peer?: string }): boolean =>
         event === "link-up" && peer === "n2";
       await cluster.told("n1").when("the link to n2", isUp);
+      await cluster.told("n1").when("its admission", ({ event }) => event === "admitted");
 
       const gate = Promise.withResolvers<void>();
       flushed = gate.promise;

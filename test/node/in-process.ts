@@ -38,6 +38,8 @@ export interface NodeChanges {
   readonly machine?: StateMachine;
   readonly limits?: Partial<Limits>;
   readonly members?: readonly Member[];
+  readonly directories?: readonly string[];
+  readonly tell?: (story: NodeProcessStory) => void;
 }
 
 export class InProcess {
@@ -96,7 +98,7 @@ export class InProcess {
       cluster: CLUSTER,
       id,
       members: changes.members ?? this.members,
-      directories: [this.directoryUrl],
+      directories: changes.directories ?? [this.directoryUrl],
       host: "127.0.0.1",
       port: Number(new URL(this.urlOf(id)).port),
       allowedOrigins: [],
@@ -104,7 +106,7 @@ export class InProcess {
       machine: changes.machine ?? new KeyValueMachine(),
       timing: this.timing,
       limits: { ...this.#limits, ...changes.limits },
-      tell: (story) => this.told(id).add(story),
+      tell: changes.tell ?? ((story) => this.told(id).add(story)),
       onFatal: (error) => this.fatal.add({ id, error }),
     });
     this.nodes.set(id, node);
@@ -132,6 +134,7 @@ export class InProcess {
       url: this.directoryUrl,
       host: "127.0.0.1",
       port: Number(new URL(this.directoryUrl).port),
+      members: this.members,
       allowedOrigins: [],
       limits: this.#limits,
       tell: (story) => this.directoryStories.add(story),

@@ -27,6 +27,7 @@ export class Puppet {
       context.keepLink(cluster.urlOf("n1"));
       return (batch) => {
         for (const delivery of batch) {
+          if (delivery.type === "link" && delivery.up) this.real.tell({ type: "recognized" });
           if (delivery.type !== "message" || delivery.message.type !== "raft") continue;
           const message = decodeMessage(delivery.message.packed);
           const reply = this.#replyTo(message);

@@ -104,6 +104,23 @@ test("what the session was up to goes with the proposal, so that one in use is n
   assert.equal(keeper.idle(TIMEOUT_MS), [{ id: 1, next: 2 }]);
 });
 
+test("what strangers claim to hold is forgotten with their links, and what has ended with the next look", () => {
+  const { replica, keeper } = world(1);
+  for (let i = 0; i < 100; i++) {
+    const stranger = peer(`stranger ${i}`);
+    keeper.hold(1_000 + i, stranger);
+    keeper.linkLost(stranger, 0);
+  }
+  assert.is(keeper.size, 0);
+  const client = peer("client");
+  keeper.hold(1, client);
+  keeper.hold(2, client); // Perhaps on its way through the log.
+  assert.is(keeper.size, 2);
+  replica.apply(2, null);
+  keeper.idle(0);
+  assert.is(keeper.size, 1, "entry 2 opened no session");
+});
+
 test("one proposal ends at most a thousand sessions; the next takes the rest", () => {
   const { keeper } = world(1_500);
   keeper.idle(0);

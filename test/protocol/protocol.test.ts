@@ -27,6 +27,7 @@ const NODE_MESSAGES: { readonly [T in NodeMessage["type"]]: fc.Arbitrary<NodeMes
   "keep-session": fc.record({ type: is("keep-session"), session: count }),
   subscribe: fc.record({ type: is("subscribe") }),
   status: fc.record({ type: is("status") }),
+  recognized: fc.record({ type: is("recognized") }),
   transfer: fc.record({ type: is("transfer"), to: fc.option(name, { nil: null }) }),
 };
 

@@ -2,7 +2,7 @@
 
 import * as assert from "uvu/assert";
 import type { Message, NodeId } from "../../src/raft/index.ts";
-import { type Beginning, type Clock, DEFAULTS, Server, type Settings, STEPS_MAX } from "./server.ts";
+import { type Beginning, type Clock, DEFAULTS, Server, type Settings, STEPS_MAX, type Witness } from "./server.ts";
 
 export class Cluster {
   readonly clock: Clock = { nowMs: 0 };
@@ -12,10 +12,17 @@ export class Cluster {
   readonly #cut = new Set<string>();
   readonly #muted = new Set<string>();
 
-  constructor(ids: readonly NodeId[], beginnings: Record<NodeId, Beginning> = {}, settings: Settings = {}, seed = 1) {
+  constructor(
+    ids: readonly NodeId[],
+    beginnings: Record<NodeId, Beginning> = {},
+    settings: Settings = {},
+    seed = 1,
+    witness?: Witness,
+  ) {
     this.ids = ids;
     ids.forEach((id, i) => {
-      this.#servers.set(id, new Server(id, ids, this.clock, beginnings[id] ?? {}, settings, seed * 1000 + i * 100));
+      const seedOfServer = seed * 1000 + i * 100;
+      this.#servers.set(id, new Server(id, ids, this.clock, beginnings[id] ?? {}, settings, seedOfServer, witness));
     });
     for (const id of ids) this.#connect(id);
   }
@@ -62,31 +69,49 @@ export class Cluster {
     return true;
   }
 
+  /** Sends the oldest message that waits a second time; false if there is none. */
+  duplicate(from: NodeId, to: NodeId): boolean {
+    const [message] = this.waiting(from, to);
+    if (message === undefined) return false;
+    this.#queues.get(`${from}>${to}`)?.push(message);
+    return true;
+  }
+
   /** Loses everything that waits on the way from one server to another. */
   drop(from: NodeId, to: NodeId): void {
     this.#collect();
     this.#queues.delete(`${from}>${to}`);
   }
 
-  /** Delivers until nothing is on its way. */
-  settle(): this {
-    for (let rounds = 0; this.busyLinks.length > 0; rounds++) {
+  /** Delivers until nothing is on its way, or nothing among these servers. */
+  settle(among: readonly NodeId[] = this.ids): this {
+    const busy = () => this.busyLinks.filter(([from, to]) => among.includes(from) && among.includes(to));
+    for (let rounds = 0; busy().length > 0; rounds++) {
       assert.ok(rounds < STEPS_MAX, "the cluster never comes to rest");
-      for (const [from, to] of this.busyLinks) while (this.deliver(from, to));
+      for (const [from, to] of busy()) while (this.deliver(from, to));
     }
     return this;
   }
 
   /** Lets time pass: every server wakes at its deadline, every message arrives at once. */
   advance(ms: number): this {
-    const endMs = this.clock.nowMs + ms;
     this.settle();
+    return this.#pass(ms, () => this.settle());
+  }
+
+  /** Lets time pass, and every server wakes at its deadline, while all messages wait on their links. */
+  tick(ms: number): this {
+    return this.#pass(ms, () => {});
+  }
+
+  #pass(ms: number, afterEachWake: () => void): this {
+    const endMs = this.clock.nowMs + ms;
     for (let wakes = 0; ; wakes++) {
       assert.ok(wakes < STEPS_MAX, "deadlines never lie in the future");
       const next = this.running.sort((a, b) => a.deadlineMs - b.deadlineMs)[0];
       if (next === undefined || next.deadlineMs > endMs) break;
       next.waitForDeadline();
-      this.settle();
+      afterEachWake();
     }
     this.clock.nowMs = endMs;
     return this;
@@ -96,7 +121,7 @@ export class Cluster {
   elect(id: NodeId): Server {
     const server = this.stand(id);
     this.settle();
-    assert.is(server.role, "leader", `${id} leads`);
+    assert.is(server.role, "leader", `${id} was not elected`);
     return server;
   }
 

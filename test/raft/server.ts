@@ -61,6 +61,9 @@ interface Write {
   readonly messages: Outgoing[];
 }
 
+/** Looks on: what a core was given, and what it decided, before any of it is carried out. */
+export type Witness = (server: Server, events: readonly RaftEvent[], effects: Effects) => void;
+
 /** Past this many a loop is taken for endless. */
 export const STEPS_MAX = 10_000;
 
@@ -89,8 +92,17 @@ export class Server {
   #raft: Raft | null = null;
   #soon: RaftEvent[] = [];
   #seed: number;
+  readonly #witness: Witness;
 
-  constructor(id: NodeId, voters: readonly NodeId[], clock: Clock, beginning: Beginning, settings: Settings, seed = 1) {
+  constructor(
+    id: NodeId,
+    voters: readonly NodeId[],
+    clock: Clock,
+    beginning: Beginning,
+    settings: Settings,
+    seed = 1,
+    witness: Witness = () => {},
+  ) {
     const { log = [] } = beginning;
     this.id = id;
     this.clock = clock;
@@ -104,6 +116,7 @@ export class Server {
       entries: entriesOf(log),
     };
     this.#seed = seed;
+    this.#witness = witness;
     this.start();
   }
 
@@ -143,7 +156,12 @@ export class Server {
     for (const entry of this.disk.entries) log.append(entry);
     // Neighbouring seeds give neighbouring first numbers: spread them.
     const seed = Math.imul(this.#seed++, 0x9e3779b1);
-    this.#raft = createRaft(this.config, { hardState: this.disk.hardState, log }, this.clock.nowMs, seed);
+    this.#raft = createRaft(
+      this.config,
+      { hardState: this.disk.hardState, log, isAdmitted: true },
+      this.clock.nowMs,
+      seed,
+    );
     this.applied = [];
     this.step({ type: "tick" });
   }
@@ -173,6 +191,7 @@ export class Server {
       assert.ok(this.raft.term >= term, "a term never goes back");
       assert.ok(effects.commitIndex >= commitIndex, "a commit index never goes back");
       assert.ok(effects.commitIndex <= this.raft.log.lastIndex, "a commit index never leaves the log");
+      this.#witness(this, batch, effects);
       this.#carryOut(effects);
       if (!this.diskIsSlow) this.#finishWrites(this.writes.length);
       batch = this.#soon;

@@ -3,8 +3,8 @@
 import * as fc from "fast-check";
 import * as assert from "uvu/assert";
 import { Identity } from "../../src/storage/index.ts";
+import { MemoryDisk } from "../../src/testing/memory-disk.ts";
 import { codeOf } from "../environment/code-of.ts";
-import { MemoryDisk } from "../support/memory-disk.ts";
 import { suite } from "../support/suite.ts";
 import { batchOf, FOLDER, openLog } from "./plain-log.ts";
 
@@ -24,6 +24,15 @@ test("is made once, and is the same after every restart and crash", async () => 
     assert.is(again.incarnation, incarnation);
     assert.is(again.salt, salt);
   }
+});
+
+test("that all others know it is remembered once it is durable, and not before", async () => {
+  const disk = new MemoryDisk([FOLDER]);
+  const identity = await open(disk);
+  assert.not(identity.isAdmitted);
+  await identity.admit();
+  assert.ok(identity.isAdmitted);
+  assert.ok((await open(disk.crash())).isAdmitted);
 });
 
 test("is another one where the disk was lost", async () => {

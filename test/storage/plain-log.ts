@@ -1,7 +1,7 @@
 /** What a log holds, plainly: what the durable one is compared to. */
 
 import { type Batch, type Replay, type StoredEntry, type StoredState, Wal } from "../../src/storage/index.ts";
-import type { MemoryDisk } from "../support/memory-disk.ts";
+import type { MemoryDisk } from "../../src/testing/memory-disk.ts";
 
 export const FOLDER = "data";
 export const SALT = 0x5a17;

@@ -2,8 +2,8 @@
 
 import * as assert from "uvu/assert";
 import { readSmallFile, replaceSmallFile } from "../../src/storage/small-file.ts";
+import { MemoryDisk, type Operation } from "../../src/testing/memory-disk.ts";
 import { codeOf } from "../environment/code-of.ts";
-import { MemoryDisk, type Operation } from "../support/memory-disk.ts";
 import { suite } from "../support/suite.ts";
 import { FOLDER } from "./plain-log.ts";
 

@@ -4,8 +4,8 @@ import * as fc from "fast-check";
 import * as assert from "uvu/assert";
 import type { Batch } from "../../src/storage/index.ts";
 import { encodeFrame, encodeSegmentHeader } from "../../src/storage/wal-format.ts";
+import { MemoryDisk } from "../../src/testing/memory-disk.ts";
 import { codeOf } from "../environment/code-of.ts";
-import { MemoryDisk } from "../support/memory-disk.ts";
 import { suite } from "../support/suite.ts";
 import { batchOf, entry, FOLDER, linesOn, logOf, openLog, SALT } from "./plain-log.ts";
 

@@ -4,8 +4,8 @@ import * as assert from "uvu/assert";
 import { hasCode } from "../../src/errors.ts";
 import { Wal } from "../../src/storage/index.ts";
 import { FRAME_HEADER_BYTES } from "../../src/storage/wal-format.ts";
+import { MemoryDisk } from "../../src/testing/memory-disk.ts";
 import { codeOf } from "../environment/code-of.ts";
-import { MemoryDisk } from "../support/memory-disk.ts";
 import { suite } from "../support/suite.ts";
 import { batchOf, FOLDER, linesOn, logOf, openLog, PlainLog, SALT } from "./plain-log.ts";
 

@@ -2,8 +2,8 @@
 
 import * as assert from "uvu/assert";
 import type { Batch, StoredEntry, Wal } from "../../src/storage/index.ts";
+import { MemoryDisk } from "../../src/testing/memory-disk.ts";
 import { codeOf } from "../environment/code-of.ts";
-import { MemoryDisk } from "../support/memory-disk.ts";
 import { suite } from "../support/suite.ts";
 import { entry, FOLDER, logOf, openLog, type PlainLog } from "./plain-log.ts";
 

@@ -6,8 +6,8 @@ import * as path from "node:path";
 import * as assert from "uvu/assert";
 import { disk as realDisk } from "../../src/environment/disk.ts";
 import { type Batch, Wal } from "../../src/storage/index.ts";
+import { MemoryDisk } from "../../src/testing/memory-disk.ts";
 import { codeOf } from "../environment/code-of.ts";
-import { MemoryDisk } from "../support/memory-disk.ts";
 import { suite } from "../support/suite.ts";
 import { batchOf, entry, FOLDER, linesOn, logOf, openLog, PlainLog, turn } from "./plain-log.ts";
 

@@ -1,7 +1,6 @@
 /** For the tests of links and actors: events to wait for, time moved by hand, and sockets without manners. */
 
 import * as net from "node:net";
-import { standardRandom } from "../../src/environment/standard.ts";
 import { network } from "../../src/environment/ws.ts";
 import type {
   AcceptedSocket,
@@ -188,8 +187,6 @@ export class HandNetwork implements Network {
     return last;
   }
 }
-
-export const testRandom = standardRandom;
 
 export type SocketEvent =
   | { readonly type: "open" }
