@@ -63,8 +63,8 @@ test("kill leader, and restart it: another leads, and it comes back to follow", 
   await terminal.see(new RegExp(`INVALID_ARGUMENT ${dead} is not running`));
   terminal.type(`restart ${dead}\r`);
   await terminal.see(new RegExp(`${dead} started, process \\d+`));
-  await terminal.see(new RegExp(`${dead} runs again`));
-  await terminal.see(new RegExp(`${dead} +follows n\\d in term`));
+  // The process may follow before the prompt has said that it runs.
+  await terminal.seeAll(new RegExp(`${dead} runs again`), new RegExp(`${dead} +follows n\\d in term`));
   terminal.type(`restart ${dead}\r`);
   await terminal.see(new RegExp(`INVALID_ARGUMENT ${dead} is running`));
 });

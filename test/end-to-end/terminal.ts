@@ -8,6 +8,8 @@ import { Cluster, scriptCommand } from "./cluster.ts";
 /** util-linux's `script` gives a command a pseudo-terminal. */
 const SCRIPT = "/usr/bin/script";
 export const hasTerminal = existsSync(SCRIPT);
+/** Less than a test may take, so that it is the screen that tells what did not come. */
+const PATIENCE_MS = 25_000;
 
 export class Terminal {
   /** Everything that was written to it. */
@@ -41,16 +43,33 @@ export class Terminal {
 
   /** Waits for text that comes after everything that was waited for before. */
   async see(pattern: RegExp): Promise<RegExpExecArray> {
-    for (;;) {
-      const match = pattern.exec(this.screen.slice(this.#seen));
-      if (match !== null) {
-        this.#seen += match.index + match[0].length;
-        return match;
+    const [match] = await this.seeAll(pattern);
+    if (match === undefined) throw new RangeError("there is a match for each pattern");
+    return match;
+  }
+
+  /** Waits for all of these, in whichever order they come. */
+  async seeAll(...patterns: readonly RegExp[]): Promise<RegExpExecArray[]> {
+    let isLate = false;
+    const patience = setTimeout(() => {
+      isLate = true;
+      this.#woken();
+    }, PATIENCE_MS);
+    try {
+      for (;;) {
+        const rest = this.screen.slice(this.#seen);
+        const matches = patterns.map((pattern) => pattern.exec(rest)).filter((match) => match !== null);
+        if (matches.length === patterns.length) {
+          this.#seen += Math.max(...matches.map((match) => match.index + match[0].length));
+          return matches;
+        }
+        if (this.#over || isLate) throw new Error(`${patterns.join(" and ")} did not come:\n${this.screen}`);
+        await new Promise<void>((resolve) => {
+          this.#woken = resolve;
+        });
       }
-      if (this.#over) throw new Error(`${pattern} did not come:\n${this.screen}`);
-      await new Promise<void>((resolve) => {
-        this.#woken = resolve;
-      });
+    } finally {
+      clearTimeout(patience);
     }
   }
 
