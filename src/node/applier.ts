@@ -56,6 +56,7 @@ export class Applier {
         this.#options.fetch(logIndex(this.appliedIndex + 1), this.#commitIndex, SLICE_BYTES_MAX);
         return;
       }
+      if (entries.length === 0) throw new RangeError(`entry ${this.appliedIndex + 1} is committed and not in the log`);
       this.#apply(entries, endMs);
       if (clock.nowMs() >= endMs && !this.isCurrent) {
         this.#options.continueLater();

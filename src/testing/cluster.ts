@@ -1,6 +1,6 @@
 /** A whole cluster in a simulated world: machines, the processes on them, and everything that may be done to them. */
 
-import { type ActorContext, ActorSystem } from "../actor/index.ts";
+import { type ActorContext, type ActorStory, ActorSystem } from "../actor/index.ts";
 import { Client } from "../client/client.ts";
 import { type DirectoryOptions, startDirectory } from "../directory/index.ts";
 import { hasCode } from "../errors.ts";
@@ -55,6 +55,8 @@ interface Place {
   syncMsMax: number;
   /** How often it was started. */
   lives: number;
+  /** To be called when it is started next. */
+  onStarted: (() => void) | null;
 }
 
 /** After these a node has something to say that nobody else knows. */
@@ -88,7 +90,7 @@ export class SimulatedCluster {
   readonly #guests = new Map<string, Guest>();
   #directory: Process | null = null;
   #hasBegun = false;
-  readonly #onTurningPoint = new Map<TurningPoint, (id: string) => void>();
+  #atTurningPoints: { readonly point: TurningPoint; readonly act: (id: string) => void }[] = [];
   #directoryView: LeaderView | null = null;
 
   constructor(parts: ClusterParts) {
@@ -111,6 +113,7 @@ export class SimulatedCluster {
         isDamaged: false,
         syncMsMax: SYNC_MS_MAX,
         lives: 0,
+        onStarted: null,
       });
     }
   }
@@ -124,7 +127,7 @@ export class SimulatedCluster {
   /** Follows the directory as a subscriber does, for as long as the world goes on. */
   observe(): void {
     const process = new Process(this.#parts.world, this.#parts.network, this.#parts.dice.fork(), diskless("observer"));
-    const system = new ActorSystem({ environment: process.environment, cluster: CLUSTER, name: "observer" });
+    const system = this.#outsider(process, "observer");
     let life = "";
     let newestTerm = 0;
     const see = (view: LeaderView): void => {
@@ -243,8 +246,18 @@ export class SimulatedCluster {
   }
 
   /** Calls `act` when the next node becomes a candidate, or the leader, before it has said a word. */
-  once(turningPoint: TurningPoint, act: (id: string) => void): void {
-    this.#onTurningPoint.set(turningPoint, act);
+  once(point: TurningPoint, act: (id: string) => void): void {
+    this.#atTurningPoints.push({ point, act });
+  }
+
+  /** Nobody waits for a turning point any more. */
+  forgetTurningPoints(): void {
+    this.#atTurningPoints = [];
+  }
+
+  /** Calls `act` when a node that is down is started. */
+  onceStarted(id: string, act: () => void): void {
+    this.#place(id).onStarted = act;
   }
 
   setSyncMsMax(id: string, mostMs: number): void {
@@ -262,6 +275,7 @@ export class SimulatedCluster {
     const { world, network, dice, machine, invariants, report } = this.#parts;
     const process = new Process(world, network, dice.fork(), {
       host: id,
+      memory: place.memory,
       disk: place.log.listenTo(place.memory),
       syncMsMax: () => place.syncMsMax,
     });
@@ -270,6 +284,8 @@ export class SimulatedCluster {
     place.machine = own;
     place.isStopping = false;
     place.lives++;
+    place.onStarted?.();
+    place.onStarted = null;
     network.hostUp(id);
     startNode({
       environment: process.environment,
@@ -387,13 +403,21 @@ export class SimulatedCluster {
     if (leader === null || process === null) return false;
     const { world, network, dice } = this.#parts;
     const operator = new Process(world, network, dice.fork(), diskless("operator"));
-    const system = new ActorSystem({ environment: operator.environment, cluster: CLUSTER, name: "operator" });
+    const system = this.#outsider(operator, "operator");
     const done = (): void => operator.kill(true);
     system
       .ref(`${urlOf(leader)}/${NODE_ACTOR}`, nodeProtocol)
       .ask({ type: "transfer", to: null }, { timeoutMs: 1_000 })
       .then(done, done);
     return true;
+  }
+
+  /** Actors of nobody's, whose failures are failures all the same. */
+  #outsider({ environment }: Process, name: string): ActorSystem {
+    const tell = (story: ActorStory): void => {
+      if (story.event === "handler-failed") this.#parts.report("process-lives", `the ${name} failed: ${story.error}`);
+    };
+    return new ActorSystem({ environment, cluster: CLUSTER, name, tell });
   }
 
   /** Starts a client on a host of its own. */
@@ -423,9 +447,9 @@ export class SimulatedCluster {
     tell(id, story);
     if (story.event === "leader-elected") invariants.told(id, story);
     if (story.event === "leader-elected" || story.event === "candidate") {
-      const act = this.#onTurningPoint.get(story.event);
-      this.#onTurningPoint.delete(story.event);
-      act?.(id);
+      const due = this.#atTurningPoints.filter(({ point }) => point === story.event);
+      this.#atTurningPoints = this.#atTurningPoints.filter((one) => !due.includes(one));
+      for (const { act } of due) act(id);
     }
     if (story.event === "handler-failed") report("process-lives", `an actor of ${id} failed: ${story.error}`);
     if (story.event === "machine-failed") {

@@ -6,146 +6,18 @@
 import { type SimulatedCluster, TIMING, type TurningPoint } from "./cluster.ts";
 import { Dice } from "./dice.ts";
 import type { SimulatedNetwork } from "./network.ts";
+import { FAULTS, type FaultKind, type Profile, WEATHER, type Weather } from "./weather.ts";
 import type { World } from "./world.ts";
-
-/**
- * How bad it gets. In a calm world nothing happens to a leader or between it and a majority. In a divided one disks keep
- * what they have, and the network falls apart for long enough that leaders are elected while others still lead.
- */
-export type Profile = "calm" | "faulty" | "divided" | "hostile";
-
-/** All of them, the mildest first. */
-export const PROFILES: readonly Profile[] = ["calm", "faulty", "divided", "hostile"];
-
-const FAULTS = [
-  "kill",
-  "crash",
-  "stop",
-  "wipe",
-  "damage",
-  "stall",
-  "cut-off",
-  "cut-one-way",
-  /** It does not hear the leader, who hears it. */
-  "deaf",
-  /** Two nodes can't reach each other. */
-  "apart",
-  /**
-   * The next leader is cut off as it is elected, before its first entry leaves it (paper, Figure 8), or the next candidate,
-   * alone in its new term.
-   */
-  "coup",
-  /** The leader is cut off together with some of the clients, who go on asking it. */
-  "left-behind",
-  "partition",
-  "slow-link",
-  "reset",
-  "half-open",
-  "slow-disk",
-  "failing-disk",
-  "full-disk",
-  "directory-crash",
-  "client-crash",
-  "transfer",
-] as const;
-
-/** Something that goes wrong. */
-export type FaultKind = (typeof FAULTS)[number];
 
 /** How a link is when nothing is wrong with it. */
 const JITTER_MS = 5;
 const FAST_BYTES_PER_MS = 100_000;
-
-interface Weather {
-  /** How far apart faults are, on average. */
-  readonly everyMs: number;
-  /** How long what is down, cut or slow stays so, at most. */
-  readonly lastsMsMax: number;
-  /** Most of it short, or all lengths alike. */
-  readonly lasts: "seldom" | "between";
-  /** What goes wrong before anything else, if it is always the same. */
-  readonly first?: FaultKind;
-  /** How often each kind comes, in relation to the others. */
-  readonly weights: Partial<Record<FaultKind, number>>;
-}
-
-const WEATHER: Record<Profile, Weather> = {
-  calm: {
-    everyMs: 500,
-    lastsMsMax: 1_500,
-    lasts: "between",
-    weights: { kill: 2, crash: 1, "cut-off": 4, deaf: 4, "client-crash": 1, "directory-crash": 1 },
-  },
-  faulty: {
-    everyMs: 400,
-    lastsMsMax: 1_500,
-    lasts: "seldom",
-    weights: {
-      kill: 4,
-      crash: 3,
-      stop: 2,
-      stall: 2,
-      "cut-off": 3,
-      partition: 2,
-      "slow-link": 2,
-      reset: 2,
-      "slow-disk": 2,
-      "directory-crash": 1,
-      "client-crash": 1,
-      transfer: 2,
-    },
-  },
-  divided: {
-    everyMs: 400,
-    lastsMsMax: 1_200,
-    lasts: "between",
-    first: "apart", // So that not all have met when the first leader is elected.
-    weights: {
-      kill: 1,
-      crash: 2,
-      stall: 1,
-      "cut-off": 2,
-      "cut-one-way": 2,
-      deaf: 1,
-      apart: 1,
-      coup: 6,
-      "left-behind": 14,
-      partition: 2,
-      "slow-link": 2,
-      reset: 2,
-      "slow-disk": 3,
-      "client-crash": 0.3,
-      transfer: 1,
-    },
-  },
-  hostile: {
-    everyMs: 120,
-    lastsMsMax: 2_500,
-    lasts: "seldom",
-    weights: {
-      kill: 4,
-      crash: 6,
-      stop: 2,
-      wipe: 0.3,
-      damage: 0.3,
-      stall: 3,
-      "cut-off": 3,
-      "cut-one-way": 3,
-      deaf: 1,
-      coup: 1,
-      partition: 3,
-      "slow-link": 3,
-      reset: 3,
-      "half-open": 3,
-      "slow-disk": 3,
-      "failing-disk": 1,
-      "full-disk": 1,
-      "directory-crash": 1,
-      "client-crash": 1,
-      transfer: 2,
-    },
-  },
-};
+/** So that the answer to a heartbeat is on its way for about this many of them. */
+const HEARTBEATS_PER_ANSWER = 4;
+/** About as much as the answer to a heartbeat takes, with all that is around it. */
+const ANSWER_BYTES = 50;
+/** How long a machine works at most between a crash and the next one. */
+const RELAPSE_MS_MAX = 600;
 
 export interface FaultsOptions {
   readonly world: World;
@@ -169,6 +41,10 @@ export class Faults {
   readonly #repairs: Dice;
   #number = 0;
   #isOver = false;
+  /** False alarms that are not over yet. */
+  readonly #alarms = new Set<object>();
+  /** What is still to be done or undone. */
+  #due = 0;
 
   constructor(options: FaultsOptions) {
     this.#options = options;
@@ -183,7 +59,7 @@ export class Faults {
     const isDue = this.#number === 0 && this.#weather.first !== undefined;
     world.at(isDue ? 0 : this.#pace.between(0, 2 * this.#weather.everyMs), "fault", null, () => {
       if (this.#isOver) return;
-      this.#strike(++this.#number);
+      this.#strike(++this.#number, isDue ? this.#weather.first : undefined);
       this.start();
     });
   }
@@ -191,6 +67,20 @@ export class Faults {
   /** Nothing goes wrong any more. */
   stop(): void {
     this.#isOver = true;
+    this.#alarms.clear();
+    this.#options.cluster.forgetTurningPoints();
+  }
+
+  /** What this weather ends with, on a cluster that is otherwise well. False if it ends without. */
+  finish(): boolean {
+    const { last } = this.#weather;
+    if (last !== undefined) this.#strike(++this.#number, last);
+    return last !== undefined;
+  }
+
+  /** Nothing is cut, slow or about to be so. */
+  get areOver(): boolean {
+    return this.#alarms.size === 0 && this.#due === 0;
   }
 
   /** A node is down: sooner or later somebody starts it again. */
@@ -204,12 +94,12 @@ export class Faults {
     return dice[lasts](1, lastsMsMax);
   }
 
-  #strike(number: number): void {
+  #strike(number: number, given?: FaultKind): void {
     const { only, tell, seed } = this.#options;
     const dice = new Dice(Math.imul(seed, 0x9e3779b1) ^ Math.imul(number, 0x85ebca6b));
     dice.next();
     if (only !== null && !only.has(number)) return;
-    const kind = (number === 1 ? this.#weather.first : undefined) ?? this.#pickKind(dice);
+    const kind = given ?? this.#pickKind(dice);
     const detail = this.#act(kind, dice);
     if (detail !== null) tell(number, kind, detail);
   }
@@ -236,6 +126,12 @@ export class Faults {
         return cluster.kill(id) ? id : null;
       case "crash":
         return this.#crash(id, dice) ? id : null;
+      case "relapse": {
+        if (!this.#crash(id, dice)) return null;
+        const worksMs = dice.seldom(0, RELAPSE_MS_MAX);
+        cluster.onceStarted(id, () => this.#later(worksMs, () => void this.#crash(id, dice)));
+        return `${id}, and again ${worksMs.toFixed(0)} ms after it is back`;
+      }
       case "stop":
         return cluster.stop(id) ? id : null;
       case "wipe":
@@ -265,6 +161,8 @@ export class Faults {
         return this.#cut([id], [dice.pick(this.#others([id]))], true, lastsMs);
       case "coup":
         return this.#coup(dice.pick(["leader-elected", "candidate"]), lastsMs);
+      case "false-alarm":
+        return this.#alarmFalsely(lastsMs);
       case "left-behind":
         return this.#leaveBehind(dice, lastsMs);
       case "partition": {
@@ -334,6 +232,10 @@ export class Faults {
     return cluster.hasBegun && !cluster.isLost(id) && cluster.lost + 1 <= (cluster.ids.length - 1) / 2;
   }
 
+  #hostsOtherThan(id: string): string[] {
+    return this.#options.cluster.hosts.filter((host) => host !== id);
+  }
+
   #others(ids: readonly string[]): string[] {
     return this.#options.cluster.ids.filter((id) => !ids.includes(id));
   }
@@ -347,26 +249,49 @@ export class Faults {
 
   #cut(side: readonly string[], others: readonly string[], isBothWays: boolean, lastsMs: number): string | null {
     if (side.length === 0 || others.length === 0) return null;
-    const { network } = this.#options;
-    const pairs = side.flatMap((a) => others.map((b) => [a, b] as const));
-    for (const [a, b] of pairs) {
-      network.cut(a, b);
-      if (isBothWays) network.cut(b, a);
-    }
-    this.#later(lastsMs, () => {
-      for (const [a, b] of pairs) {
-        network.mend(a, b);
-        if (isBothWays) network.mend(b, a);
-      }
-    });
+    this.#later(lastsMs, this.#cutNow(side, others, isBothWays));
     return `${side.join(" ")} ${isBothWays ? "|" : ">"} ${others.join(" ")} for ${lastsMs.toFixed(0)} ms`;
+  }
+
+  /** Returns what undoes it. */
+  #cutNow(side: readonly string[], others: readonly string[], isBothWays: boolean): () => void {
+    const { network } = this.#options;
+    const ways = side.flatMap((a) =>
+      others.flatMap(
+        (b) =>
+          (isBothWays
+            ? [
+                [a, b],
+                [b, a],
+              ]
+            : [[a, b]]) as [string, string][],
+      ),
+    );
+    for (const [from, to] of ways) network.cut(from, to);
+    return () => {
+      for (const [from, to] of ways) network.mend(from, to);
+    };
   }
 
   #coup(turningPoint: TurningPoint, lastsMs: number): string {
     const { cluster } = this.#options;
-    const othersThan = (id: string): string[] => cluster.hosts.filter((host) => host !== id);
-    cluster.once(turningPoint, (id) => this.#cut([id], othersThan(id), true, lastsMs));
+    cluster.once(turningPoint, (id) => this.#cut([id], this.#hostsOtherThan(id), true, lastsMs));
     return `the next ${turningPoint}, for ${lastsMs.toFixed(0)} ms`;
+  }
+
+  #alarmFalsely(lastsMs: number): string | null {
+    const { cluster } = this.#options;
+    const { leader } = cluster;
+    if (leader === null) return null;
+    const alarm = {};
+    this.#alarms.add(alarm);
+    const mend = this.#cutNow([leader], this.#others([leader]), true);
+    cluster.once("candidate", (id) => {
+      mend();
+      this.#cut([id], this.#hostsOtherThan(id), true, lastsMs);
+      this.#later(lastsMs, () => this.#alarms.delete(alarm));
+    });
+    return `${leader} is back when somebody else is a candidate, who is then alone for ${lastsMs.toFixed(0)} ms`;
   }
 
   /**
@@ -383,16 +308,18 @@ export class Faults {
     const others = hosts.filter((host) => host !== leader && !beside.includes(host));
     if (dice.chance(0.5)) return this.#cut([leader, ...beside], others, true, lastsMs);
     const slowMs = dice.between(0, TIMING.electionTimeoutMinMs);
-    const jitterMs = 2 * TIMING.electionTimeoutMaxMs;
-    for (const id of ids) network.slow(id, leader, jitterMs, FAST_BYTES_PER_MS);
+    // Long enough for others to elect and commit something while the answers keep the old leader in office.
+    const alongMs = lastsMs + TIMING.electionTimeoutMaxMs;
+    const bytesPerMs = ANSWER_BYTES / (HEARTBEATS_PER_ANSWER * TIMING.heartbeatMs);
+    for (const id of ids) network.slow(id, leader, JITTER_MS, bytesPerMs);
     this.#later(slowMs, () => {
-      this.#cut(beside, others, true, lastsMs);
-      this.#cut([leader], others, false, lastsMs);
+      this.#cut(beside, others, true, alongMs);
+      this.#cut([leader], others, false, alongMs);
     });
-    this.#later(slowMs + lastsMs, () => {
+    this.#later(slowMs + alongMs, () => {
       for (const id of ids) network.slow(id, leader, JITTER_MS, FAST_BYTES_PER_MS);
     });
-    return `${leader} ${beside.join(" ")} > ${others.join(" ")} after ${slowMs.toFixed(0)} ms for ${lastsMs.toFixed(0)} ms`;
+    return `${leader} ${beside.join(" ")} > ${others.join(" ")} after ${slowMs.toFixed(0)} ms for ${alongMs.toFixed(0)} ms`;
   }
 
   #slow(id: string, dice: Dice, lastsMs: number): string {
@@ -405,6 +332,10 @@ export class Faults {
   }
 
   #later(delayMs: number, act: () => void): void {
-    this.#options.world.at(delayMs, "fault", null, act);
+    this.#due++;
+    this.#options.world.at(delayMs, "fault", null, () => {
+      this.#due--;
+      act();
+    });
   }
 }

@@ -9,7 +9,6 @@
 
 export type { SimulatedStory } from "./cluster.ts";
 export { Dice } from "./dice.ts";
-export { type FaultKind, PROFILES, type Profile } from "./faults.ts";
 export { type Call, History, type Moment, type OpenCall, type Outcome } from "./history.ts";
 export { INVARIANTS, type Invariant, type Report, type Sights } from "./invariants.ts";
 export {
@@ -33,5 +32,6 @@ export {
   simulate,
   type TraceLine,
 } from "./simulate.ts";
+export { type FaultKind, PROFILES, type Profile } from "./weather.ts";
 export { keyValueWorkload, type NewWorkload, type Worker, type Workload } from "./workload.ts";
 export type { What } from "./world.ts";

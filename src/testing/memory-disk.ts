@@ -135,6 +135,8 @@ function rename(names: Map<string, Inode>, change: NameChange): void {
 export class MemoryDisk implements Disk {
   /** Called after every operation that changes something, and may look at what a crash would leave now. */
   watch: (operation: Operation, path: string) => void = () => {};
+  /** How long an operation takes. What a flush makes durable is what was written before it began. */
+  delay: (operation: Operation) => Promise<void> | null = () => null;
   readonly #folders = new Set<string>();
   readonly #names = new Map<string, Inode>();
   readonly #durableNames = new Map<string, Inode>();
@@ -320,6 +322,7 @@ export class MemoryDisk implements Disk {
     const gate = this.#gates.get(operation);
     gate?.reached();
     await gate?.open;
+    await this.delay(operation);
     // A file's operations on what they change fail halfway.
     if (operation === "write" || operation === "sync") return;
     const fault = this.#fault(operation);

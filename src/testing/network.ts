@@ -3,7 +3,15 @@
  * connections break with and without notice. What a connection delivers, it delivers whole and in order, as TCP does.
  */
 
-import type { AcceptedSocket, Listener, ListenOptions, Network, Socket, SocketHandlers } from "../environment.ts";
+import type {
+  AcceptedSocket,
+  Listener,
+  ListenOptions,
+  Network,
+  Socket,
+  SocketHandlers,
+  Timer,
+} from "../environment.ts";
 import { ConclaveError } from "../errors.ts";
 import type { Dice } from "./dice.ts";
 import type { Owner, World } from "./world.ts";
@@ -70,11 +78,12 @@ export class SimulatedNetwork {
       route.bytesPerMs = FAST_BYTES_PER_MS;
       route.jitterMs = Math.min(route.jitterMs, 5);
     }
-    for (const wire of this.#wires) wire.wake();
+    for (const wire of this.#wires) wire.hurry();
   }
 
   slow(from: string, to: string, jitterMs: number, bytesPerMs: number): void {
     Object.assign(this.route(from, to), { jitterMs, bytesPerMs });
+    for (const wire of this.#wires) wire.hurry();
   }
 
   /**
@@ -98,9 +107,9 @@ export class SimulatedNetwork {
     return this.#downHosts.has(host);
   }
 
-  /** When something that leaves now arrives, if nothing is in its way. */
-  arrivalMs({ latencyMs, jitterMs, bytesPerMs }: Route, bytes: number): number {
-    return this.#world.nowMs + latencyMs + this.#dice.seldom(0, jitterMs) + bytes / bytesPerMs;
+  /** When something arrives that has left at a moment, if nothing is in its way. */
+  arrivalMs({ latencyMs, jitterMs }: Route, leftMs: number): number {
+    return leftMs + latencyMs + this.#dice.seldom(0, jitterMs);
   }
 
   isCut(from: string, to: string): boolean {
@@ -152,9 +161,11 @@ class Lane {
   readonly #network: SimulatedNetwork;
   readonly #route: Route;
   readonly #receiver: () => Station | null;
-  #parcels: { readonly atMs: number; readonly bytes: number; readonly deliver: () => void }[] = [];
+  #parcels: { atMs: number; readonly bytes: number; readonly deliver: () => void }[] = [];
   #bytes = 0;
-  #planned = false;
+  /** When the last of it has left the sender: what is slow goes out piece by piece. */
+  #leftMs = 0;
+  #arrival: Timer | null = null;
 
   constructor(world: World, network: SimulatedNetwork, route: Route, receiver: () => Station | null) {
     this.#world = world;
@@ -169,31 +180,49 @@ class Lane {
   }
 
   send(bytes: number, deliver: () => void): void {
-    const atMs = Math.max(this.#network.arrivalMs(this.#route, bytes), this.#parcels.at(-1)?.atMs ?? 0);
+    const atMs = this.#arrivalMs(bytes, this.#parcels.at(-1)?.atMs ?? 0);
     this.#parcels.push({ atMs, bytes, deliver });
     this.#bytes += bytes;
     this.wake();
+  }
+
+  /** Its route may have become faster: what waits to leave leaves sooner. */
+  hurry(): void {
+    this.#leftMs = this.#world.nowMs;
+    let lastMs = 0;
+    for (const parcel of this.#parcels) {
+      lastMs = Math.min(parcel.atMs, this.#arrivalMs(parcel.bytes, lastMs));
+      parcel.atMs = lastMs;
+    }
+    this.#arrival?.cancel();
+    this.#arrival = null;
+    this.wake();
+  }
+
+  #arrivalMs(bytes: number, notBeforeMs: number): number {
+    this.#leftMs = Math.max(this.#leftMs, this.#world.nowMs) + bytes / this.#route.bytesPerMs;
+    return Math.max(this.#network.arrivalMs(this.#route, this.#leftMs), notBeforeMs);
   }
 
   /** What is on its way is lost. */
   clear(): void {
     this.#parcels = [];
     this.#bytes = 0;
+    this.#leftMs = 0;
   }
 
   wake(): void {
     const [head] = this.#parcels;
-    if (head === undefined || this.#planned || this.#route.isCut) return;
-    this.#planned = true;
+    if (head === undefined || this.#arrival !== null || this.#route.isCut) return;
     const receiver = this.#receiver();
     const owner = receiver?.isAlive === true ? receiver : null;
     const atMs = Math.max(head.atMs, owner?.stalledUntilMs ?? 0);
     // The event has no owner in the world: a parcel for the dead is answered by their system.
-    this.#world.at(atMs - this.#world.nowMs, "message", null, () => this.#deliver());
+    this.#arrival = this.#world.at(atMs - this.#world.nowMs, "message", null, () => this.#deliver());
   }
 
   #deliver(): void {
-    this.#planned = false;
+    this.#arrival = null;
     const [head] = this.#parcels;
     const receiver = this.#receiver();
     const isStalled = receiver?.isAlive === true && receiver.stalledUntilMs > this.#world.nowMs;
@@ -279,6 +308,11 @@ class Wire {
   wake(): void {
     this.near.out.wake();
     this.#far.out.wake();
+  }
+
+  hurry(): void {
+    this.near.out.hurry();
+    this.#far.out.hurry();
   }
 
   reset(a: string, b: string, noticeToBoth: boolean): void {

@@ -1,21 +1,26 @@
 /** One run of a process on a simulated machine. After its death nothing that it set in motion goes on. */
 
-import type { Clock, Disk, DiskFile, Environment } from "../environment.ts";
+import type { Clock, Disk, Environment } from "../environment.ts";
 import type { Dice } from "./dice.ts";
-import { MemoryDisk } from "./memory-disk.ts";
+import { MemoryDisk, type Operation } from "./memory-disk.ts";
 import type { SimulatedNetwork, Station } from "./network.ts";
 import type { What, World } from "./world.ts";
 
 /** What a process is given of its machine. */
 export interface Machine {
   readonly host: string;
-  readonly disk: Disk;
+  readonly memory: MemoryDisk;
+  /** The disk as the process sees it, if somebody listens to what it does with it. */
+  readonly disk?: Disk;
   /** How long a flush may take at most. */
   readonly syncMsMax: () => number;
 }
 
 /** More than is lost when a delay is converted: a timer that fired too early would be set again for no time at all. */
 const ROUNDING_MS = 1e-6;
+/** How long an operation of the disk that is no flush may take at most. */
+const OPERATION_MS_MAX = 0.1;
+const READ_MS_MAX = 0.5;
 const ID_LETTERS = "0123456789abcdefghijklmnopqrstuv";
 
 export class Process implements Station {
@@ -33,11 +38,12 @@ export class Process implements Station {
     this.host = machine.host;
     this.#world = world;
     this.#dice = dice;
+    machine.memory.delay = (operation) => this.#delay(operation, machine);
     this.environment = {
       clock: this.#clock(),
       random: { next: () => this.#dice.next(), id: () => this.#id() },
       network: network.of(this),
-      disk: this.#slowly(machine),
+      disk: machine.disk ?? machine.memory,
     };
   }
 
@@ -82,30 +88,12 @@ export class Process implements Station {
   }
 
   /** Every operation takes its time, and a dead process learns of none of them. */
-  #slowly({ disk, syncMsMax }: Machine): Disk {
-    const after = <T>(mostMs: number, act: () => Promise<T>): Promise<T> =>
-      new Promise((resolve, reject) => {
-        this.#at(this.#dice.seldom(0.01, mostMs), "disk", () => void act().then(resolve, reject));
-      });
-    const file = (inner: DiskFile): DiskFile => ({
-      size: () => after(0.1, () => inner.size()),
-      read: (offset, length) => after(0.5, () => inner.read(offset, length)),
-      write: (offset, chunks) => after(0.1, () => inner.write(offset, chunks)),
-      truncate: (length) => after(0.1, () => inner.truncate(length)),
-      sync: () => after(syncMsMax(), () => inner.sync()),
-      close: () => after(0.05, () => inner.close()),
-    });
-    return {
-      makeFolder: (path) => after(0.1, () => disk.makeFolder(path)),
-      list: (path) => after(0.1, () => disk.list(path)),
-      open: (path, mode) => after(0.1, async () => file(await disk.open(path, mode))),
-      rename: (from, to) => after(0.1, () => disk.rename(from, to)),
-      remove: (path) => after(0.1, () => disk.remove(path)),
-      syncFolder: (path) => after(syncMsMax(), () => disk.syncFolder(path)),
-      lock: (path) => after(0.1, () => disk.lock(path)),
-    };
+  #delay(operation: Operation, { syncMsMax }: Machine): Promise<void> {
+    const isFlush = operation === "sync" || operation === "syncFolder";
+    const mostMs = isFlush ? syncMsMax() : operation === "read" ? READ_MS_MAX : OPERATION_MS_MAX;
+    return new Promise((resolve) => void this.#at(this.#dice.seldom(0.01, mostMs), "disk", resolve));
   }
 }
 
 /** A machine for a process that keeps nothing. */
-export const diskless = (host: string): Machine => ({ host, disk: new MemoryDisk(), syncMsMax: () => 1 });
+export const diskless = (host: string): Machine => ({ host, memory: new MemoryDisk(), syncMsMax: () => 1 });

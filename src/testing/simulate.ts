@@ -4,9 +4,10 @@ import type { Client } from "../client/index.ts";
 import { ConclaveError } from "../errors.ts";
 import { SimulatedCluster, type SimulatedStory } from "./cluster.ts";
 import { Dice } from "./dice.ts";
-import { type FaultKind, Faults, type Profile } from "./faults.ts";
+import { Faults } from "./faults.ts";
 import { type Invariant, Invariants, type Report, type Sights } from "./invariants.ts";
 import { SimulatedNetwork } from "./network.ts";
+import type { FaultKind, Profile } from "./weather.ts";
 import { keyValueWorkload, type NewWorkload, type Worker, type Workload } from "./workload.ts";
 import { type What, World } from "./world.ts";
 
@@ -199,6 +200,8 @@ class Simulation {
     this.#cluster.healDisks();
     this.#cluster.startAll();
     await this.#untilAnswered();
+    await this.#untilAtRest();
+    if (this.#breach === null && this.#faults.finish()) await this.#untilAtRest();
     if (this.#breach !== null) return;
     const worker = this.#workerOf("last", this.#cluster.startClient("last", LAST_CALL_MS_MAX));
     this.#began("last");
@@ -207,11 +210,7 @@ class Simulation {
       (error) => this.#report("calls-answered", `though all is well again: ${String(error)}`),
     );
     await this.#untilAnswered();
-    await this.#until(
-      "comes-to-rest",
-      () => this.#isAtRest(),
-      () => this.#unrest(),
-    );
+    await this.#untilAtRest();
     const differing = this.#cluster.differingState();
     if (differing !== null) this.#report("state-machine-safety", differing);
   }
@@ -232,6 +231,14 @@ class Simulation {
       "calls-answered",
       () => open().length === 0,
       () => `calls of ${open().join(", ")} are still open`,
+    );
+  }
+
+  #untilAtRest(): Promise<void> {
+    return this.#until(
+      "comes-to-rest",
+      () => this.#faults.areOver && this.#isAtRest(),
+      () => this.#unrest(),
     );
   }
 

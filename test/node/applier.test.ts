@@ -91,6 +91,13 @@ test("only what is committed is applied, in order and once", () => {
   assert.equal(applied, upTo(10));
 });
 
+test("what is committed and not in the log is an error, and no endless turn", () => {
+  const { applier, applied } = bench(8, 10);
+  applier.commit(logIndex(11));
+  assert.throws(() => applier.run(), /entry 11 is committed and not in the log/);
+  assert.equal(applied, upTo(10));
+});
+
 test("a turn ends in the middle of a slice, too, if its entries are slow, be they from memory or from the disk", () => {
   const work = bench(40, 10);
   work.costMs = 1;

@@ -3,8 +3,8 @@
  * for each start. Without a mutant it is the real code that is hunted.
  */
 
-import type { Profile } from "../../../src/testing/faults.ts";
 import type { Invariant } from "../../../src/testing/invariants.ts";
+import type { Profile } from "../../../src/testing/weather.ts";
 import { MUTANTS } from "./mutants.ts";
 import { install } from "./patch.ts";
 

@@ -1,7 +1,7 @@
 /** What a mutant is: the real code with one rule broken, to see whether the simulator notices. */
 
-import type { Profile } from "../../../src/testing/faults.ts";
 import type { Invariant } from "../../../src/testing/invariants.ts";
+import type { Profile } from "../../../src/testing/weather.ts";
 
 /** One place in src/ where the source text is replaced. */
 export interface Edit {

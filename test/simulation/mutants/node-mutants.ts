@@ -18,7 +18,7 @@ export const NODE_MUTANTS: readonly Mutant[] = [
   {
     name: "state-in-another-frame",
     rule: "Entries and the hard state that speaks of them reach the disk together, or neither does.",
-    profile: "divided",
+    profile: "hostile",
     edits: [
       {
         file: "node/node.ts",

@@ -11,7 +11,7 @@ import { once } from "node:events";
 import * as path from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
-import { PROFILES, type Profile } from "../../../src/testing/faults.ts";
+import { PROFILES, type Profile } from "../../../src/testing/weather.ts";
 import type { Catch, Order } from "./hunt.ts";
 import type { Mutant } from "./mutant.ts";
 import { MUTANTS } from "./mutants.ts";

@@ -1,0 +1,152 @@
+/** What can go wrong, and how often it does in which profile. */
+
+/**
+ * How bad it gets. In a calm world nothing happens to a leader or between it and a majority. In a divided one disks keep
+ * what they have, and the network falls apart for long enough that leaders are elected while others still lead.
+ */
+export type Profile = "calm" | "faulty" | "divided" | "hostile";
+
+/** All of them, the mildest first. */
+export const PROFILES: readonly Profile[] = ["calm", "faulty", "divided", "hostile"];
+
+/** Everything that goes wrong. */
+export const FAULTS = [
+  "kill",
+  "crash",
+  /** A crash, and another one soon after the restart. */
+  "relapse",
+  "stop",
+  "wipe",
+  "damage",
+  "stall",
+  "cut-off",
+  "cut-one-way",
+  /** It does not hear the leader, who hears it. */
+  "deaf",
+  /** Two nodes can't reach each other. */
+  "apart",
+  /**
+   * The next leader is cut off as it is elected, before its first entry leaves it (paper, Figure 8), or the next candidate,
+   * alone in its new term.
+   */
+  "coup",
+  /**
+   * The leader is out of touch until another is a candidate. That one is then cut off, alone in its new term, and the
+   * leader is back in time.
+   */
+  "false-alarm",
+  /** The leader is cut off together with some of the clients, who go on asking it. */
+  "left-behind",
+  "partition",
+  "slow-link",
+  "reset",
+  "half-open",
+  "slow-disk",
+  "failing-disk",
+  "full-disk",
+  "directory-crash",
+  "client-crash",
+  "transfer",
+] as const;
+
+/** Something that goes wrong. */
+export type FaultKind = (typeof FAULTS)[number];
+
+/** What goes wrong in a profile, how often and for how long. */
+export interface Weather {
+  /** How far apart faults are, on average. */
+  readonly everyMs: number;
+  /** How long what is down, cut or slow stays so, at most. */
+  readonly lastsMsMax: number;
+  /** Most of it short, or all lengths alike. */
+  readonly lasts: "seldom" | "between";
+  /** What goes wrong before anything else, if it is always the same. */
+  readonly first?: FaultKind;
+  /** What goes wrong after everything else, when all was well again. */
+  readonly last?: FaultKind;
+  /** How often each kind comes, in relation to the others. */
+  readonly weights: Partial<Record<FaultKind, number>>;
+}
+
+/** The weather of each profile. */
+export const WEATHER: Readonly<Record<Profile, Weather>> = {
+  calm: {
+    everyMs: 500,
+    lastsMsMax: 1_500,
+    lasts: "between",
+    weights: { kill: 2, crash: 1, "cut-off": 4, deaf: 4, "client-crash": 1, "directory-crash": 1 },
+  },
+  faulty: {
+    everyMs: 400,
+    lastsMsMax: 1_500,
+    lasts: "seldom",
+    weights: {
+      kill: 4,
+      crash: 3,
+      stop: 2,
+      stall: 2,
+      "cut-off": 3,
+      partition: 2,
+      "slow-link": 2,
+      reset: 2,
+      "slow-disk": 2,
+      "directory-crash": 1,
+      "client-crash": 1,
+      transfer: 2,
+    },
+  },
+  divided: {
+    everyMs: 400,
+    lastsMsMax: 1_200,
+    lasts: "between",
+    first: "apart", // So that not all have met when the first leader is elected.
+    last: "false-alarm", // Whoever was alone in a newer term must find its way back, and no later election helps it.
+    weights: {
+      kill: 1,
+      crash: 1,
+      relapse: 2,
+      stall: 1,
+      "cut-off": 2,
+      "cut-one-way": 2,
+      deaf: 1,
+      apart: 1,
+      coup: 6,
+      "false-alarm": 1,
+      "left-behind": 14,
+      partition: 2,
+      "slow-link": 2,
+      reset: 2,
+      "slow-disk": 3,
+      "client-crash": 0.3,
+      transfer: 1,
+    },
+  },
+  hostile: {
+    everyMs: 120,
+    lastsMsMax: 2_500,
+    lasts: "seldom",
+    weights: {
+      kill: 4,
+      crash: 4,
+      relapse: 1,
+      stop: 2,
+      wipe: 0.3,
+      damage: 0.3,
+      stall: 3,
+      "cut-off": 3,
+      "cut-one-way": 3,
+      deaf: 1,
+      coup: 1,
+      partition: 3,
+      "slow-link": 3,
+      reset: 3,
+      "half-open": 3,
+      "slow-disk": 3,
+      "failing-disk": 1,
+      "full-disk": 1,
+      "directory-crash": 1,
+      "client-crash": 1,
+      transfer: 2,
+    },
+  },
+};
