@@ -92,14 +92,16 @@ export interface SocketHandlers {
   onClose(code: number, reason: string): void;
 }
 
+/** For reading and writing, of a file that is there or one that must not be, which is made; or for reading alone. */
+export type OpenMode = "existing" | "create" | "reading";
+
 /** A file system, reduced to what a log needs. Every promise rejects with the system's error, `code` included. */
 export interface Disk {
   /** Makes a folder and its parents, durably. */
   makeFolder(path: string): Promise<void>;
   /** The names in a folder, sorted. */
   list(path: string): Promise<string[]>;
-  /** Opens a file for reading and writing; `create` makes it, empty, and fails if it is there. */
-  open(path: string, mode: "create" | "existing"): Promise<DiskFile>;
+  open(path: string, mode: OpenMode): Promise<DiskFile>;
   rename(from: string, to: string): Promise<void>;
   remove(path: string): Promise<void>;
   /** Makes the creation, renaming and removal of files in a folder durable. */

@@ -28,7 +28,7 @@ const commandAt = own.findIndex((word, i) => !word.startsWith("-") && own[i - 1]
 const words = commandAt === -1 ? [] : own.slice(commandAt);
 if (commandAt !== -1) process.argv.splice(2 + commandAt);
 
-const values = readArguments(USAGE, {
+const { values } = readArguments(USAGE, {
   config: { type: "string", default: "cluster.config.json" },
   json: { type: "boolean", default: false },
 });

@@ -7,11 +7,17 @@ import { ConclaveError, messageOf } from "../../src/errors.ts";
 
 type Options = NonNullable<ParseArgsConfig["options"]>;
 
-/** Reads the command line; a mistake in it ends the process with a line. */
-export function readArguments<const O extends Options>(usage: string, options: O) {
+/** Reads the command line, with so many words that are no options; a mistake in it ends the process with a line. */
+export function readArguments<const O extends Options>(usage: string, options: O, words = 0) {
   try {
-    const { values } = parseArgs({ options: { ...options, help: { type: "boolean" } } });
-    if (!("help" in values && values.help === true)) return values;
+    const { values, positionals } = parseArgs({
+      options: { ...options, help: { type: "boolean" } },
+      allowPositionals: words > 0,
+    });
+    if (!("help" in values && values.help === true)) {
+      if (positionals.length !== words) throw new TypeError(`${words} argument is needed, not ${positionals.length}`);
+      return { values, words: positionals };
+    }
   } catch (error) {
     // The first sentence names the option; the others are about positional arguments, which there are none of.
     const [what] = messageOf(error).split(/[.\n]/);

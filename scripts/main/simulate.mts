@@ -31,7 +31,7 @@ if (first === "--mutants") {
   process.exit(await runMutants(rest).catch(fail));
 }
 
-const values = readArguments(USAGE, OPTIONS);
+const { values } = readArguments(USAGE, OPTIONS);
 
 /** A line on standard error that says how far it has come: rewritten on a terminal, a new one now and then elsewhere. */
 class ProgressLine {

@@ -27,7 +27,7 @@ const USAGE = `usage: start-cluster [--config FILE] [--data DIR] [--fresh] [--no
   --no-repl      logs only, even on a terminal
   --log json     one JSON object a line`;
 
-const values = readArguments(USAGE, {
+const { values } = readArguments(USAGE, {
   config: { type: "string", default: "cluster.config.json" },
   data: { type: "string", default: ".conclave" },
   fresh: { type: "boolean", default: false },

@@ -11,7 +11,7 @@ const USAGE = `usage: start-directory [--url URL] [--config FILE] [--log pretty|
   --url URL      which of the configured directories this is; the first by default
   --config FILE  default cluster.config.json`;
 
-const values = readArguments(USAGE, {
+const { values } = readArguments(USAGE, {
   url: { type: "string" },
   config: { type: "string", default: "cluster.config.json" },
   log: { type: "string" },

@@ -14,7 +14,7 @@ const USAGE = `usage: start-node --id ID [--config FILE] [--data DIR] [--log pre
   --config FILE  default cluster.config.json
   --data DIR     where nodes keep their data, each in a folder of its own; default .conclave`;
 
-const values = readArguments(USAGE, {
+const { values } = readArguments(USAGE, {
   id: { type: "string" },
   config: { type: "string", default: "cluster.config.json" },
   data: { type: "string", default: ".conclave" },

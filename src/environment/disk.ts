@@ -2,7 +2,7 @@
 
 import * as fsp from "node:fs/promises";
 import * as path from "node:path";
-import type { Disk, DiskFile } from "../environment.ts";
+import type { Disk, DiskFile, OpenMode } from "../environment.ts";
 import { lockFolder } from "./lock.ts";
 
 /** The system takes at most this many buffers in one write (IOV_MAX). */
@@ -47,8 +47,10 @@ function after(chunks: readonly Uint8Array[], bytes: number): Uint8Array[] {
   return rest;
 }
 
-async function open(file: string, mode: "create" | "existing"): Promise<DiskFile> {
-  const handle = await fsp.open(file, mode === "create" ? "wx+" : "r+");
+const FLAGS: Readonly<Record<OpenMode, string>> = { existing: "r+", create: "wx+", reading: "r" };
+
+async function open(file: string, mode: OpenMode): Promise<DiskFile> {
+  const handle = await fsp.open(file, FLAGS[mode]);
   return {
     size: async () => (await handle.stat()).size,
     read: async (offset, length) => {

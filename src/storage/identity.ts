@@ -2,8 +2,9 @@
 
 import { crc32 } from "node:zlib";
 import * as v from "valibot";
-import type { Environment } from "../environment.ts";
+import type { Disk, Environment } from "../environment.ts";
 import { ConclaveError, messageOf } from "../errors.ts";
+import { segmentsAmong } from "./segment.ts";
 import { readSmallFile, replaceSmallFile } from "./small-file.ts";
 
 const FILE = "identity.json";
@@ -31,6 +32,46 @@ const identitySchema = v.strictObject({
 
 type Stored = v.InferOutput<typeof identitySchema>;
 
+/** Whose data a folder holds. */
+export type Owner = Pick<Stored, "cluster" | "node" | "incarnation" | "admitted">;
+
+/**
+ * Whose data a folder holds, without claiming it; null if nobody's.
+ *
+ * @throws ConclaveError `DATA_CORRUPT`
+ */
+export async function ownerOf(disk: Disk, folder: string): Promise<Owner | null> {
+  const stored = await readStored(disk, folder);
+  if (stored === null) return null;
+  const { cluster, node, incarnation, admitted } = stored;
+  return { cluster, node, incarnation, admitted };
+}
+
+/** Was this folder ever a node's? Damage shows only when it is read. */
+export async function isNodeFolder(disk: Disk, folder: string): Promise<boolean> {
+  const names = await disk.list(folder);
+  return names.includes(FILE) || segmentsAmong(names).length > 0;
+}
+
+/** For checksums that no other replica's bytes pass. */
+export const saltOf = ({ incarnation }: Pick<Owner, "incarnation">): number => crc32(incarnation);
+
+async function readStored(disk: Disk, folder: string): Promise<Stored | null> {
+  const bytes = await readSmallFile(disk, folder, FILE);
+  if (bytes === null) {
+    if (await hasLog(disk, folder)) {
+      throw new ConclaveError("DATA_CORRUPT", `${folder} holds a log and no ${FILE}. ${ADVICE}`);
+    }
+    return null;
+  }
+  const stored = parse(bytes);
+  if (stored === null) throw new ConclaveError("DATA_CORRUPT", `${folder}/${FILE} is damaged. ${ADVICE}`);
+  return stored;
+}
+
+const hasLog = async (disk: Disk, folder: string): Promise<boolean> =>
+  segmentsAmong(await disk.list(folder)).length > 0;
+
 export class Identity {
   readonly #environment: Pick<Environment, "disk">;
   readonly #folder: string;
@@ -55,12 +96,8 @@ export class Identity {
     cluster: string,
     node: string,
   ): Promise<Identity> {
-    const bytes = await readSmallFile(environment.disk, folder, FILE);
-    const hasLog = (await environment.disk.list(folder)).some((name) => name.startsWith("wal-"));
-    if (bytes === null) {
-      if (hasLog) {
-        throw new ConclaveError("DATA_CORRUPT", `${folder} holds a log and no ${FILE}. ${ADVICE}`);
-      }
+    const stored = await readStored(environment.disk, folder);
+    if (stored === null) {
       const incarnation = environment.random.id();
       const identity = new Identity(environment, folder, {
         format: 1,
@@ -74,10 +111,6 @@ export class Identity {
       await identity.#write();
       return identity;
     }
-    const stored = parse(bytes);
-    if (stored === null) {
-      throw new ConclaveError("DATA_CORRUPT", `${folder}/${FILE} is damaged. ${ADVICE}`);
-    }
     if (stored.cluster !== cluster || stored.node !== node) {
       throw new ConclaveError(
         "DATA_FOREIGN",
@@ -85,7 +118,7 @@ export class Identity {
           "choose another data directory.",
       );
     }
-    if (stored.members.length > 0 && !hasLog) {
+    if (stored.members.length > 0 && !(await hasLog(environment.disk, folder))) {
       throw new ConclaveError("DATA_CORRUPT", `${folder} has lost its log. ${ADVICE}`);
     }
     return new Identity(environment, folder, stored);
@@ -95,9 +128,9 @@ export class Identity {
     return this.#stored.incarnation;
   }
 
-  /** For checksums that no other replica's bytes pass. */
+  /** See `saltOf`. */
   get salt(): number {
-    return crc32(this.#stored.incarnation);
+    return saltOf(this.#stored);
   }
 
   /**

@@ -6,7 +6,7 @@ import type { Disk } from "../environment.ts";
 export async function readSmallFile(disk: Disk, folder: string, name: string): Promise<Uint8Array | null> {
   const names = await disk.list(folder);
   if (!names.includes(name)) return null;
-  const file = await disk.open(`${folder}/${name}`, "existing");
+  const file = await disk.open(`${folder}/${name}`, "reading");
   try {
     return await file.read(0, await file.size());
   } finally {

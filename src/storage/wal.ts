@@ -7,15 +7,14 @@
 import type { Disk, DiskFile } from "../environment.ts";
 import { ConclaveError, messageOf } from "../errors.ts";
 import { ADVICE } from "./identity.ts";
+import { findFrames, missingSegment, type SegmentPlace, segmentName, segmentsAmong } from "./segment.ts";
 import {
   type Batch,
-  decodeSegmentHeader,
   encodeFrame,
   encodeSegmentHeader,
   FRAME_HEADER_BYTES,
   type FrameAt,
   frameAt,
-  laterFrameAfter,
   missingBytes,
   type Replay,
   replayBody,
@@ -33,9 +32,6 @@ export interface WalOptions {
 /** How far apart the places are from which reading may start. */
 const MARK_EVERY_BYTES = 64 * 1024;
 const READ_BYTES = 256 * 1024;
-const SEGMENT_NAME = /^wal-(\d{10})\.log$/;
-
-const segmentName = (segment: number): string => `wal-${String(segment).padStart(10, "0")}.log`;
 
 /** The frame at this place has this entry first. */
 interface Mark {
@@ -229,28 +225,24 @@ export class Wal {
   }
 
   async #recover(replay: Replay): Promise<void> {
-    const names = await this.#disk.list(this.#folder);
-    const segments = names.flatMap((name) => SEGMENT_NAME.exec(name)?.[1] ?? []).map(Number);
+    const segments = segmentsAmong(await this.#disk.list(this.#folder));
+    const missing = missingSegment(segments);
+    if (missing !== null) throw this.#corrupt(missing, 0, "the file is missing");
     for (const [i, segment] of segments.entries()) {
-      const previous = segments[i - 1] ?? segment - 1;
-      if (segment !== previous + 1) throw this.#corrupt(previous + 1, 0, "the file is missing");
-      await this.#recoverSegment(segment, i === 0, i === segments.length - 1, replay);
+      const firstFrame = i === 0 ? null : this.#nextFrame;
+      await this.#recoverSegment({ segment, firstFrame, isNewest: i === segments.length - 1 }, replay);
     }
     if (this.#file === null) await this.#startSegment(this.#segment + 1);
   }
 
-  async #recoverSegment(segment: number, isFirst: boolean, isLast: boolean, replay: Replay): Promise<void> {
-    const { salt } = this.#options;
+  async #recoverSegment(place: SegmentPlace, replay: Replay): Promise<void> {
+    const { segment, isNewest } = place;
     const file = await this.#disk.open(this.#pathOf(segment), "existing");
     try {
       const bytes = await file.read(0, await file.size());
-      const header = decodeSegmentHeader(salt, bytes);
-      const isSound = header?.segment === segment && (isFirst || header.firstFrame === this.#nextFrame);
-      if (!isSound || header === null) {
-        if (!isLast || bytes.byteLength > SEGMENT_HEADER_BYTES) {
-          throw this.#corrupt(segment, 0, "its header is damaged, or it is from another log");
-        }
-        // A crash came while the segment was being made; nothing was ever written to it.
+      const found = findFrames(this.#options.salt, bytes, place);
+      if (found.type === "foreign") throw this.#corrupt(segment, 0, found.damage);
+      if (found.type === "unborn") {
         await file.close();
         await this.#disk.remove(this.#pathOf(segment));
         await this.#disk.syncFolder(this.#folder);
@@ -258,54 +250,39 @@ export class Wal {
         this.#end = Number.POSITIVE_INFINITY;
         return;
       }
-      if (isFirst) this.#nextFrame = header.firstFrame;
-      const { lastFrame, end } = this.#replaySegment(segment, bytes, replay);
-      if (end < bytes.byteLength) {
-        if (!isLast || laterFrameAfter(salt, bytes, end, this.#nextFrame)) {
-          throw this.#corrupt(segment, end, "its checksum does not match, and intact records follow");
-        }
-        this.#tornBytes = bytes.byteLength - end;
-        await file.truncate(end);
-      }
-      if (isLast) {
+      if (found.damage !== null) throw this.#corrupt(segment, found.end, found.damage);
+      for (const frame of found.frames) this.#replayMarked(segment, frame, replay);
+      this.#nextFrame = found.nextFrame;
+      this.#tornBytes = found.restBytes;
+      if (found.restBytes > 0) await file.truncate(found.end);
+      if (isNewest) {
+        const last = found.frames.at(-1);
+        this.#hasNews = last !== undefined && last.body.byteLength > 0;
         // A process that was killed, or whose flush failed, may have left these bytes in the system's cache alone.
         // A flush alone may report success for what an earlier one failed to write: hence the same bytes again.
-        await file.write(lastFrame, [bytes.subarray(lastFrame, end)]);
+        const lastFrame = last?.offset ?? 0;
+        await file.write(lastFrame, [bytes.subarray(lastFrame, found.end)]);
         await file.sync();
         await this.#disk.syncFolder(this.#folder);
       }
       this.#segment = segment;
-      this.#end = end;
+      this.#end = found.end;
     } catch (error) {
       await file.close().catch(() => {});
       throw error;
     }
-    if (isLast) this.#file = file;
+    if (isNewest) this.#file = file;
     else await file.close();
   }
 
-  /**
-   * Replays the frames of a segment. `end` is where the first one that is not sound begins, `lastFrame` where the last
-   * sound one does, or the header if there is none.
-   */
-  #replaySegment(segment: number, bytes: Uint8Array, replay: Replay): { lastFrame: number; end: number } {
-    let lastFrame = 0;
-    let offset = SEGMENT_HEADER_BYTES;
-    for (;;) {
-      const found = frameAt(this.#options.salt, bytes, offset);
-      if (found === null || found.frame !== this.#nextFrame) return { lastFrame, end: offset };
-      this.#replayFrame(segment, found, {
-        state: (state) => replay.state(state),
-        entry: (entry) => {
-          this.#mark(entry.index, segment, found.offset);
-          replay.entry(entry);
-        },
-      });
-      this.#hasNews = found.body.byteLength > 0;
-      this.#nextFrame++;
-      lastFrame = offset;
-      offset = found.end;
-    }
+  #replayMarked(segment: number, frame: FrameAt, replay: Replay): void {
+    this.#replayFrame(segment, frame, {
+      state: (state) => replay.state(state),
+      entry: (entry) => {
+        this.#mark(entry.index, segment, frame.offset);
+        replay.entry(entry);
+      },
+    });
   }
 
   #replayFrame(segment: number, { offset, body }: FrameAt, replay: Replay): void {
@@ -318,7 +295,7 @@ export class Wal {
 
   async #readSegment(segment: number, from: number, take: Replay, done: () => boolean): Promise<void> {
     const { salt } = this.#options;
-    const file = await this.#disk.open(this.#pathOf(segment), "existing");
+    const file = await this.#disk.open(this.#pathOf(segment), "reading");
     try {
       const end = segment === this.#segment ? this.#end : await file.size();
       let at = from;

@@ -4,7 +4,7 @@
  * sync should have written is never written by a later one.
  */
 
-import type { Disk, DiskFile, FolderLock } from "../environment.ts";
+import type { Disk, DiskFile, FolderLock, OpenMode } from "../environment.ts";
 import { ConclaveError } from "../errors.ts";
 
 /** What is done with a disk, in a word. */
@@ -261,9 +261,9 @@ export class MemoryDisk implements Disk {
     return inside.map(nameOf).sort();
   }
 
-  async open(path: string, mode: "create" | "existing"): Promise<DiskFile> {
+  async open(path: string, mode: OpenMode): Promise<DiskFile> {
     await this.#begin(mode === "create" ? "create" : "open", path);
-    if (mode === "existing") return this.#fileOf(this.#inode(path), path);
+    if (mode !== "create") return this.#fileOf(this.#inode(path), path);
     if (!this.#folders.has(folderOf(path))) throw systemError("ENOENT", path);
     if (this.#names.has(path)) throw systemError("EEXIST", path);
     const inode = { content: new Content(), durable: new Content() };

@@ -1,0 +1,86 @@
+/** Looks through the data of nodes, and writes nothing. */
+
+import { stat } from "node:fs/promises";
+import * as path from "node:path";
+import { colours, table } from "../../src/console/index.ts";
+import { realEnvironment } from "../../src/environment/real.ts";
+import { ConclaveError, messageOf } from "../../src/errors.ts";
+import { type Inspection, inspect, isNodeFolder, type Range } from "../../src/storage/index.ts";
+import { fail, readArguments } from "./process.mts";
+
+const USAGE = `usage: inspect [--json] DIR
+
+Shows what the folder of a node holds, or of all nodes whose folders are in it: the files of the log with their entries
+and terms, what was last voted, and where the first damage is. Nothing is written. Of a node that runs, what it is
+writing at the moment looks torn.
+
+  --json  one JSON object a node and line
+
+Exits with 1 if something is damaged.`;
+
+const {
+  values,
+  words: [given = "."],
+} = readArguments(USAGE, { json: { type: "boolean", default: false } }, 1);
+const { disk } = realEnvironment;
+
+/** @throws ConclaveError `INVALID_ARGUMENT` */
+async function nodeFolders(folder: string): Promise<string[]> {
+  const info = await stat(folder).catch((cause: unknown) => {
+    throw new ConclaveError("INVALID_ARGUMENT", `${folder} can't be read: ${messageOf(cause)}`);
+  });
+  if (!info.isDirectory()) throw new ConclaveError("INVALID_ARGUMENT", `${folder} is not a folder.`);
+  if (await isNodeFolder(disk, folder)) return [folder];
+  const found: string[] = [];
+  for (const name of await disk.list(folder)) {
+    const inner = path.join(folder, name);
+    if ((await stat(inner)).isDirectory() && (await isNodeFolder(disk, inner))) found.push(inner);
+  }
+  if (found.length > 0) return found;
+  throw new ConclaveError("INVALID_ARGUMENT", `${folder} holds no node's data.`);
+}
+
+const grouped = (number: number): string => number.toLocaleString("en");
+const inWords = (range: Range): string => {
+  if (range === null) return "-";
+  const [first, last] = range;
+  return first === last ? `${first}` : `${first}–${last}`;
+};
+
+function textOf(folder: string, { owner, segments, state, terms, tornBytes, damage }: Inspection): string {
+  const files = segments.map((one) => [
+    one.file,
+    inWords(one.frames),
+    inWords(one.entries),
+    inWords(one.terms),
+    grouped(one.bytes),
+  ]);
+  const runs = terms.map(({ term, first, last }) => [`${term}`, inWords([first, last])]);
+  const parts = [
+    `${colours.bold(owner.node)} of cluster ${owner.cluster}, incarnation ${owner.incarnation}, in ${folder}${owner.admitted ? "" : "\nIt has not taken part yet: not every other node has met it."}`,
+    files.length === 0 ? "The log is empty." : table([["file", "writes", "entries", "terms", "bytes"], ...files]),
+    runs.length === 0 ? "" : table([["term", "entries"], ...runs]),
+    state === null
+      ? ""
+      : `term ${state.term}, ${state.vote === null ? "no vote" : `vote for ${state.vote}`}, committed ${state.commitIndex}`,
+    tornBytes === 0 ? "" : `The last write was cut short: ${grouped(tornBytes)} bytes that the next start cuts off.`,
+    damage === null
+      ? colours.green("no damage")
+      : colours.red(`DAMAGED ${damage.file} at offset ${damage.offset}: ${damage.why}`),
+  ];
+  return parts.filter((part) => part !== "").join("\n\n");
+}
+
+async function main(): Promise<void> {
+  let isSound = true;
+  const folders = await nodeFolders(given);
+  for (const [i, folder] of folders.entries()) {
+    const inspection = await inspect(disk, folder);
+    if (inspection.damage !== null) isSound = false;
+    if (values.json) console.log(JSON.stringify({ folder, ...inspection }));
+    else console.log(`${i === 0 ? "" : "\n\n"}${textOf(folder, inspection)}`);
+  }
+  process.exitCode = isSound ? 0 : 1;
+}
+
+main().catch(fail);

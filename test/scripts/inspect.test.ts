@@ -1,0 +1,100 @@
+/** `scripts/inspect.ts` as a person runs it. */
+
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import * as assert from "uvu/assert";
+import { realEnvironment } from "../../src/environment/real.ts";
+import { Identity, Wal } from "../../src/storage/index.ts";
+import { scriptCommand } from "../end-to-end/cluster.ts";
+import { batchOf } from "../storage/plain-log.ts";
+import { suite } from "../support/suite.ts";
+
+const test = suite("scripts: inspect");
+
+const folders: string[] = [];
+test.after(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true });
+});
+
+/** A folder with the data of nodes in it, each with three entries. */
+async function dataOf(...nodes: readonly string[]): Promise<string> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "conclave-inspect-"));
+  folders.push(folder);
+  const { disk } = realEnvironment;
+  for (const node of nodes) {
+    const own = path.join(folder, node);
+    mkdirSync(own);
+    const { salt } = await Identity.open(realEnvironment, own, "demo", node);
+    const wal = await Wal.open(disk, own, { segmentBytesMax: 1 << 20, salt }, { entry: () => {}, state: () => {} });
+    for (const index of [1, 2, 3]) await wal.append(batchOf(index));
+    await wal.close();
+  }
+  return folder;
+}
+
+const [command, script] = scriptCommand("inspect.ts");
+
+function run(...args: readonly string[]): { code: number | null; output: string; errors: string } {
+  const env = { ...process.env, NO_COLOR: "1" };
+  const { status, stdout, stderr } = spawnSync(command, [...script, ...args], { encoding: "utf8", env });
+  return { code: status, output: stdout, errors: stderr };
+}
+
+test("what a node's folder holds, and nothing in it is changed or needs to be writable", async () => {
+  const folder = path.join(await dataOf("n1"), "n1");
+  const contents = () => readdirSync(folder).map((name) => [name, readFileSync(path.join(folder, name), "latin1")]);
+  const before = contents();
+  for (const name of readdirSync(folder)) chmodSync(path.join(folder, name), 0o444);
+  const { code, output, errors } = run(folder);
+  assert.is(code, 0, errors);
+  assert.match(output, /^n1 of cluster demo, incarnation \S{21}, in /);
+  assert.match(output, /^file +writes +entries +terms +bytes$/m);
+  assert.match(output, /^wal-0000000001\.log +1–4 +1–3 +1 +\d+$/m);
+  assert.match(output, /^term 1, vote for node-1, committed 2$/m);
+  assert.match(output, /^no damage$/m);
+  assert.equal(contents(), before);
+});
+
+test("all nodes whose folders are in one, and --json", async () => {
+  const { code, output } = run("--json", await dataOf("n1", "n2"));
+  assert.is(code, 0);
+  const nodes = output
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  assert.equal(
+    nodes.map(({ owner, terms, damage }) => [owner.node, terms, damage]),
+    ["n1", "n2"].map((node) => [node, [{ term: 1, first: 1, last: 3 }], null]),
+  );
+});
+
+test("damage is told with its place and exit code 1, and what comes before it is shown", async () => {
+  const folder = path.join(await dataOf("n1"), "n1");
+  const file = path.join(folder, "wal-0000000001.log");
+  const bytes = readFileSync(file);
+  bytes[200] = (bytes[200] ?? 0) ^ 1;
+  writeFileSync(file, bytes);
+  const { code, output } = run(folder);
+  assert.is(code, 1);
+  assert.match(output, /^wal-0000000001\.log +1–2 +1–2 +1 /m);
+  assert.match(output, /^DAMAGED wal-0000000001\.log at offset \d+: its checksum does not match/m);
+});
+
+test("a mistake is one line, and exit code 1", async () => {
+  for (const [args, message] of [
+    [[], /^INVALID_ARGUMENT 1 argument is needed, not 0/],
+    [["a", "b"], /^INVALID_ARGUMENT 1 argument is needed, not 2/],
+    [["--jsn", "a"], /^INVALID_ARGUMENT Unknown option '--jsn'/],
+    [[path.join(os.tmpdir(), "not", "there")], /^INVALID_ARGUMENT .*ENOENT/],
+    [[await dataOf()], /^INVALID_ARGUMENT .* holds no node's data\.$/],
+  ] as const) {
+    const { code, output, errors } = run(...args);
+    assert.equal([code, output], [1, ""]);
+    assert.match(errors.trimEnd(), message);
+    assert.is(errors.trimEnd().split("\n").length, 1, errors);
+  }
+});
+
+test.run();

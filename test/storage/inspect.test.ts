@@ -1,0 +1,152 @@
+/** What a look at a node's folder tells is what a start would find, and nothing is changed by it. */
+
+import * as assert from "uvu/assert";
+import type { Disk } from "../../src/environment.ts";
+import { hasCode } from "../../src/errors.ts";
+import { type Batch, Identity, inspect, Wal } from "../../src/storage/index.ts";
+import { MemoryDisk } from "../../src/testing/memory-disk.ts";
+import { codeOf } from "../environment/code-of.ts";
+import { suite } from "../support/suite.ts";
+import { batchOf, entry, FOLDER, PlainLog } from "./plain-log.ts";
+
+const test = suite("inspect");
+
+const random = { next: () => 0.5, id: () => "incarnation" };
+const identityOn = (disk: MemoryDisk): Promise<Identity> => Identity.open({ disk, random }, FOLDER, "cluster", "n1");
+
+async function startOn(disk: MemoryDisk, segmentBytesMax = 1 << 20): Promise<{ wal: Wal; found: PlainLog }> {
+  const found = new PlainLog();
+  const { salt } = await identityOn(disk);
+  return { wal: await Wal.open(disk, FOLDER, { segmentBytesMax, salt }, found), found };
+}
+
+/** A disk on which nothing can be changed. */
+function readOnly(disk: MemoryDisk): Disk {
+  const refuse = (): never => {
+    throw new Error("it writes");
+  };
+  const changes = { makeFolder: refuse, rename: refuse, remove: refuse, syncFolder: refuse, lock: refuse };
+  return {
+    ...changes,
+    list: (path) => disk.list(path),
+    open: async (path, mode) => {
+      if (mode !== "reading") refuse();
+      return { ...(await disk.open(path, mode)), write: refuse, truncate: refuse, sync: refuse };
+    },
+  };
+}
+
+const look = (disk: MemoryDisk) => inspect(readOnly(disk), FOLDER);
+
+/** Three entries of term 1, of which two are overwritten in term 3, and another in term 4. */
+const BATCHES: readonly Batch[] = [
+  batchOf(1),
+  { entries: [entry(2, 1), entry(3, 1)], state: null },
+  { entries: [entry(2, 3), entry(3, 3)], state: { term: 3, vote: null, commitIndex: 1 } },
+  batchOf(4, 4),
+];
+
+async function logOn(disk: MemoryDisk, segmentBytesMax?: number): Promise<void> {
+  const { wal } = await startOn(disk, segmentBytesMax);
+  for (const batch of BATCHES) await wal.append(batch);
+  await wal.close();
+}
+
+test("what is valid by term, what was last voted, and what each file holds", async () => {
+  const disk = new MemoryDisk([FOLDER]);
+  await logOn(disk, 150);
+  const { owner, terms, state, segments, tornBytes, damage } = await look(disk);
+  assert.equal(owner, { cluster: "cluster", node: "n1", incarnation: "incarnation", admitted: false });
+  assert.equal(terms, [
+    { term: 1, first: 1, last: 1 },
+    { term: 3, first: 2, last: 3 },
+    { term: 4, first: 4, last: 4 },
+  ]);
+  assert.equal(state, { term: 4, vote: "node-1", commitIndex: 3 });
+  assert.equal([tornBytes, damage], [0, null]);
+  assert.ok(segments.length > 1);
+  assert.equal(
+    segments.map(({ file }) => file),
+    disk.paths().flatMap((path) => (path.includes("wal-") ? [path.slice(FOLDER.length + 1)] : [])),
+  );
+  const [first] = segments;
+  assert.equal([first?.frames?.[0], first?.entries?.[0], first?.terms], [1, 1, [1, 1]]);
+});
+
+test("a folder in which nothing has happened yet", async () => {
+  const disk = new MemoryDisk([FOLDER]);
+  await identityOn(disk);
+  const { segments, terms, state, tornBytes, damage } = await look(disk);
+  assert.equal([segments, terms, state, tornBytes, damage], [[], [], null, 0, null]);
+});
+
+test("whatever bit is flipped, damage is where a start finds it, and none where it finds none", async () => {
+  const disk = new MemoryDisk([FOLDER]);
+  await logOn(disk, 150);
+  let damaged = 0;
+  for (const path of disk.paths().filter((one) => one.includes("wal-"))) {
+    for (let bit = 0; bit < disk.bytesOf(path).byteLength * 8; bit += 3) {
+      const flipped = disk.crash();
+      flipped.flip(path, bit);
+      const { damage, tornBytes, terms } = await look(flipped);
+      const started = await startOn(flipped, 150).catch((thrown: unknown) => thrown);
+      if (hasCode(started, "DATA_CORRUPT")) {
+        assert.equal(
+          [`${FOLDER}/${damage?.file}`, damage?.offset],
+          [started.details["file"], started.details["offset"]],
+        );
+        damaged++;
+      } else {
+        const { wal, found } = started as { wal: Wal; found: PlainLog };
+        assert.equal([damage, tornBytes], [null, wal.tornBytes]);
+        assert.is(terms.at(-1)?.last, found.entries.length);
+      }
+    }
+  }
+  assert.ok(damaged > 0);
+});
+
+test("what a crash has cut short is told from damage, at every byte", async () => {
+  const disk = new MemoryDisk([FOLDER]);
+  const { wal } = await startOn(disk);
+  for (const batch of BATCHES) await wal.append(batch);
+  const path = `${FOLDER}/wal-0000000001.log`;
+  const bytes = disk.bytesOf(path);
+  for (let length = 0; length < bytes.byteLength; length++) {
+    const torn = disk.crash();
+    torn.plant(path, bytes.subarray(0, length));
+    const { damage, tornBytes, terms } = await look(torn);
+    const { wal: reopened, found } = await startOn(torn);
+    assert.is(damage, null);
+    assert.is(terms.at(-1)?.last ?? 0, found.entries.length, `${length} bytes are left`);
+    if (length > 32) assert.is(tornBytes, reopened.tornBytes);
+  }
+});
+
+test("a missing file is named, and what comes before it is shown", async () => {
+  const disk = new MemoryDisk([FOLDER]);
+  await logOn(disk, 1);
+  await disk.remove(`${FOLDER}/wal-0000000003.log`);
+  const { damage, segments } = await look(disk);
+  assert.equal(damage, { file: "wal-0000000003.log", offset: 0, why: "the file is missing" });
+  assert.is(segments.length, 2);
+});
+
+test("a folder that is no node's, and one whose owner can't be told", async () => {
+  const disk = new MemoryDisk([FOLDER]);
+  assert.is(await codeOf(look(disk)), "INVALID_ARGUMENT");
+  await logOn(disk);
+  await disk.remove(`${FOLDER}/identity.json`);
+  assert.is(await codeOf(look(disk)), "DATA_CORRUPT");
+  disk.plant(`${FOLDER}/identity.json`, new Uint8Array([1]));
+  assert.is(await codeOf(look(disk)), "DATA_CORRUPT");
+});
+
+test("a disk that can't be read", async () => {
+  const disk = new MemoryDisk([FOLDER]);
+  await logOn(disk);
+  disk.failNext("open", "EIO");
+  assert.is(await codeOf(look(disk)), "DISK_FAILED");
+});
+
+test.run();
