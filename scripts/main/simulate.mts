@@ -3,15 +3,9 @@
 import * as readline from "node:readline";
 import { setImmediate } from "node:timers/promises";
 import { colours } from "../../src/console/index.ts";
-import {
-  type Breach,
-  type Progress,
-  type SimulationResult,
-  shrink,
-  simulate,
-  type TraceLine,
-} from "../../src/testing/index.ts";
+import { type Breach, type Progress, type SimulationResult, shrink, type TraceLine } from "../../src/testing/index.ts";
 import { fail, onStop, readArguments, stopCode } from "./process.mts";
+import { simulateOne } from "./simulate-one.mts";
 import { OPTIONS, type Plan, readPlan, SEEDS_END, USAGE } from "./simulation-plan.mts";
 import {
   commandOf,
@@ -24,11 +18,11 @@ import {
 } from "./simulation-text.mts";
 import { addTo, emptyTally, type Tally } from "./tally.mts";
 
-const [first, ...rest] = process.argv.slice(2);
-if (first === "--mutants") {
+const args = process.argv.slice(2);
+if (args.includes("--mutants")) {
   // Part of the tests, and not of what is published.
   const { runMutants } = await import("../../test/simulation/mutants/run.ts");
-  process.exit(await runMutants(rest).catch(fail));
+  process.exit(await runMutants(args.filter((word) => word !== "--mutants")).catch(fail));
 }
 
 const { values } = readArguments(USAGE, OPTIONS);
@@ -93,7 +87,7 @@ async function breathe(text: () => string): Promise<void> {
 
 const freshSeed = (): number => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
 
-async function runAll({ firstSeed, seedsMax, minutesMax, run }: Plan): Promise<Failure | null> {
+async function runAll({ firstSeed, seedsMax, minutesMax, profiles, run }: Plan): Promise<Failure | null> {
   const first = firstSeed ?? freshSeed();
   const pause = ({ events, virtualMs }: Progress): Promise<void> =>
     breathe(() => {
@@ -101,9 +95,10 @@ async function runAll({ firstSeed, seedsMax, minutesMax, run }: Plan): Promise<F
       return progressText(soFar, elapsedMs());
     });
   for (let i = 0; i < seedsMax && elapsedMs() < minutesMax * 60_000; i++) {
-    const options: RunOptions = { ...run, seed: (first + i) % SEEDS_END };
+    const profile = profiles[i % profiles.length];
+    const options: RunOptions = { ...run, ...(profile && { profile }), seed: (first + i) % SEEDS_END };
     const trace = (line: TraceLine): void => print(traceText(line));
-    const result = await simulate({ ...options, pause, ...(values.trace === true ? { trace } : {}) });
+    const result = await simulateOne({ ...options, pause, ...(values.trace === true ? { trace } : {}) });
     addTo(tally, result);
     if (result.breach !== null) return { options, breach: result.breach, result };
   }
@@ -126,9 +121,12 @@ async function shrunken({ options, breach, result }: Failure): Promise<Failure> 
 const printFailure = ({ options, breach, result }: Failure): void =>
   printUnlessJson(failureText(options, breach, result.recent));
 
-function printSummary(failure: Failure | null): void {
+function printSummary(failure: Failure | null, { seedsMax }: Plan): void {
   if (failure === null && stopped === null) printUnlessJson(`${colours.green("✔")} every invariant held`);
   if (values.trace !== true) printUnlessJson(summaryText(tally, elapsedMs()));
+  if (failure === null && Number.isFinite(seedsMax) && tally.seeds < seedsMax) {
+    printUnlessJson(`Time was up after ${tally.seeds} of ${seedsMax} seeds.`);
+  }
   if (values.json !== true) return;
   const broken = failure && {
     ...failure.breach,
@@ -157,7 +155,7 @@ async function main(): Promise<void> {
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;
   }
-  printSummary(failure);
+  printSummary(failure, plan);
   const exitCode = stopped ?? (failure === null ? 0 : 1);
   // Only once all is written: some runtimes would lose what is not.
   process.stdout.write("", () => process.exit(exitCode));

@@ -1,7 +1,7 @@
 /** What `simulate` is asked for on its command line. */
 
 import { ConclaveError } from "../../src/errors.ts";
-import { PROFILES, type Profile } from "../../src/testing/index.ts";
+import { NODES_MIN, PROFILES, type Profile } from "../../src/testing/index.ts";
 import type { RunOptions } from "./simulation-text.mts";
 
 export const USAGE = `usage: simulate [--seed N] [--seeds N] [--minutes M] [--events N] [--nodes N] [--profile NAME]
@@ -13,7 +13,8 @@ export const USAGE = `usage: simulate [--seed N] [--seeds N] [--minutes M] [--ev
   --minutes M     no new seed after so many minutes; 1 if neither --seed nor --seeds is given
   --events N      how many events things go wrong for, before all has to come to rest; default 10,000
   --nodes N       how many nodes; 3 or 5 by default, as the seed says
-  --profile NAME  how bad it gets: calm, faulty, divided or hostile; default hostile
+  --profile NAME  how bad it gets: calm, faulty, divided or hostile; by default hostile for one seed, and each in turn
+                  for several
   --faults LIST   of a seed's faults only those with these numbers: 3,17,40, or none
   --shrink        look for a run with fewer faults and events that breaks the same invariant
   --trace         print every event of one seed
@@ -51,14 +52,14 @@ export interface Plan {
   readonly seedsMax: number;
   /** No new one is begun after so long. */
   readonly minutesMax: number;
-  readonly run: Omit<RunOptions, "seed">;
+  /** For one seed after the other, and again from the first. */
+  readonly profiles: readonly Profile[];
+  readonly run: Omit<RunOptions, "seed" | "profile">;
 }
 
 /** Seeds have 32 bits; after the last one comes the first. */
 export const SEEDS_END = 2 ** 32;
 const COUNT_MAX = 1e9;
-/** With two nodes neither may fail, and one node has nobody to talk to. */
-const NODES_MIN = 3;
 const NODES_MAX = 9;
 const MINUTES_DEFAULT = 1;
 
@@ -80,8 +81,8 @@ export function readPlan(values: Given): Plan {
     firstSeed: seed ?? null,
     seedsMax: seeds ?? (isOne ? 1 : Number.POSITIVE_INFINITY),
     minutesMax: minutes ?? (isOpenEnded ? MINUTES_DEFAULT : Number.POSITIVE_INFINITY),
+    profiles: readProfiles(values.profile, isOne),
     run: {
-      profile: readProfile(values.profile),
       ...given("events", wholeNumber("events", values.events, 1, COUNT_MAX)),
       ...given("nodes", wholeNumber("nodes", values.nodes, NODES_MIN, NODES_MAX)),
       ...given("faults", readFaults(values.faults)),
@@ -105,9 +106,10 @@ function readMinutes(text: string | undefined): number | undefined {
   throw invalid(`--minutes is a number above 0, not "${text}".`);
 }
 
-function readProfile(text: string | undefined): Profile {
-  const profile = text === undefined ? "hostile" : PROFILES.find((known) => known === text);
-  if (profile !== undefined) return profile;
+function readProfiles(text: string | undefined, isOne: boolean): readonly Profile[] {
+  if (text === undefined) return isOne ? ["hostile"] : PROFILES;
+  const profile = PROFILES.find((known) => known === text);
+  if (profile !== undefined) return [profile];
   throw invalid(`--profile is one of ${PROFILES.join(", ")}, not "${text}".`);
 }
 

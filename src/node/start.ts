@@ -1,8 +1,8 @@
 /** A node as a process of its own: from the data directory to the open port, and back. */
 
 import { type ActorStory, ActorSystem, normalUrl } from "../actor/index.ts";
-import type { Environment } from "../environment.ts";
-import { ConclaveError, hasCode } from "../errors.ts";
+import type { Disk, Environment, FolderLock } from "../environment.ts";
+import { ConclaveError, hasCode, messageOf } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { CloseCode, type Hello, type Refusal } from "../link/index.ts";
 import { Replica, type StateMachine } from "../machine/index.ts";
@@ -75,8 +75,7 @@ export async function startNode(given: NodeOptions): Promise<RunningNode> {
   const options = { ...given, tell: harmless(given.tell) };
   const { environment, dataFolder, cluster, id } = options;
   const { disk } = environment;
-  await disk.makeFolder(dataFolder);
-  const lock = await disk.lock(dataFolder);
+  const lock = await takeFolder(disk, dataFolder);
   try {
     const identity = await Identity.open(environment, dataFolder, cluster, id);
     const running = await startWith(options, identity);
@@ -93,6 +92,18 @@ export async function startNode(given: NodeOptions): Promise<RunningNode> {
   } catch (error) {
     await lock.release();
     throw error;
+  }
+}
+
+async function takeFolder(disk: Disk, folder: string): Promise<FolderLock> {
+  try {
+    await disk.makeFolder(folder);
+    return await disk.lock(folder);
+  } catch (error) {
+    if (error instanceof ConclaveError) throw error;
+    throw new ConclaveError("DISK_FAILED", `The data folder ${folder} can't be used: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }
 

@@ -38,7 +38,7 @@ export type Owner = Pick<Stored, "cluster" | "node" | "incarnation" | "admitted"
 /**
  * Whose data a folder holds, without claiming it; null if nobody's.
  *
- * @throws ConclaveError `DATA_CORRUPT`
+ * @throws ConclaveError `DATA_CORRUPT`, `DISK_FAILED`
  */
 export async function ownerOf(disk: Disk, folder: string): Promise<Owner | null> {
   const stored = await readStored(disk, folder);
@@ -57,7 +57,7 @@ export async function isNodeFolder(disk: Disk, folder: string): Promise<boolean>
 export const saltOf = ({ incarnation }: Pick<Owner, "incarnation">): number => crc32(incarnation);
 
 async function readStored(disk: Disk, folder: string): Promise<Stored | null> {
-  const bytes = await readSmallFile(disk, folder, FILE);
+  const bytes = await readable(folder, readSmallFile(disk, folder, FILE));
   if (bytes === null) {
     if (await hasLog(disk, folder)) {
       throw new ConclaveError("DATA_CORRUPT", `${folder} holds a log and no ${FILE}. ${ADVICE}`);
@@ -70,7 +70,12 @@ async function readStored(disk: Disk, folder: string): Promise<Stored | null> {
 }
 
 const hasLog = async (disk: Disk, folder: string): Promise<boolean> =>
-  segmentsAmong(await disk.list(folder)).length > 0;
+  segmentsAmong(await readable(folder, disk.list(folder))).length > 0;
+
+const readable = <T>(folder: string, reading: Promise<T>): Promise<T> =>
+  reading.catch((cause: unknown) => {
+    throw new ConclaveError("DISK_FAILED", `${folder} can't be read: ${messageOf(cause)}`, { cause });
+  });
 
 export class Identity {
   readonly #environment: Pick<Environment, "disk">;
@@ -88,7 +93,8 @@ export class Identity {
   /**
    * Reads the identity in a folder, or makes one for an empty folder.
    *
-   * @throws ConclaveError `DATA_FOREIGN` if the folder is another node's, `DATA_CORRUPT` if it can't be read
+   * @throws ConclaveError `DATA_FOREIGN` if the folder is another node's, `DATA_CORRUPT` if that can't be told,
+   * `DISK_FAILED`
    */
   static async open(
     environment: Pick<Environment, "disk" | "random">,

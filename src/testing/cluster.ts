@@ -1,22 +1,17 @@
 /** A whole cluster in a simulated world: machines, the processes on them, and everything that may be done to them. */
 
-import { type ActorContext, type ActorStory, ActorSystem } from "../actor/index.ts";
-import { Client } from "../client/client.ts";
 import { type DirectoryOptions, startDirectory } from "../directory/index.ts";
 import { hasCode } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
 import type { ApplyContext, StateMachine } from "../machine/index.ts";
 import { type NodeProcessStory, type RunningNode, startNode } from "../node/index.ts";
-import { CLIENT_ACTOR, clientProtocol } from "../protocol/client.ts";
-import { DIRECTORY_ACTOR, directoryProtocol } from "../protocol/directory.ts";
-import type { LeaderView } from "../protocol/leader.ts";
-import { NODE_ACTOR, nodeProtocol } from "../protocol/node.ts";
 import type { Raft } from "../raft/index.ts";
 import type { Dice } from "./dice.ts";
 import { DurableLog } from "./durable-log.ts";
+import { CLUSTER, DIRECTORY, Guests, PORT, urlOf } from "./guests.ts";
 import type { Invariants, Report } from "./invariants.ts";
-import { type Crash, MemoryDisk } from "./memory-disk.ts";
-import type { SimulatedNetwork } from "./network.ts";
+import { type Crash, MemoryDisk, type Operation } from "./memory-disk.ts";
+import type { SimulatedNetwork, Undo } from "./network.ts";
 import { diskless, Process } from "./process.ts";
 import type { World } from "./world.ts";
 
@@ -48,11 +43,20 @@ interface Place {
   raft: Raft | null;
   /** An orderly end is under way. */
   isStopping: boolean;
+  /** It was once known to every other. */
+  isAdmitted: boolean;
   /** Its disk was lost or damaged: it must not take part under its name any more. */
   isLost: boolean;
   /** A bit of its log was turned over: it must not even start. */
   isDamaged: boolean;
-  syncMsMax: number;
+  /** A bit of its log was turned over while it ran: it may go on until it notices, and must not start again. */
+  isRotten: boolean;
+  /** How long a flush may take at most, for each reason that it is slow. */
+  readonly slowed: Set<{ readonly syncMsMax: number }>;
+  /** How long its state machine takes for a command at most. */
+  applyMsMax: number;
+  /** Why its disk is full. */
+  readonly filled: Set<object>;
   /** How often it was started. */
   lives: number;
   /** To be called when it is started next. */
@@ -62,15 +66,10 @@ interface Place {
 /** After these a node has something to say that nobody else knows. */
 export type TurningPoint = "candidate" | "leader-elected";
 
-interface Guest {
-  readonly process: Process;
-  readonly client: Client;
-}
-
-const CLUSTER = "simulated";
-const PORT = 7000;
-const DIRECTORY = "directory";
 const SYNC_MS_MAX = 10;
+/** So many lives are spent with a state machine that takes its time, and so much of it at most. */
+const SLOW_MACHINES = 0.2;
+const SLOW_APPLY_MS_MAX = 4;
 export const TIMING = { heartbeatMs: 50, electionTimeoutMinMs: 300, electionTimeoutMaxMs: 600 };
 /** Small, so that segments rotate, entries leave memory, and sessions expire. */
 const LIMITS: Limits = {
@@ -81,20 +80,19 @@ const LIMITS: Limits = {
   sessionTimeoutMs: 1_000,
 };
 
-const urlOf = (host: string): string => `ws://${host}:${PORT}`;
-
 export class SimulatedCluster {
   readonly ids: readonly string[];
   readonly #parts: ClusterParts;
   readonly #places = new Map<string, Place>();
-  readonly #guests = new Map<string, Guest>();
+  /** Who else there is: clients, and whoever looks at the cluster or gives it orders. */
+  readonly guests: Guests;
   #directory: Process | null = null;
-  #hasBegun = false;
+  #canNotBegin = false;
   #atTurningPoints: { readonly point: TurningPoint; readonly act: (id: string) => void }[] = [];
-  #directoryView: LeaderView | null = null;
 
   constructor(parts: ClusterParts) {
     this.#parts = parts;
+    this.guests = new Guests(parts);
     this.ids = Array.from({ length: parts.nodes }, (_, i) => `n${i + 1}`);
     for (const id of this.ids) {
       const empty = {
@@ -109,9 +107,13 @@ export class SimulatedCluster {
         id,
         ...empty,
         isStopping: false,
+        isAdmitted: false,
         isLost: false,
         isDamaged: false,
-        syncMsMax: SYNC_MS_MAX,
+        isRotten: false,
+        slowed: new Set(),
+        filled: new Set(),
+        applyMsMax: 0,
         lives: 0,
         onStarted: null,
       });
@@ -122,43 +124,6 @@ export class SimulatedCluster {
   startAll(): void {
     this.startDirectory();
     for (const id of this.ids) this.start(id);
-  }
-
-  /** Follows the directory as a subscriber does, for as long as the world goes on. */
-  observe(): void {
-    const process = new Process(this.#parts.world, this.#parts.network, this.#parts.dice.fork(), diskless("observer"));
-    const system = this.#outsider(process, "observer");
-    let life = "";
-    let newestTerm = 0;
-    const see = (view: LeaderView): void => {
-      if (view.term < newestTerm) {
-        this.#parts.report("directory-order", `it went from term ${newestTerm} back to ${view.term}`);
-      }
-      newestTerm = view.term;
-      this.#directoryView = view;
-    };
-    system.spawn(CLIENT_ACTOR, clientProtocol, (context: ActorContext) => {
-      context.keepLink(urlOf(DIRECTORY));
-      const directory = context.ref(`${urlOf(DIRECTORY)}/${DIRECTORY_ACTOR}`, directoryProtocol);
-      return (batch) => {
-        for (const delivery of batch) {
-          if (delivery.type === "message") see(delivery.message.view);
-          if (delivery.type !== "link" || !delivery.up) continue;
-          // Another process has all to learn anew, terms included.
-          if (delivery.peer.hello.process !== life) newestTerm = 0;
-          life = delivery.peer.hello.process;
-          directory.ask({ type: "subscribe" }, { timeoutMs: 60_000 }).then(
-            (answer) => answer.type === "leader" && see(answer.view),
-            () => {},
-          );
-        }
-      };
-    });
-  }
-
-  /** The leader as the directory last pushed it. */
-  get announced(): LeaderView | null {
-    return this.#directoryView;
   }
 
   startDirectory(): void {
@@ -195,7 +160,7 @@ export class SimulatedCluster {
 
   /** Every machine there is: the nodes', the directory's, and the clients'. */
   get hosts(): readonly string[] {
-    return [...this.ids, DIRECTORY, ...this.#guests.keys()];
+    return [...this.ids, DIRECTORY, ...this.guests.clients.keys()];
   }
 
   /** The cores of the nodes that run, those that have lost their disks left out. */
@@ -218,10 +183,9 @@ export class SimulatedCluster {
     return `${id}/${this.#place(id).lives}`;
   }
 
-  /** Every node has once been known to every other. */
-  get hasBegun(): boolean {
-    this.#hasBegun ||= [...this.#places.values()].every(({ raft }) => raft?.isAdmitted === true);
-    return this.#hasBegun;
+  /** A disk was lost before every node was known to every other: whoever is not yet will never be. */
+  get canNotBegin(): boolean {
+    return this.#canNotBegin;
   }
 
   /** Two nodes whose machines hold different state, in words; null if all that have not lost their disks agree. */
@@ -232,13 +196,27 @@ export class SimulatedCluster {
     return other === undefined ? null : `${other.id} holds another state than ${first?.id} after the same entries`;
   }
 
+  /** Does the disk of every other node that has not lost it say that it has met this one, as it is? */
+  isKnownToAll(id: string): boolean {
+    const own = identityOn(this.#place(id).memory, id)?.incarnation;
+    const others = [...this.#places.values()].filter((place) => place.id !== id && !place.isLost);
+    return others.every(({ id: other, memory }) =>
+      identityOn(memory, other)?.members.some(([name, incarnation]) => name === id && incarnation === own),
+    );
+  }
+
   isLost(id: string): boolean {
     return this.#place(id).isLost;
   }
 
-  /** Nodes whose disk was lost for good. */
+  /** How many nodes have lost their disks for good. */
   get lost(): number {
     return this.ids.filter((id) => this.isLost(id)).length;
+  }
+
+  /** How many have, or will once they notice. */
+  get doomed(): number {
+    return [...this.#places.values()].filter(({ isLost, isRotten }) => isLost || isRotten).length;
   }
 
   processOf(id: string): Process | null {
@@ -260,13 +238,32 @@ export class SimulatedCluster {
     this.#place(id).onStarted = act;
   }
 
-  setSyncMsMax(id: string, mostMs: number): void {
-    this.#place(id).syncMsMax = mostMs;
+  slowDisk(id: string, syncMsMax: number): Undo {
+    const { slowed } = this.#place(id);
+    const own = { syncMsMax };
+    slowed.add(own);
+    return () => void slowed.delete(own);
   }
 
-  /** Lets disks be as fast as they were. */
+  /** There is room for so many more bytes, whatever happens to the machine. */
+  fillDisk(id: string, roomBytes: number): Undo {
+    const place = this.#place(id);
+    const own = {};
+    place.filled.add(own);
+    place.memory.roomBytes = roomBytes;
+    return () => {
+      if (place.filled.delete(own) && place.filled.size === 0) place.memory.roomBytes = Number.POSITIVE_INFINITY;
+    };
+  }
+
+  /** Lets disks be as fast as they were, have room, and not fail. */
   healDisks(): void {
-    for (const place of this.#places.values()) place.syncMsMax = SYNC_MS_MAX;
+    for (const { slowed, filled, memory } of this.#places.values()) {
+      slowed.clear();
+      filled.clear();
+      memory.roomBytes = Number.POSITIVE_INFINITY;
+      memory.forgetFaults();
+    }
   }
 
   start(id: string): void {
@@ -277,13 +274,14 @@ export class SimulatedCluster {
       host: id,
       memory: place.memory,
       disk: place.log.listenTo(place.memory),
-      syncMsMax: () => place.syncMsMax,
+      syncMsMax: () => Math.max(SYNC_MS_MAX, ...[...place.slowed].map(({ syncMsMax }) => syncMsMax)),
     });
     const own = machine();
     place.process = process;
     place.machine = own;
     place.isStopping = false;
     place.lives++;
+    place.applyMsMax = dice.chance(SLOW_MACHINES) ? dice.between(0, SLOW_APPLY_MS_MAX) : 0;
     place.onStarted?.();
     place.onStarted = null;
     network.hostUp(id);
@@ -297,9 +295,10 @@ export class SimulatedCluster {
       port: PORT,
       allowedOrigins: [],
       dataFolder: `/${id}`,
-      machine: watched(own, (index, position, command, result) =>
-        invariants.applied(id, index, position, command, result),
-      ),
+      machine: watched(own, (index, command, result) => {
+        process.spend(dice.seldom(0, place.applyMsMax));
+        invariants.applied(id, index, command, result);
+      }),
       timing: TIMING,
       limits: LIMITS,
       tell: (story) => {
@@ -307,6 +306,7 @@ export class SimulatedCluster {
       },
       onStart: (raft) => {
         place.raft = raft;
+        place.isAdmitted ||= raft.isAdmitted;
         if (place.isDamaged) report("damage-noticed", `${id} has started`);
         if (!place.isLost) invariants.started(id, raft, place.log);
       },
@@ -355,24 +355,34 @@ export class SimulatedCluster {
   /** A machine that does not run loses its disk, and comes back empty under its old name. */
   wipe(id: string): void {
     const place = this.#place(id);
+    this.#canNotBegin ||= [...this.#places.values()].some(({ isAdmitted, isLost }) => !isAdmitted && !isLost);
     place.memory = new MemoryDisk();
     place.log = new DurableLog();
-    place.isLost = true;
+    // One that nobody has met has promised nothing, and is as new as it says.
+    place.isLost = [...this.#places.values()].some(({ id: other, memory }) =>
+      identityOn(memory, other)?.members.some(([name]) => name === id),
+    );
     place.isDamaged = false;
+    place.isRotten = false;
   }
 
-  /** Turns over a bit of the log of a machine that does not run, where an intact frame follows. False if there is none. */
+  /** Turns over a bit of what a machine that does not run has on its disk. False if all of it may be torn. */
   damage(id: string, dice: Dice): boolean {
     const place = this.#place(id);
-    const files = place.memory.paths().filter((path) => path.includes("/wal-"));
-    // The last file may end in a frame that nothing shields; all others have a newer one behind them.
-    const cold = files.slice(0, -1);
-    if (cold.length === 0) return false;
-    const path = dice.pick(cold);
-    place.memory.flip(path, dice.below(place.memory.bytesOf(path).byteLength * 8));
+    const { memory } = place;
+    const files = [...coldSegments(memory), ...memory.paths().filter((path) => path.endsWith("/identity.json"))];
+    if (!flipOne(memory, files, dice)) return false;
     place.isDamaged = true;
     place.isLost = true;
     return true;
+  }
+
+  /** The same in the log of one that runs, and that reads it again only if it has to. */
+  rot(id: string, dice: Dice): boolean {
+    const place = this.#place(id);
+    if (place.process === null || place.isRotten || place.isLost) return false;
+    place.isRotten = flipOne(place.memory, coldSegments(place.memory), dice);
+    return place.isRotten;
   }
 
   /** An orderly end. */
@@ -392,59 +402,14 @@ export class SimulatedCluster {
     return true;
   }
 
-  failNext(id: string, operation: "write" | "sync", code: "ENOSPC" | "EIO", bytesWritten: number): void {
-    this.#place(id).memory.failNext(operation, code, bytesWritten);
-  }
-
-  /** Asks the leader to hand leadership over. */
-  transfer(): boolean {
-    const { leader } = this;
-    const process = leader === null ? null : this.processOf(leader);
-    if (leader === null || process === null) return false;
-    const { world, network, dice } = this.#parts;
-    const operator = new Process(world, network, dice.fork(), diskless("operator"));
-    const system = this.#outsider(operator, "operator");
-    const done = (): void => operator.kill(true);
-    system
-      .ref(`${urlOf(leader)}/${NODE_ACTOR}`, nodeProtocol)
-      .ask({ type: "transfer", to: null }, { timeoutMs: 1_000 })
-      .then(done, done);
-    return true;
-  }
-
-  /** Actors of nobody's, whose failures are failures all the same. */
-  #outsider({ environment }: Process, name: string): ActorSystem {
-    const tell = (story: ActorStory): void => {
-      if (story.event === "handler-failed") this.#parts.report("process-lives", `the ${name} failed: ${story.error}`);
-    };
-    return new ActorSystem({ environment, cluster: CLUSTER, name, tell });
-  }
-
-  /** Starts a client on a host of its own. */
-  startClient(name: string, timeoutMs: number): Client {
-    const { world, network, dice } = this.#parts;
-    const process = new Process(world, network, dice.fork(), diskless(name));
-    const client = new Client(
-      { directories: [urlOf(DIRECTORY)], nodes: this.ids.map(urlOf), cluster: CLUSTER, timeoutMs },
-      process.environment,
-    );
-    this.#guests.set(name, { process, client });
-    return client;
-  }
-
-  /** A client's process ends without a word; calls that it had open are never answered. */
-  killClient(name: string): void {
-    this.#guests.get(name)?.process.kill(true);
-    this.#guests.delete(name);
-  }
-
-  get clients(): ReadonlyMap<string, Client> {
-    return new Map([...this.#guests].map(([name, { client }]) => [name, client]));
+  failNext(id: string, operation: Operation): void {
+    this.#place(id).memory.failNext(operation, "EIO");
   }
 
   #told(id: string, story: NodeProcessStory): void {
     const { tell, invariants, report } = this.#parts;
     tell(id, story);
+    if (story.event === "admitted") this.#place(id).isAdmitted = true;
     if (story.event === "leader-elected") invariants.told(id, story);
     if (story.event === "leader-elected" || story.event === "candidate") {
       const due = this.#atTurningPoints.filter(({ point }) => point === story.event);
@@ -462,7 +427,9 @@ export class SimulatedCluster {
 
   /** A node gave up on its disk, as it should; any other reason is a failure of its own. */
   #failed(place: Place, error: unknown): void {
-    if (!hasCode(error, "DISK_FAILED")) this.#parts.report("process-lives", `${place.id}: ${String(error)}`);
+    const hasNoticed = place.isRotten && hasCode(error, "DATA_CORRUPT");
+    if (!hasCode(error, "DISK_FAILED") && !hasNoticed)
+      this.#parts.report("process-lives", `${place.id}: ${String(error)}`);
     this.kill(place.id);
   }
 
@@ -474,6 +441,11 @@ export class SimulatedCluster {
     place.raft = null;
     place.machine = null;
     place.log.ended();
+    if (place.isRotten) {
+      place.isRotten = false;
+      place.isDamaged = true;
+      place.isLost = true;
+    }
     this.#parts.invariants.ended(place.id);
     this.#parts.onDown(place.id);
     return true;
@@ -486,17 +458,39 @@ export class SimulatedCluster {
   }
 }
 
+/** What is written down there of a node and of those that it has met; null if nothing is, or nothing that can be read. */
+function identityOn(memory: MemoryDisk, id: string): { incarnation: string; members: [string, string][] } | null {
+  const bytes = memory.durableBytesOf(`/${id}/identity.json`);
+  try {
+    return bytes === null ? null : JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    return null;
+  }
+}
+
+/** The last file may end in a frame that nothing shields; all others have a newer one behind them. */
+const coldSegments = (memory: MemoryDisk): string[] =>
+  memory
+    .paths()
+    .filter((path) => path.includes("/wal-"))
+    .slice(0, -1);
+
+function flipOne(memory: MemoryDisk, files: readonly string[], dice: Dice): boolean {
+  if (files.length === 0) return false;
+  const path = dice.pick(files);
+  memory.flip(path, dice.below(memory.bytesOf(path).byteLength * 8));
+  return true;
+}
+
 /** A machine that is listened to. */
 function watched(
   machine: StateMachine,
-  applied: (index: number, position: number, command: Uint8Array, result: Uint8Array) => void,
+  applied: (index: number, command: Uint8Array, result: Uint8Array) => void,
 ): StateMachine {
-  let at = { index: 0, position: 0 };
   return {
     apply: (command: Uint8Array, context: ApplyContext) => {
-      at = context.index === at.index ? { ...at, position: at.position + 1 } : { index: context.index, position: 0 };
       const result = machine.apply(command, context);
-      applied(at.index, at.position, command, result);
+      applied(context.index, command, result);
       return result;
     },
     query: (query) => machine.query(query),

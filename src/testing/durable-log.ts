@@ -30,6 +30,8 @@ export class DurableLog {
   #vote: string | null = null;
   /** Written and not flushed, oldest first. */
   #pending: Frame[] = [];
+  /** Of those, what a failed flush should have made durable. */
+  readonly #doubtful = new Set<Frame>();
   /** All that a restart may find. */
   #possible: readonly Version[] = [EMPTY];
   #isSettled = false;
@@ -102,9 +104,15 @@ export class DurableLog {
       },
       sync: async () => {
         const due = this.#pending.filter((frame) => frame.path === path);
-        await file.sync();
-        for (const frame of due) this.#take(frame);
-        this.#pending = this.#pending.filter((frame) => !due.includes(frame));
+        try {
+          await file.sync();
+        } catch (error) {
+          // No later flush writes them (cockroach#37102). A restart may find them all the same.
+          for (const frame of due) this.#doubtful.add(frame);
+          throw error;
+        }
+        for (const frame of due) if (!this.#doubtful.has(frame)) this.#take(frame);
+        this.#pending = this.#pending.filter((frame) => !due.includes(frame) || this.#doubtful.has(frame));
       },
     };
   }

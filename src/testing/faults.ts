@@ -5,17 +5,18 @@
 
 import { type SimulatedCluster, TIMING, type TurningPoint } from "./cluster.ts";
 import { Dice } from "./dice.ts";
-import type { SimulatedNetwork } from "./network.ts";
+import type { SimulatedNetwork, Undo } from "./network.ts";
 import { FAULTS, type FaultKind, type Profile, WEATHER, type Weather } from "./weather.ts";
 import type { World } from "./world.ts";
 
-/** How a link is when nothing is wrong with it. */
-const JITTER_MS = 5;
-const FAST_BYTES_PER_MS = 100_000;
 /** So that the answer to a heartbeat is on its way for about this many of them. */
 const HEARTBEATS_PER_ANSWER = 4;
 /** About as much as the answer to a heartbeat takes, with all that is around it. */
 const ANSWER_BYTES = 50;
+/** How much room a disk that fills up may have left. */
+const ROOM_BYTES_MAX = 2_048;
+/** The number of the fault that a weather ends with: however many came before it, it can be asked for. */
+const LAST = 0;
 /** How long a machine works at most between a crash and the next one. */
 const RELAPSE_MS_MAX = 600;
 
@@ -74,8 +75,11 @@ export class Faults {
   /** What this weather ends with, on a cluster that is otherwise well. False if it ends without. */
   finish(): boolean {
     const { last } = this.#weather;
-    if (last !== undefined) this.#strike(++this.#number, last);
-    return last !== undefined;
+    const { ids, lost } = this.#options.cluster;
+    // Without the leader, the others have to be a majority: or nobody becomes a candidate.
+    if (last === undefined || ids.length - lost - 1 <= ids.length / 2) return false;
+    this.#strike(LAST, last);
+    return true;
   }
 
   /** Nothing is cut, slow or about to be so. */
@@ -142,6 +146,7 @@ export class Faults {
         if (!this.#mayLose(id) || !this.#crash(id, dice)) return null;
         return cluster.damage(id, dice) ? id : `${id}, whose log is too short to damage: a crash`;
       case "stall":
+        if (cluster.processOf(id) === null) return null;
         cluster.processOf(id)?.stall(lastsMs);
         return `${id} for ${lastsMs.toFixed(0)} ms`;
       case "cut-off":
@@ -182,16 +187,18 @@ export class Faults {
       }
       case "slow-disk": {
         const mostMs = dice.between(20, 400);
-        cluster.setSyncMsMax(id, mostMs);
-        this.#later(lastsMs, () => cluster.setSyncMsMax(id, 10));
+        this.#later(lastsMs, cluster.slowDisk(id, mostMs));
         return `${id}, up to ${mostMs.toFixed(0)} ms a flush`;
       }
       case "failing-disk":
-        cluster.failNext(id, "sync", "EIO", 0);
-        return id;
-      case "full-disk":
-        cluster.failNext(id, "write", "ENOSPC", dice.below(40));
-        return id;
+        return this.#failDisk(id, dice);
+      case "full-disk": {
+        const bytes = dice.seldom(0, ROOM_BYTES_MAX);
+        this.#later(lastsMs, cluster.fillDisk(id, Math.floor(bytes)));
+        return `${id}, but for ${bytes.toFixed(0)} bytes, for ${lastsMs.toFixed(0)} ms`;
+      }
+      case "rot":
+        return this.#mayLose(id) && cluster.rot(id, dice) ? id : null;
       case "directory-crash":
         if (!cluster.killDirectory()) return null;
         this.#later(lastsMs, () => cluster.startDirectory());
@@ -199,7 +206,9 @@ export class Faults {
       case "client-crash":
         return this.#options.replaceClient(dice);
       case "transfer":
-        return cluster.transfer() ? "" : null;
+        if (cluster.leader === null) return null;
+        cluster.guests.transfer(cluster.leader);
+        return "";
     }
   }
 
@@ -212,7 +221,7 @@ export class Faults {
     return leader === null || !this.#isWhole() ? null : dice.pick(followers);
   }
 
-  /** Every node runs, hears the leader, and has heard it for a while. */
+  /** Every node runs, is reached by all others, and follows the leader. */
   #isWhole(): boolean {
     const { cluster, network } = this.#options;
     const { cores } = cluster;
@@ -228,8 +237,7 @@ export class Faults {
 
   #mayLose(id: string): boolean {
     const { cluster } = this.#options;
-    // Who loses a disk before all have met starts a cluster that has never been.
-    return cluster.hasBegun && !cluster.isLost(id) && cluster.lost + 1 <= (cluster.ids.length - 1) / 2;
+    return !cluster.isLost(id) && cluster.doomed + 1 <= (cluster.ids.length - 1) / 2;
   }
 
   #hostsOtherThan(id: string): string[] {
@@ -253,23 +261,12 @@ export class Faults {
     return `${side.join(" ")} ${isBothWays ? "|" : ">"} ${others.join(" ")} for ${lastsMs.toFixed(0)} ms`;
   }
 
-  /** Returns what undoes it. */
-  #cutNow(side: readonly string[], others: readonly string[], isBothWays: boolean): () => void {
+  #cutNow(side: readonly string[], others: readonly string[], isBothWays: boolean): Undo {
     const { network } = this.#options;
-    const ways = side.flatMap((a) =>
-      others.flatMap(
-        (b) =>
-          (isBothWays
-            ? [
-                [a, b],
-                [b, a],
-              ]
-            : [[a, b]]) as [string, string][],
-      ),
-    );
-    for (const [from, to] of ways) network.cut(from, to);
+    const there = side.flatMap((a) => others.map((b) => network.cut(a, b)));
+    const back = isBothWays ? side.flatMap((a) => others.map((b) => network.cut(b, a))) : [];
     return () => {
-      for (const [from, to] of ways) network.mend(from, to);
+      for (const undo of [...there, ...back]) undo();
     };
   }
 
@@ -304,30 +301,35 @@ export class Faults {
     if (leader === null) return null;
     // What the old leader could not pass on is then a match for the new one's first entry (paper, Figure 8).
     if (dice.chance(0.3)) this.#coup("leader-elected", lastsMs);
-    const beside = [...cluster.clients.keys()].filter(() => dice.chance(0.5));
+    const beside = [...cluster.guests.clients.keys()].filter(() => dice.chance(0.5));
     const others = hosts.filter((host) => host !== leader && !beside.includes(host));
     if (dice.chance(0.5)) return this.#cut([leader, ...beside], others, true, lastsMs);
     const slowMs = dice.between(0, TIMING.electionTimeoutMinMs);
     // Long enough for others to elect and commit something while the answers keep the old leader in office.
     const alongMs = lastsMs + TIMING.electionTimeoutMaxMs;
     const bytesPerMs = ANSWER_BYTES / (HEARTBEATS_PER_ANSWER * TIMING.heartbeatMs);
-    for (const id of ids) network.slow(id, leader, JITTER_MS, bytesPerMs);
+    const slowed = ids.map((id) => network.slow(id, leader, { bytesPerMs }));
     this.#later(slowMs, () => {
       this.#cut(beside, others, true, alongMs);
       this.#cut([leader], others, false, alongMs);
     });
     this.#later(slowMs + alongMs, () => {
-      for (const id of ids) network.slow(id, leader, JITTER_MS, FAST_BYTES_PER_MS);
+      for (const undo of slowed) undo();
     });
     return `${leader} ${beside.join(" ")} > ${others.join(" ")} after ${slowMs.toFixed(0)} ms for ${alongMs.toFixed(0)} ms`;
+  }
+
+  #failDisk(id: string, dice: Dice): string {
+    const operation = dice.pick(["sync", "sync", "syncFolder", "create", "rename", "read"] as const);
+    this.#options.cluster.failNext(id, operation);
+    return `${id}, at the next ${operation}`;
   }
 
   #slow(id: string, dice: Dice, lastsMs: number): string {
     const { network } = this.#options;
     const other = dice.pick(this.#others([id]));
     const jitterMs = dice.between(10, TIMING.electionTimeoutMaxMs);
-    network.slow(id, other, jitterMs, dice.between(1, 100));
-    this.#later(lastsMs, () => network.slow(id, other, JITTER_MS, FAST_BYTES_PER_MS));
+    this.#later(lastsMs, network.slow(id, other, { jitterMs, bytesPerMs: dice.between(1, 100) }));
     return `${id} > ${other}, up to ${jitterMs.toFixed(0)} ms`;
   }
 

@@ -26,6 +26,7 @@ export { RecordedClient } from "./recorded-client.ts";
 export { type ShrinkOptions, type ShrinkProgress, type Shrunk, shrink } from "./shrink.ts";
 export {
   type Breach,
+  NODES_MIN,
   type Progress,
   type SimulationOptions,
   type SimulationResult,

@@ -16,6 +16,8 @@ export const INVARIANTS = {
     "No two replicas apply different commands, or come to different results, at an index (Figure 3).",
   "one-vote-per-term": "A server gives its vote to one candidate in a term, whatever crashes come between (5.2).",
   "vote-durable": "A vote is counted only once it is durable at the voter.",
+  "applied-in-order":
+    "A replica applies the entries that are committed, each once, in their order, and leaves none out.",
   "acknowledged-durable": "A leader takes for replicated only what is durable at the follower, and at itself.",
   "committed-durable": "What is committed is durable on a majority.",
   "own-term-counted": "A leader commits by counting only entries of its own term; those before follow (5.4.2).",
@@ -34,6 +36,7 @@ export const INVARIANTS = {
   "client-order": "Commands of one client take effect in the order in which it issued them.",
   "stale-order": "Stale reads of one node never go back in time.",
   "calls-answered": "Every call ends, with a result or an error.",
+  "deadline-kept": "A call ends when its time is up.",
   "comes-to-rest": "Once everything works again, one node leads, all have the same log, and clients know it.",
   undisturbed: "While a healthy leader has a healthy majority, nobody deposes it.",
   workload: "What the workload itself checks.",
@@ -66,6 +69,8 @@ interface Server {
   readonly terms: number[];
   /** How often it was looked at. */
   looks: number;
+  /** Where its state machine is: the entry, and how many commands of it were applied. */
+  applied: { readonly index: number; readonly commands: number };
 }
 
 interface Known {
@@ -76,16 +81,21 @@ interface Known {
 /** A log with the same end is most likely the same; so often it is compared all the same. */
 const LOOKS_PER_WHOLE_LOG = 64;
 
+const NOTHING = { index: 0, commands: 0 };
+
 export class Invariants {
   readonly sights: Sights = { elections: 0, contested: 0, truncations: 0 };
   readonly #majority: number;
   readonly #report: Report;
+  readonly #isKnown: (id: string) => boolean;
   readonly #servers = new Map<string, Server>();
   /**
    * The durable log of every server. Of one that has lost its disk, what it held at the last: its answers may still be
    * on their way.
    */
   readonly #disks = new Map<string, DurableLog>();
+  /** How many commands each entry has brought to the state machine, once a replica is past it. */
+  readonly #commands: number[] = [];
   /** The disks of servers that were admitted. */
   readonly #admitted = new Set<DurableLog>();
   readonly #leaders = new Map<number, string>();
@@ -98,9 +108,11 @@ export class Invariants {
   readonly #committed: number[] = [];
   readonly #applied: { readonly command: Uint8Array; readonly result: Uint8Array }[][] = [];
 
-  constructor(voters: number, report: Report) {
+  /** @param isKnown says whether every other server holds it durably that it has met this one */
+  constructor(voters: number, report: Report, isKnown: (id: string) => boolean) {
     this.#majority = Math.floor(voters / 2) + 1;
     this.#report = report;
+    this.#isKnown = isKnown;
   }
 
   /** A server has started, and found this on its disk. */
@@ -115,7 +127,8 @@ export class Invariants {
     if (this.#admitted.has(disk) && !raft.isAdmitted) this.#report("admission-kept", `${id} has to be admitted again`);
     disk.settle(found);
     this.#disks.set(id, disk);
-    this.#servers.set(id, { raft, disk, term, vote, wasLeader: false, commitIndex, terms, looks: 0 });
+    this.#servers.set(id, { raft, disk, term, vote, wasLeader: false, commitIndex, terms, looks: 0, applied: NOTHING });
+    for (let index = 1; index <= log.lastIndex; index++) this.#checkEntry(id, raft, index);
   }
 
   /** A server's process has ended. */
@@ -128,7 +141,11 @@ export class Invariants {
     const server = this.#servers.get(id);
     if (server === undefined) return;
     const { raft } = server;
-    if (raft.isAdmitted) this.#admitted.add(server.disk);
+    if (raft.isAdmitted && !this.#admitted.has(server.disk)) {
+      this.#admitted.add(server.disk);
+      if (!this.#isKnown(id))
+        this.#report("admitted-first", `${id} takes part, and some other server has not noted it`);
+    }
     this.#checkTerm(id, server);
     this.#checkLog(id, server);
     if (raft.role.name === "leader") this.#checkLeader(id, server, raft.role);
@@ -147,8 +164,37 @@ export class Invariants {
     for (const voter of story.votes) this.#countVote(id, story.term, voter);
   }
 
-  /** A server has applied its `position`-th command at an index. */
-  applied(id: string, index: number, position: number, command: Uint8Array, result: Uint8Array): void {
+  /** A server has applied a command of an entry, the next one of that entry if it is the same as before. */
+  applied(id: string, index: number, command: Uint8Array, result: Uint8Array): void {
+    const server = this.#servers.get(id);
+    if (server === undefined) return; // It has lost its disk, and is nobody's replica any more.
+    const { raft, applied } = server;
+    if (index < applied.index || index > raft.commitIndex) {
+      const bounds = `after entry ${applied.index}, with ${raft.commitIndex} committed`;
+      this.#report("applied-in-order", `${id} applies entry ${index} ${bounds}`);
+      return;
+    }
+    if (index > applied.index) this.#passed(id, applied, index);
+    const position = index === applied.index ? applied.commands : 0;
+    server.applied = { index, commands: position + 1 };
+    this.#checkResult(id, index, position, command, result);
+  }
+
+  /** Every replica has to take as many commands from an entry, be it none. */
+  #passed(id: string, { index, commands }: Server["applied"], next: number): void {
+    for (let at = index; at < next; at++) {
+      const own = at === index ? commands : 0;
+      const others = this.#commands[at] ?? own;
+      this.#commands[at] = others;
+      if (own === others) continue;
+      this.#report(
+        "applied-in-order",
+        `${id} applies ${own} commands of entry ${at}, and another has applied ${others}`,
+      );
+    }
+  }
+
+  #checkResult(id: string, index: number, position: number, command: Uint8Array, result: Uint8Array): void {
     this.#applied[index] ??= [];
     const known = this.#applied[index][position];
     if (known === undefined) {

@@ -62,6 +62,11 @@ class Content {
     this.#length = length;
   }
 
+  flip(bit: number): void {
+    const at = Math.floor(bit / 8);
+    this.#room[at] = (this.#room[at] ?? 0) ^ (1 << (bit % 8));
+  }
+
   truncate(length: number): void {
     if (length > this.#length) this.write(length, NOTHING);
     else this.#room.fill(0, length, this.#length);
@@ -137,6 +142,8 @@ export class MemoryDisk implements Disk {
   watch: (operation: Operation, path: string) => void = () => {};
   /** How long an operation takes. What a flush makes durable is what was written before it began. */
   delay: (operation: Operation) => Promise<void> | null = () => null;
+  /** By how many bytes its files may grow before it is full. */
+  roomBytes = Number.POSITIVE_INFINITY;
   readonly #folders = new Set<string>();
   readonly #names = new Map<string, Inode>();
   readonly #durableNames = new Map<string, Inode>();
@@ -172,6 +179,7 @@ export class MemoryDisk implements Disk {
       kept -= costOf(change);
     }
     const after = new MemoryDisk([...this.#folders]);
+    after.roomBytes = this.roomBytes;
     for (const [path, inode] of names) {
       const content = contents.get(inode) ?? inode.durable;
       after.plant(path, content.read(0, content.length));
@@ -194,6 +202,7 @@ export class MemoryDisk implements Disk {
   /** The disk as the next process finds it if this one is killed: the system lost nothing, and has synced nothing. */
   kill(): MemoryDisk {
     const after = new MemoryDisk([...this.#folders]);
+    after.roomBytes = this.roomBytes;
     const copies = new Map<Inode, Inode>();
     const copyOf = (inode: Inode): Inode => {
       const copy = copies.get(inode) ?? { content: inode.content.copy(), durable: inode.durable.copy() };
@@ -212,6 +221,11 @@ export class MemoryDisk implements Disk {
   /** Makes the next operation of a kind fail; a write gets as far as `bytesWritten`. */
   failNext(operation: Operation, code: "ENOSPC" | "EIO", bytesWritten = 0): void {
     this.#faults.push({ operation, code, bytesWritten });
+  }
+
+  /** What was to fail, and has not yet, does not. */
+  forgetFaults(): void {
+    this.#faults = [];
   }
 
   hold(operation: Operation): Gate {
@@ -241,13 +255,17 @@ export class MemoryDisk implements Disk {
     this.#durableNames.set(path, inode);
   }
 
-  /** Turns one bit of a file over. */
+  /** What a file would hold after a crash now that loses all that it may; null if it would be gone. */
+  durableBytesOf(path: string): Uint8Array | null {
+    const durable = this.#durableNames.get(path)?.durable;
+    return durable?.read(0, durable.length) ?? null;
+  }
+
+  /** Turns one bit of a file over, durably and under the eyes of whoever has it open. */
   flip(path: string, bit: number): void {
-    const at = Math.floor(bit / 8);
-    this.plant(
-      path,
-      this.bytesOf(path).map((byte, i) => (i === at ? byte ^ (1 << (bit % 8)) : byte)),
-    );
+    const { content, durable } = this.#inode(path);
+    content.flip(bit);
+    durable.flip(bit);
   }
 
   async makeFolder(path: string): Promise<void> {
@@ -318,6 +336,13 @@ export class MemoryDisk implements Disk {
     return fault;
   }
 
+  /** What a write of so many bytes up to `end` fails with for want of room. */
+  #fullness({ content }: Inode, end: number, bytes: number): Fault | undefined {
+    const missing = end - content.length - this.roomBytes;
+    if (missing <= 0) return undefined;
+    return { operation: "write", code: "ENOSPC", bytesWritten: Math.max(0, bytes - missing) };
+  }
+
   async #begin(operation: Operation, path: string): Promise<void> {
     const gate = this.#gates.get(operation);
     gate?.reached();
@@ -350,9 +375,12 @@ export class MemoryDisk implements Disk {
       },
       write: async (offset, chunks) => {
         await begin("write");
-        const fault = this.#fault("write");
-        const bytes = joined(chunks).subarray(0, fault?.bytesWritten);
+        const whole = joined(chunks);
+        const fault = this.#fault("write") ?? this.#fullness(inode, offset + whole.byteLength, whole.byteLength);
+        const bytes = whole.subarray(0, fault?.bytesWritten);
+        const before = inode.content.length;
         if (bytes.byteLength > 0) make({ inode, type: "write", offset, bytes });
+        this.roomBytes -= inode.content.length - before;
         this.watch("write", path);
         if (fault !== undefined) throw systemError(fault.code, path);
       },

@@ -1,6 +1,8 @@
 /**
  * A network between the hosts of a simulated world: every direction has its own delays, may be slow, cut or one-way, and
- * connections break with and without notice. What a connection delivers, it delivers whole and in order, as TCP does.
+ * connections break with and without notice. What a connection delivers, it delivers whole, once and in order, as TCP
+ * does. Duplicates come about as they do in reality: nobody knows what a broken connection has delivered, so clients and
+ * leaders send it again over the next one, while the first may still arrive over a half-open one.
  */
 
 import type {
@@ -23,13 +25,23 @@ export interface Station extends Owner {
   atDeath(act: (notice: boolean) => void): void;
 }
 
-/** How one direction between two hosts is. */
-interface Route {
-  latencyMs: number;
-  jitterMs: number;
-  bytesPerMs: number;
-  isCut: boolean;
+/** How much a direction lets through, and how soon. */
+interface Pace {
+  readonly jitterMs: number;
+  readonly bytesPerMs: number;
 }
+
+/** One direction between two hosts. */
+interface Route {
+  readonly latencyMs: number;
+  /** What slows it down now; the slowest counts. */
+  readonly slowed: Set<Pace>;
+  /** What holds everything up now. */
+  readonly cuts: Set<object>;
+}
+
+/** Undoes what was done; nothing, if it was undone already. */
+export type Undo = () => void;
 
 type Handlers = Omit<SocketHandlers, "onOpen"> & Partial<Pick<SocketHandlers, "onOpen">>;
 
@@ -37,7 +49,8 @@ const BROKEN = 1006;
 const CLOSE_TIMEOUT_MS = 1_000;
 /** What the systems on both sides take before a sender notices. */
 const SYSTEM_BUFFER_BYTES = 64 * 1024;
-const FAST_BYTES_PER_MS = 100_000;
+/** How a direction is when nothing slows it down. */
+const FAST: Pace = { jitterMs: 5, bytesPerMs: 100_000 };
 const ADDRESS_BYTES = 60;
 
 export class SimulatedNetwork {
@@ -62,27 +75,31 @@ export class SimulatedNetwork {
   }
 
   /** Nothing arrives any more in this direction; what is on its way waits, as it does with TCP. */
-  cut(from: string, to: string): void {
-    this.route(from, to).isCut = true;
+  cut(from: string, to: string): Undo {
+    const { cuts } = this.route(from, to);
+    const own = {};
+    cuts.add(own);
+    return () => {
+      if (cuts.delete(own)) for (const wire of this.#wires) wire.wake();
+    };
   }
 
-  mend(from: string, to: string): void {
-    this.route(from, to).isCut = false;
-    for (const wire of this.#wires) wire.wake();
+  /** What leaves in this direction leaves at this pace. */
+  slow(from: string, to: string, pace: Partial<Pace>): Undo {
+    const { slowed } = this.route(from, to);
+    const own = { ...FAST, ...pace };
+    slowed.add(own);
+    return () => {
+      if (slowed.delete(own)) for (const wire of this.#wires) wire.hurry();
+    };
   }
 
   /** Everything is as fast as it was, and nothing is cut. */
   heal(): void {
-    for (const route of this.#routes.values()) {
-      route.isCut = false;
-      route.bytesPerMs = FAST_BYTES_PER_MS;
-      route.jitterMs = Math.min(route.jitterMs, 5);
+    for (const { cuts, slowed } of this.#routes.values()) {
+      cuts.clear();
+      slowed.clear();
     }
-    for (const wire of this.#wires) wire.hurry();
-  }
-
-  slow(from: string, to: string, jitterMs: number, bytesPerMs: number): void {
-    Object.assign(this.route(from, to), { jitterMs, bytesPerMs });
     for (const wire of this.#wires) wire.hurry();
   }
 
@@ -108,12 +125,14 @@ export class SimulatedNetwork {
   }
 
   /** When something arrives that has left at a moment, if nothing is in its way. */
-  arrivalMs({ latencyMs, jitterMs }: Route, leftMs: number): number {
+  arrivalMs({ latencyMs, slowed }: Route, leftMs: number): number {
+    let { jitterMs } = FAST;
+    for (const pace of slowed) jitterMs = Math.max(jitterMs, pace.jitterMs);
     return leftMs + latencyMs + this.#dice.seldom(0, jitterMs);
   }
 
   isCut(from: string, to: string): boolean {
-    return this.route(from, to).isCut;
+    return this.route(from, to).cuts.size > 0;
   }
 
   /** The direction from one host to another, as it is and as it will be. */
@@ -121,8 +140,7 @@ export class SimulatedNetwork {
     const key = `${from}>${to}`;
     const known = this.#routes.get(key);
     if (known !== undefined) return known;
-    const latencyMs = this.#dice.between(0.05, 0.5);
-    const route: Route = { latencyMs, jitterMs: 5, bytesPerMs: FAST_BYTES_PER_MS, isCut: false };
+    const route: Route = { latencyMs: this.#dice.between(0.05, 0.5), slowed: new Set(), cuts: new Set() };
     this.#routes.set(key, route);
     return route;
   }
@@ -153,6 +171,13 @@ export class SimulatedNetwork {
     });
     return wire.near.socket;
   }
+}
+
+/** How long so much takes to leave. */
+function leavingMs({ slowed }: Route, bytes: number): number {
+  let { bytesPerMs } = FAST;
+  for (const pace of slowed) bytesPerMs = Math.min(bytesPerMs, pace.bytesPerMs);
+  return bytes / bytesPerMs;
 }
 
 /** One direction of a connection: what is on its way, oldest first. */
@@ -200,7 +225,7 @@ class Lane {
   }
 
   #arrivalMs(bytes: number, notBeforeMs: number): number {
-    this.#leftMs = Math.max(this.#leftMs, this.#world.nowMs) + bytes / this.#route.bytesPerMs;
+    this.#leftMs = Math.max(this.#leftMs, this.#world.nowMs) + leavingMs(this.#route, bytes);
     return Math.max(this.#network.arrivalMs(this.#route, this.#leftMs), notBeforeMs);
   }
 
@@ -213,7 +238,7 @@ class Lane {
 
   wake(): void {
     const [head] = this.#parcels;
-    if (head === undefined || this.#arrival !== null || this.#route.isCut) return;
+    if (head === undefined || this.#arrival !== null || this.#route.cuts.size > 0) return;
     const receiver = this.#receiver();
     const owner = receiver?.isAlive === true ? receiver : null;
     const atMs = Math.max(head.atMs, owner?.stalledUntilMs ?? 0);
@@ -226,7 +251,7 @@ class Lane {
     const [head] = this.#parcels;
     const receiver = this.#receiver();
     const isStalled = receiver?.isAlive === true && receiver.stalledUntilMs > this.#world.nowMs;
-    if (head !== undefined && !isStalled && !this.#route.isCut) {
+    if (head !== undefined && !isStalled && this.#route.cuts.size === 0) {
       this.#parcels.shift();
       this.#bytes -= head.bytes;
       this.#world.subject = receiver;

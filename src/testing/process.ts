@@ -63,6 +63,11 @@ export class Process implements Station {
     this.stalledUntilMs = Math.max(this.stalledUntilMs, this.#world.nowMs + forMs);
   }
 
+  /** What it does now takes this long; whatever is due for it comes afterwards. */
+  spend(ms: number): void {
+    if (ms > 0) this.stalledUntilMs = Math.max(this.stalledUntilMs, this.#world.nowMs) + ms;
+  }
+
   #at(delayMs: number, what: What, run: () => void): { cancel(): void } {
     return this.#world.at(delayMs, what, this, run);
   }
@@ -81,7 +86,7 @@ export class Process implements Station {
     const startMs = this.#dice.below(1e6);
     const rate = this.#dice.chance(0.5) ? this.#dice.between(0.98, 1.02) : this.#dice.between(0.6, 1.6);
     return {
-      nowMs: () => startMs + this.#world.nowMs * rate,
+      nowMs: () => startMs + Math.max(this.#world.nowMs, this.stalledUntilMs) * rate,
       setTimer: (delayMs, fire) => this.#at(Math.min(delayMs, 1e9) / rate + ROUNDING_MS, "timer", fire),
       defer: (run) => void this.#at(0, "turn", run),
     };

@@ -75,12 +75,14 @@ export interface SimulationResult {
 }
 
 export const DEFAULT_EVENTS = 10_000;
-/** With fewer, no node may fail, or there is nobody to talk to. */
-const NODES_MIN = 3;
+/** How many nodes a simulated cluster has at least: with fewer, no node may fail, or there is nobody to talk to. */
+export const NODES_MIN = 3;
 const CLIENTS = 3;
 /** So many pieces of work one client has under way. */
 const LINES_OF_WORK = 2;
 const PAUSE_MS_MAX = 150;
+/** What a call gets that is not told how long it may take. */
+const CALL_MS_MAX = 3_000;
 const RECENT_MAX = 60;
 const EVENTS_PER_PAUSE = 2_000;
 /** More steps of promises than can follow from an event: after them a pause of any length changes nothing. */
@@ -136,7 +138,7 @@ class Simulation {
     const report: Report = (invariant, detail) => this.#report(invariant, detail);
     this.#world = new World((subject, what) => this.#watch(subject?.name ?? null, what));
     this.#network = new SimulatedNetwork(this.#world, this.#dice.fork());
-    this.#invariants = new Invariants(nodes, report);
+    this.#invariants = new Invariants(nodes, report, (id) => this.#cluster.isKnownToAll(id));
     this.#workload = workload(() => this.#world.nowMs);
     this.#cluster = new SimulatedCluster({
       world: this.#world,
@@ -163,11 +165,11 @@ class Simulation {
 
   async run(): Promise<SimulationResult> {
     this.#cluster.startAll();
-    this.#cluster.observe();
+    this.#cluster.guests.observe();
     for (let i = 0; i < CLIENTS; i++) this.#startClient();
     this.#faults.start();
     await this.#letThingsGoWrong();
-    if (this.#breach === null) await this.#comeToRest();
+    if (this.#breach === null && !this.#cluster.canNotBegin) await this.#comeToRest();
     if (this.#breach === null) this.#workload.judge((invariant, detail) => this.#report(invariant, detail));
     return {
       seed: this.#options.seed,
@@ -203,7 +205,10 @@ class Simulation {
     await this.#untilAtRest();
     if (this.#breach === null && this.#faults.finish()) await this.#untilAtRest();
     if (this.#breach !== null) return;
-    const worker = this.#workerOf("last", this.#cluster.startClient("last", LAST_CALL_MS_MAX));
+    const worker = this.#workerOf(
+      "last",
+      this.#cluster.guests.startClient("last", this.#cluster.ids, LAST_CALL_MS_MAX),
+    );
     this.#began("last");
     this.#workload.lookBack(worker).then(
       () => this.#ended("last"),
@@ -251,7 +256,8 @@ class Simulation {
   }
 
   #isAtRest(): boolean {
-    const { cores, leader, announced, clients, ids, lost } = this.#cluster;
+    const { cores, leader, ids, lost } = this.#cluster;
+    const { announced, clients } = this.#cluster.guests;
     const core = leader === null ? undefined : cores.get(leader);
     if (core === undefined || cores.size !== ids.length - lost) return false;
     const { term, log } = core;
@@ -269,7 +275,8 @@ class Simulation {
   }
 
   #unrest(): string {
-    const { cores, leader, announced, clients } = this.#cluster;
+    const { cores, leader } = this.#cluster;
+    const { announced, clients } = this.#cluster.guests;
     const lines = [...cores].map(
       ([id, { role, term, log, commitIndex, appliedIndex }]) =>
         `${id}: ${role.name} of term ${term}, last ${log.lastIndex}, committed ${commitIndex}, applied ${appliedIndex}`,
@@ -295,7 +302,7 @@ class Simulation {
 
   #startClient(): void {
     const name = `client${++this.#clientsStarted}`;
-    const client = this.#cluster.startClient(name, 3_000);
+    const client = this.#cluster.guests.startClient(name, this.#cluster.ids, CALL_MS_MAX);
     for (let i = 0; i < LINES_OF_WORK; i++) this.#work(this.#workerOf(name, client));
   }
 
@@ -311,7 +318,7 @@ class Simulation {
 
   /** One line of work: one piece after the other, with pauses, for as long as its client lives. */
   #work(worker: Worker): void {
-    const isOver = (): boolean => !this.#isWorking || !this.#cluster.clients.has(worker.name);
+    const isOver = (): boolean => !this.#isWorking || !this.#cluster.guests.clients.has(worker.name);
     const next = (): void => {
       if (isOver()) return;
       this.#began(worker.name);
@@ -335,8 +342,8 @@ class Simulation {
   }
 
   #replaceClient(dice: Dice): string {
-    const name = dice.pick([...this.#cluster.clients.keys()]);
-    this.#cluster.killClient(name);
+    const name = dice.pick([...this.#cluster.guests.clients.keys()]);
+    this.#cluster.guests.killClient(name);
     this.#open.delete(name); // What it had under way is never answered.
     this.#startClient();
     return name;

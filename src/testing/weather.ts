@@ -9,7 +9,7 @@ export type Profile = "calm" | "faulty" | "divided" | "hostile";
 /** All of them, the mildest first. */
 export const PROFILES: readonly Profile[] = ["calm", "faulty", "divided", "hostile"];
 
-/** Everything that goes wrong. */
+/** Everything that goes wrong. What waits for its moment is counted when it is prepared. */
 export const FAULTS = [
   "kill",
   "crash",
@@ -18,6 +18,8 @@ export const FAULTS = [
   "stop",
   "wipe",
   "damage",
+  /** A bit of what the disk of a running machine holds is turned over. */
+  "rot",
   "stall",
   "cut-off",
   "cut-one-way",
@@ -105,6 +107,7 @@ export const WEATHER: Readonly<Record<Profile, Weather>> = {
       kill: 1,
       crash: 1,
       relapse: 2,
+      wipe: 0.5,
       stall: 1,
       "cut-off": 2,
       "cut-one-way": 2,
@@ -132,6 +135,7 @@ export const WEATHER: Readonly<Record<Profile, Weather>> = {
       stop: 2,
       wipe: 0.3,
       damage: 0.3,
+      rot: 0.3,
       stall: 3,
       "cut-off": 3,
       "cut-one-way": 3,

@@ -1,6 +1,7 @@
 /** What clients do in a simulated world, and what is made of the answers that they got. */
 
 import type { Client } from "../client/index.ts";
+import { ConclaveError, type ErrorCode } from "../errors.ts";
 import type { StateMachine } from "../machine/index.ts";
 import { KeyValueMachine } from "../machine/index.ts";
 import type { Dice } from "./dice.ts";
@@ -46,30 +47,45 @@ const QUIET_FROM_MS = 2_000;
 /** Few, so that what one client writes is what another reads. */
 const KEYS = ["a", "b"];
 
+/** With these a call may end while things go wrong, or a deadline is short. */
+const EXPECTED: ReadonlySet<string> = new Set<ErrorCode>(["TIMEOUT", "UNKNOWN_OUTCOME", "CLOSED", "NO_LEADER", "BUSY"]);
+/** There is nothing to wait for but the node's answer. */
+const STALE_TIMEOUT_MS_MAX = 300;
+/** The timer of a client is as slow as this, and fires as late. */
+const SLOWEST_CLOCK = 0.6;
+const PUNCTUAL_MS = 1;
+
 interface StaleRead {
   readonly key: string;
   readonly node: string;
 }
 
-/** Every command and query of the key-value store, on few keys, with deadlines long and short. */
+/** The commands and reads of the key-value store, on few keys, with deadlines long and short. */
 export const keyValueWorkload: NewWorkload = (nowMs) => {
   const history = new History<KeyValueOperation, KeyValueResult>(nowMs);
   const staleReads = new History<StaleRead, KeyValueResult>(nowMs);
   const probes = new Probes();
   let written = 0;
+  /** The first call that did not end in time. */
+  let late: string | null = null;
   /** Some lines of work are mostly reads: a write that waits for a leader would keep them from asking an old one. */
   const sharesOfReads = new WeakMap<Worker, number>();
 
-  const readStale = async ({ client, name, dice, nodes, lifeOf }: Worker, key: string): Promise<void> => {
+  const readStale = async (
+    { client, name, dice, nodes, lifeOf }: Worker,
+    key: string,
+    timeoutMs: number,
+  ): Promise<void> => {
     const node = dice.pick(nodes);
     const life = lifeOf(node);
     const call = staleReads.begin(name, { key, node: life });
     try {
-      const result = await client.get(key, { consistency: "stale", node, timeoutMs: 300 });
+      const result = await client.get(key, { consistency: "stale", node, timeoutMs });
       if (lifeOf(node) === life) call.end(result);
       else call.nothing(); // Who knows which life has answered.
-    } catch {
+    } catch (error) {
       call.nothing();
+      throw error;
     }
   };
 
@@ -80,6 +96,7 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
       const recorded = new RecordedClient(client, name, history);
       const key = dice.pick(KEYS);
       const value = `${++written}`;
+      const startedMs = nowMs();
       const options = { timeoutMs: dice.chance(0.2) ? dice.between(1, 100) : dice.between(500, 3_000) };
       const shareOfReads = sharesOfReads.get(worker) ?? (dice.chance(0.4) ? 0.95 : 0);
       sharesOfReads.set(worker, shareOfReads);
@@ -88,7 +105,7 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
       try {
         if (kind === 0 && dice.chance(0.5)) await client.get(probes.next(), options);
         else if (kind < 0.25) await recorded.get(key, options);
-        else if (kind < 0.4) await readStale(worker, key);
+        else if (kind < 0.4) await readStale(worker, key, Math.min(options.timeoutMs, STALE_TIMEOUT_MS_MAX));
         else if (kind < 0.55) await recorded.put(key, value, options);
         else if (kind < 0.7) await recorded.append(key, `,${value}`, options);
         else if (kind < 0.8) await recorded.increment("counter", dice.below(5) + 1, options);
@@ -98,8 +115,14 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
             dice.chance(0.5) || entry === null ? { revision: entry?.revision ?? 0 } : { value: entry.value };
           await recorded.cas(key, expected, value, options);
         } else await recorded.delete(key, options);
-      } catch {
-        // How it ended is in the history.
+      } catch (error) {
+        // How it ended is in the history; but nothing ends otherwise than this.
+        if (!(error instanceof ConclaveError && EXPECTED.has(error.code))) throw error;
+      }
+      // A piece of work is two calls at most.
+      const tookMs = nowMs() - startedMs;
+      if (tookMs > 2 * (options.timeoutMs / SLOWEST_CLOCK + PUNCTUAL_MS)) {
+        late ??= `${name} waited for ${tookMs.toFixed(0)} ms for what had ${options.timeoutMs.toFixed(0)} ms a call`;
       }
     },
     lookBack: async ({ client, name }) => {
@@ -110,6 +133,7 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
       }
     },
     judge: (report) => {
+      if (late !== null) report("deadline-kept", late);
       if (probes.finding !== null) report("linearizable", probes.finding);
       const finding = check(keyValueModel, history.calls);
       // A history that is too hard to judge is no proof of anything.

@@ -240,6 +240,15 @@ test("every mistake in a configuration is one line, and exit code 1", async () =
   rmSync(folder, { recursive: true });
 });
 
+test("a data folder that can't be used is one line, and exit code 1", async () => {
+  const cluster = await Cluster.prepare(1);
+  const args = ["--config", cluster.configFile, "--id", "n1", "--data", cluster.configFile];
+  const { errors, exited } = await runToEnd("start-node.ts", args);
+  assert.is((await exited).code, 1);
+  assert.match(errors, /^DISK_FAILED The data folder .* can't be used: ENOTDIR[^\n]*\n$/);
+  await cluster.stop();
+});
+
 test("an unknown option is named in one line, with where to find the others", async () => {
   for (const script of ["start-cluster.ts", "start-node.ts", "start-directory.ts", "client.ts"]) {
     const { errors, exited } = await runToEnd(script, ["--bogus"]);

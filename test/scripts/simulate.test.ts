@@ -6,12 +6,21 @@ import * as path from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
 import * as assert from "uvu/assert";
+import { simulateOne } from "../../scripts/main/simulate-one.mts";
 import { type Given, readPlan } from "../../scripts/main/simulation-plan.mts";
 import { commandOf, failureText, progressText, summaryText, traceText } from "../../scripts/main/simulation-text.mts";
 import { addTo, emptyTally } from "../../scripts/main/tally.mts";
 import { messageOf } from "../../src/errors.ts";
 import { hasCode, KeyValueMachine } from "../../src/index.ts";
-import { INVARIANTS, keyValueWorkload, type SimulationResult, simulate } from "../../src/testing/index.ts";
+import {
+  INVARIANTS,
+  keyValueWorkload,
+  type NewWorkload,
+  PROFILES,
+  type SimulationResult,
+  simulate,
+  type Worker,
+} from "../../src/testing/index.ts";
 import { PROJECT, Running, scriptCommand } from "../end-to-end/cluster.ts";
 import { suite } from "../support/suite.ts";
 
@@ -54,6 +63,21 @@ test("fresh seeds until the minutes are over", () => {
   assert.ok(Number(/^seeds +(\d+)$/m.exec(output)?.[1]) >= 1, output);
 });
 
+test("a rejected promise that nobody asked after is a breach, as it would end a process", async () => {
+  const careless: NewWorkload = (nowMs) => {
+    const workload = keyValueWorkload(nowMs);
+    const work = async (worker: Worker): Promise<void> => {
+      void Promise.reject(new Error("left behind"));
+      await workload.work(worker);
+    };
+    return { ...workload, work };
+  };
+  const { breach } = await simulateOne({ seed: 1, events: 300, workload: careless });
+  assert.is(breach?.invariant, "process-lives");
+  assert.match(breach?.detail ?? "", /nobody had asked after it: Error: left behind/);
+  assert.is((await simulateOne({ seed: 1, events: 300 })).breach, null, "the next run is another matter");
+});
+
 test("a mistake is one line, and exit code 1", () => {
   for (const args of [
     ["--seed", "x"],
@@ -80,9 +104,11 @@ test("one seed is one run, many are many, and without either it goes on for a mi
 });
 
 test("a run is hostile unless told otherwise, and all that is not said is left to the seed", () => {
-  assert.equal(readPlan({ seed: "1" }).run, { profile: "hostile" });
+  assert.equal([readPlan({ seed: "1" }).profiles, readPlan({ seed: "1" }).run], [["hostile"], {}]);
+  assert.equal(readPlan({ seeds: "9" }).profiles, PROFILES, "each in turn");
   const all = { seed: "1", profile: "calm", events: "200", nodes: "4", faults: "3,17" };
-  assert.equal(readPlan(all).run, { profile: "calm", events: 200, nodes: 4, faults: [3, 17] });
+  assert.equal(readPlan(all).profiles, ["calm"]);
+  assert.equal(readPlan(all).run, { events: 200, nodes: 4, faults: [3, 17] });
   assert.equal(readPlan({ seed: "1", faults: "none" }).run.faults, []);
 });
 

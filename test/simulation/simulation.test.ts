@@ -6,8 +6,9 @@
  */
 
 import * as assert from "uvu/assert";
+import { simulateOne } from "../../scripts/main/simulate-one.mts";
 import { commandOf } from "../../scripts/main/simulation-text.mts";
-import { PROFILES, type Profile, type SimulationResult, simulate } from "../../src/testing/index.ts";
+import { PROFILES, type Profile, type SimulationResult } from "../../src/testing/index.ts";
 import { suite } from "../support/suite.ts";
 import { SEEDS_THAT_FOUND } from "./seeds.ts";
 
@@ -18,7 +19,7 @@ const test = suite("simulation");
 
 /** Runs a seed; should an invariant break, this fails with the command that shows it. */
 async function survive(seed: number, profile: Profile): Promise<SimulationResult> {
-  const result = await simulate({ seed, profile });
+  const result = await simulateOne({ seed, profile });
   const { breach } = result;
   assert.is(breach, null, `${breach?.invariant}: ${breach?.detail}\n${commandOf({ seed, profile })}`);
   return result;

@@ -193,6 +193,11 @@ test("a failure of the disk is reported as one", async () => {
   const disk = new MemoryDisk([FOLDER]);
   disk.failNext("write", "ENOSPC");
   assert.is(await codeOf(open(disk)), "DISK_FAILED");
+  await open(disk);
+  for (const operation of ["list", "open", "read"] as const) {
+    disk.failNext(operation, "EIO");
+    assert.is(await codeOf(open(disk)), "DISK_FAILED", operation);
+  }
 });
 
 test.run();

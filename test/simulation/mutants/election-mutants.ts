@@ -106,6 +106,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
   {
     name: "term-not-adopted-from-reply",
     rule: "A reply with a higher term makes whoever gets it a follower of that term (paper, 5.1).",
+    caughtBy: ["comes-to-rest"],
     profile: "divided",
     edits: [
       {

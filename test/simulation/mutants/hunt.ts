@@ -24,7 +24,7 @@ export interface Catch {
   /** How many seeds were tried, the one that broke the invariant included. */
   readonly seeds: number;
   /** Null if all of them passed. */
-  readonly breach: { readonly seed: number; readonly invariant: Invariant | "threw"; readonly detail: string } | null;
+  readonly breach: { readonly seed: number; readonly invariant: Invariant; readonly detail: string } | null;
   readonly ms: number;
 }
 
@@ -34,14 +34,10 @@ async function hunt({ mutant, profile, starts, seedsMax, events }: Order): Promi
     if (found === undefined) throw new RangeError(`there is no mutant ${mutant}`);
     install(found);
   }
-  const { simulate } = await import("../../../src/testing/simulate.ts");
+  const { simulateOne } = await import("../../../scripts/main/simulate-one.mts");
   const breachOf = async (seed: number): Promise<Catch["breach"]> => {
-    try {
-      const { breach } = await simulate({ seed, profile, events });
-      return breach === null ? null : { seed, invariant: breach.invariant, detail: breach.detail };
-    } catch (error) {
-      return { seed, invariant: "threw", detail: String(error) };
-    }
+    const { breach } = await simulateOne({ seed, profile, events });
+    return breach === null ? null : { seed, invariant: breach.invariant, detail: breach.detail };
   };
   for (const start of starts) {
     const startedMs = performance.now();

@@ -18,6 +18,7 @@ export const NODE_MUTANTS: readonly Mutant[] = [
   {
     name: "state-in-another-frame",
     rule: "Entries and the hard state that speaks of them reach the disk together, or neither does.",
+    caughtBy: ["process-lives"],
     profile: "hostile",
     edits: [
       {
@@ -51,6 +52,19 @@ export const NODE_MUTANTS: readonly Mutant[] = [
         file: "raft/step.ts",
         find: "if (raft.isAdmitted && isVoter(raft, event.from)) receive(",
         replace: "if (isVoter(raft, event.from)) receive(",
+      },
+    ],
+  },
+  {
+    name: "newcomer-admitted-early",
+    rule: "A node with an empty disk waits for every other member, not for a majority of them.",
+    profile: "divided",
+    caughtBy: ["admitted-first"],
+    edits: [
+      {
+        file: "node/node.ts",
+        find: "if (!this.#others.every((id) => this.#recognizedBy.has(id))) return;",
+        replace: "if (this.#recognizedBy.size * 2 < this.#others.length) return;",
       },
     ],
   },

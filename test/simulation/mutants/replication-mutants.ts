@@ -70,6 +70,7 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "commit-without-minimum",
     rule: "A follower commits the lesser of the leader's commit index and its last new entry (paper, Figure 2, AppendEntries 5).",
+    caughtBy: ["commit-monotonic", "process-lives"],
     profile: "hostile",
     edits: [
       {

@@ -16,8 +16,21 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: "flush-tried-again",
+    rule: "After a flush that failed, a later one proves nothing about what the first should have written.",
+    profile: "hostile",
+    edits: [
+      {
+        file: "storage/wal.ts",
+        find: "await file.sync();\n    for (const { entries } of batches)",
+        replace: "await file.sync().catch(() => file.sync());\n    for (const { entries } of batches)",
+      },
+    ],
+  },
+  {
     name: "torn-tail-taken",
     rule: "A frame whose body does not match its checksum was torn by a crash, and is no entry.",
+    caughtBy: ["damage-noticed", "process-lives"],
     profile: "hostile",
     edits: [
       {
