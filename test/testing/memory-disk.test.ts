@@ -76,6 +76,34 @@ test("a full disk takes a part of a write", async () => {
   assert.is(contentOf(disk.kill(), "d/a"), "old ne");
 });
 
+test("a disk with little room takes what fits, and more once there is room", async () => {
+  const { disk, file } = await withFile("old ");
+  disk.roomBytes = 2;
+  assert.is(await codeOf(file.write(0, [text("same")])), "resolved", "it does not grow");
+  assert.is(await codeOf(file.write(4, [text("new")])), "ENOSPC");
+  assert.is(contentOf(disk.kill(), "d/a"), "samene");
+  assert.is(disk.crash().roomBytes, 0);
+  disk.roomBytes = 10;
+  assert.is(await codeOf(file.write(6, [text("w")])), "resolved");
+  assert.is(disk.roomBytes, 9);
+});
+
+test("a bit is turned over durably, also in a file that is open", async () => {
+  const { disk, file } = await withFile("old ");
+  disk.flip("d/a", 1);
+  assert.is(new TextDecoder().decode(await file.read(0, 4)), "mld ");
+  assert.is(contentOf(disk.crash(), "d/a"), "mld ");
+  assert.equal(disk.durableBytesOf("d/a"), text("mld "));
+  assert.is(disk.durableBytesOf("d/b"), null);
+});
+
+test("faults that have not struck can be called off", async () => {
+  const { disk, file } = await withFile("old ");
+  disk.failNext("sync", "EIO");
+  disk.forgetFaults();
+  assert.is(await codeOf(file.sync()), "resolved");
+});
+
 test("a sync covers what was written before it began", async () => {
   const { disk, file } = await withFile("old ");
   await file.write(4, [text("A")]);
