@@ -1,4 +1,4 @@
-/** Mutants of client sessions, on both sides. */
+/** Mutants of what clients are promised, on both sides. */
 
 import type { Mutant } from "./mutant.ts";
 
@@ -46,6 +46,19 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
         file: "client/commands.ts",
         find: "if (command.sending !== 0) command.unsure = true;\n      command.sending = 0;",
         replace: "command.sending = 0;",
+      },
+    ],
+  },
+  {
+    name: "one-deadline-for-all",
+    rule: "A call ends when its own time is up, however long others may wait.",
+    profile: "hostile",
+    caughtBy: ["deadline-kept"],
+    edits: [
+      {
+        file: "client/call.ts",
+        find: "if (this.#timer !== null && this.#timer.atMs <= deadlineMs) return;",
+        replace: "if (this.#timer !== null) return;",
       },
     ],
   },
