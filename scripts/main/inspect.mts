@@ -1,6 +1,6 @@
 /** Looks through the data of nodes, and writes nothing. */
 
-import { stat } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import * as path from "node:path";
 import { colours, table } from "../../src/console/index.ts";
 import { realEnvironment } from "../../src/environment/real.ts";
@@ -18,23 +18,20 @@ writing at the moment looks torn.
 
 Exits with 1 if something is damaged.`;
 
-const {
-  values,
-  words: [given = "."],
-} = readArguments(USAGE, { json: { type: "boolean", default: false } }, 1);
+const { values, words } = readArguments(USAGE, { json: { type: "boolean", default: false } }, ["DIR"]);
 const { disk } = realEnvironment;
 
 /** @throws ConclaveError `INVALID_ARGUMENT` */
 async function nodeFolders(folder: string): Promise<string[]> {
-  const info = await stat(folder).catch((cause: unknown) => {
+  const inside = await readdir(folder, { withFileTypes: true }).catch((cause: unknown) => {
     throw new ConclaveError("INVALID_ARGUMENT", `${folder} can't be read: ${messageOf(cause)}`);
   });
-  if (!info.isDirectory()) throw new ConclaveError("INVALID_ARGUMENT", `${folder} is not a folder.`);
   if (await isNodeFolder(disk, folder)) return [folder];
   const found: string[] = [];
-  for (const name of await disk.list(folder)) {
-    const inner = path.join(folder, name);
-    if ((await stat(inner)).isDirectory() && (await isNodeFolder(disk, inner))) found.push(inner);
+  for (const entry of inside.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const inner = path.join(folder, entry.name);
+    // One that can't be looked into may be a node's: it is told with the others.
+    if (entry.isDirectory() && (await isNodeFolder(disk, inner).catch(() => true))) found.push(inner);
   }
   if (found.length > 0) return found;
   throw new ConclaveError("INVALID_ARGUMENT", `${folder} holds no node's data.`);
@@ -73,12 +70,20 @@ function textOf(folder: string, { owner, segments, state, terms, tornBytes, dama
 
 async function main(): Promise<void> {
   let isSound = true;
-  const folders = await nodeFolders(given);
+  const folders = await nodeFolders(words[0] ?? "");
   for (const [i, folder] of folders.entries()) {
-    const inspection = await inspect(disk, folder);
-    if (inspection.damage !== null) isSound = false;
-    if (values.json) console.log(JSON.stringify({ folder, ...inspection }));
-    else console.log(`${i === 0 ? "" : "\n\n"}${textOf(folder, inspection)}`);
+    const gap = i === 0 ? "" : "\n\n";
+    try {
+      const inspection = await inspect(disk, folder);
+      if (inspection.damage !== null) isSound = false;
+      console.log(values.json ? JSON.stringify({ folder, ...inspection }) : `${gap}${textOf(folder, inspection)}`);
+    } catch (error) {
+      if (!(error instanceof ConclaveError)) throw error;
+      isSound = false;
+      const { code, message } = error;
+      const line = `${colours.red(code)} ${message}`;
+      console.log(values.json ? JSON.stringify({ folder, error: { code, message } }) : `${gap}${line}`);
+    }
   }
   process.exitCode = isSound ? 0 : 1;
 }

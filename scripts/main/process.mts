@@ -7,19 +7,23 @@ import { ConclaveError, messageOf } from "../../src/errors.ts";
 
 type Options = NonNullable<ParseArgsConfig["options"]>;
 
-/** Reads the command line, with so many words that are no options; a mistake in it ends the process with a line. */
-export function readArguments<const O extends Options>(usage: string, options: O, words = 0) {
+/**
+ * Reads the command line; a mistake in it ends the process with a line.
+ *
+ * @param names what is needed besides options
+ */
+export function readArguments<const O extends Options>(usage: string, options: O, names: readonly string[] = []) {
   try {
     const { values, positionals } = parseArgs({
       options: { ...options, help: { type: "boolean" } },
-      allowPositionals: words > 0,
+      allowPositionals: names.length > 0,
     });
     if (!("help" in values && values.help === true)) {
-      if (positionals.length !== words) throw new TypeError(`${words} argument is needed, not ${positionals.length}`);
+      if (positionals.length !== names.length) throw new TypeError(`${names.join(" ")} is needed, and nothing else`);
       return { values, words: positionals };
     }
   } catch (error) {
-    // The first sentence names the option; the others are about positional arguments, which there are none of.
+    // The first sentence names the option; the others explain what can be put there, which --help does better.
     const [what] = messageOf(error).split(/[.\n]/);
     fail(new ConclaveError("INVALID_ARGUMENT", `${what}: --help shows what there is.`));
   }

@@ -1,26 +1,25 @@
-/** One simulated run, with an eye on what it leaves behind. */
+/** One simulated run, with an eye on what would end a real process. */
 
 import { setImmediate } from "node:timers/promises";
 import { messageOf } from "../../src/errors.ts";
 import { type SimulationOptions, type SimulationResult, simulate } from "../../src/testing/index.ts";
 
-let rejection: { readonly reason: unknown } | null = null;
-process.on("unhandledRejection", (reason) => {
-  rejection ??= { reason };
-});
-
-/** Like `simulate`; but a rejected promise that nobody asked after, which would end a real process, is a breach. */
+/** Like `simulate`; but a rejected promise that nobody asked after is a breach. */
 export async function simulateOne(options: SimulationOptions): Promise<SimulationResult> {
-  rejection = null;
-  const result = await simulate(options);
-  await setImmediate(); // Only then are they told.
-  // Another function may have set it, which the compiler can't see.
-  const left = rejection as { readonly reason: unknown } | null;
-  if (left === null || result.breach !== null) return result;
-  const stack = left.reason instanceof Error ? left.reason.stack : undefined;
-  const detail = `a promise was rejected, and nobody had asked after it: ${stack ?? messageOf(left.reason)}`;
-  return {
-    ...result,
-    breach: { invariant: "process-lives", detail, atMs: result.virtualMs, event: result.events },
-  };
+  const reasons: unknown[] = [];
+  const note = (reason: unknown): void => void reasons.push(reason);
+  process.on("unhandledRejection", note);
+  try {
+    // A runtime tells of them between its own events, of which there would be none without a pause.
+    const pause = async (): Promise<void> => void (await setImmediate());
+    const result = await simulate({ pause, ...options });
+    await setImmediate();
+    if (reasons.length === 0 || result.breach !== null) return result;
+    const [reason] = reasons;
+    const why = reason instanceof Error ? (reason.stack ?? reason.message) : messageOf(reason);
+    const detail = `a promise was rejected, and nobody had asked after it: ${why}`;
+    return { ...result, breach: { invariant: "process-lives", detail, atMs: result.virtualMs, event: result.events } };
+  } finally {
+    process.off("unhandledRejection", note);
+  }
 }

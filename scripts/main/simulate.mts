@@ -110,6 +110,7 @@ async function shrunken({ options, breach, result }: Failure): Promise<Failure> 
   let text = (): string => "shrinking";
   const pause = (): Promise<void> => breathe(() => text());
   const shrunk = await shrink({ ...options, pause }, result, {
+    simulate: simulateOne,
     onAttempt: ({ attempts, faults, events }) => {
       text = () => `shrinking: ${faults} faults and ${events} events left after ${attempts} attempts`;
     },
@@ -124,7 +125,7 @@ const printFailure = ({ options, breach, result }: Failure): void =>
 function printSummary(failure: Failure | null, { seedsMax }: Plan): void {
   if (failure === null && stopped === null) printUnlessJson(`${colours.green("✔")} every invariant held`);
   if (values.trace !== true) printUnlessJson(summaryText(tally, elapsedMs()));
-  if (failure === null && Number.isFinite(seedsMax) && tally.seeds < seedsMax) {
+  if (failure === null && stopped === null && Number.isFinite(seedsMax) && tally.seeds < seedsMax) {
     printUnlessJson(`Time was up after ${tally.seeds} of ${seedsMax} seeds.`);
   }
   if (values.json !== true) return;

@@ -159,8 +159,7 @@ class ValidEntries {
 
   /** @throws RangeError if it leaves a gap */
   take(index: number, term: number): void {
-    if (this.#runs.length > 0 && index > this.#last + 1)
-      throw new RangeError(`entry ${index} follows entry ${this.#last}`);
+    if (index > this.#last + 1) throw new RangeError(`entry ${index} follows entry ${this.#last}`);
     while ((this.#runs.at(-1)?.first ?? 0) >= index) this.#runs.pop();
     if (this.#runs.at(-1)?.term !== term) this.#runs.push({ term, first: index });
     this.#last = index;

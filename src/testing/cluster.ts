@@ -31,6 +31,12 @@ export interface ClusterParts {
   onDown(id: string): void;
 }
 
+/**
+ * `rotten`: a bit was turned over while the node ran, which may go on until it notices, and must not start again.
+ * `damaged`: it must not even start. `lost`: it comes back empty, and must not take part under its name any more.
+ */
+type DataState = "sound" | "rotten" | "damaged" | "lost";
+
 /** One machine that runs a node, over all of the node's lives. */
 interface Place {
   readonly id: string;
@@ -45,12 +51,8 @@ interface Place {
   isStopping: boolean;
   /** It was once known to every other. */
   isAdmitted: boolean;
-  /** Its disk was lost or damaged: it must not take part under its name any more. */
-  isLost: boolean;
-  /** A bit of its log was turned over: it must not even start. */
-  isDamaged: boolean;
-  /** A bit of its log was turned over while it ran: it may go on until it notices, and must not start again. */
-  isRotten: boolean;
+  /** What has become of what was on its disk. */
+  data: DataState;
   /** How long a flush may take at most, for each reason that it is slow. */
   readonly slowed: Set<{ readonly syncMsMax: number }>;
   /** How long its state machine takes for a command at most. */
@@ -108,9 +110,7 @@ export class SimulatedCluster {
         ...empty,
         isStopping: false,
         isAdmitted: false,
-        isLost: false,
-        isDamaged: false,
-        isRotten: false,
+        data: "sound",
         slowed: new Set(),
         filled: new Set(),
         applyMsMax: 0,
@@ -165,7 +165,7 @@ export class SimulatedCluster {
 
   /** The cores of the nodes that run, those that have lost their disks left out. */
   get cores(): ReadonlyMap<string, Raft> {
-    const sound = [...this.#places.values()].filter(({ isLost }) => !isLost);
+    const sound = [...this.#places.values()].filter((place) => !isGone(place));
     return new Map(sound.flatMap(({ id, raft }) => (raft === null ? [] : [[id, raft] as const])));
   }
 
@@ -190,7 +190,7 @@ export class SimulatedCluster {
 
   /** Two nodes whose machines hold different state, in words; null if all that have not lost their disks agree. */
   differingState(): string | null {
-    const sound = [...this.#places.values()].filter(({ isLost, machine }) => !isLost && machine !== null);
+    const sound = [...this.#places.values()].filter((place) => !isGone(place) && place.machine !== null);
     const [first, ...others] = sound.map(({ id, machine }) => ({ id, state: [...(machine?.snapshot() ?? [])].join() }));
     const other = others.find(({ state }) => state !== first?.state);
     return other === undefined ? null : `${other.id} holds another state than ${first?.id} after the same entries`;
@@ -199,14 +199,14 @@ export class SimulatedCluster {
   /** Does the disk of every other node that has not lost it say that it has met this one, as it is? */
   isKnownToAll(id: string): boolean {
     const own = identityOn(this.#place(id).memory, id)?.incarnation;
-    const others = [...this.#places.values()].filter((place) => place.id !== id && !place.isLost);
+    const others = [...this.#places.values()].filter((place) => place.id !== id && !isGone(place));
     return others.every(({ id: other, memory }) =>
       identityOn(memory, other)?.members.some(([name, incarnation]) => name === id && incarnation === own),
     );
   }
 
   isLost(id: string): boolean {
-    return this.#place(id).isLost;
+    return isGone(this.#place(id));
   }
 
   /** How many nodes have lost their disks for good. */
@@ -216,7 +216,7 @@ export class SimulatedCluster {
 
   /** How many have, or will once they notice. */
   get doomed(): number {
-    return [...this.#places.values()].filter(({ isLost, isRotten }) => isLost || isRotten).length;
+    return [...this.#places.values()].filter(({ data }) => data !== "sound").length;
   }
 
   processOf(id: string): Process | null {
@@ -228,9 +228,10 @@ export class SimulatedCluster {
     this.#atTurningPoints.push({ point, act });
   }
 
-  /** Nobody waits for a turning point any more. */
-  forgetTurningPoints(): void {
+  /** Nobody waits for a turning point or a start any more. */
+  forgetPlans(): void {
     this.#atTurningPoints = [];
+    for (const place of this.#places.values()) place.onStarted = null;
   }
 
   /** Calls `act` when a node that is down is started. */
@@ -307,8 +308,8 @@ export class SimulatedCluster {
       onStart: (raft) => {
         place.raft = raft;
         place.isAdmitted ||= raft.isAdmitted;
-        if (place.isDamaged) report("damage-noticed", `${id} has started`);
-        if (!place.isLost) invariants.started(id, raft, place.log);
+        if (place.data === "damaged") report("damage-noticed", `${id} has started`);
+        if (!isGone(place)) invariants.started(id, raft, place.log);
       },
       onFatal: (error) => {
         if (process.isAlive) this.#failed(place, error);
@@ -319,7 +320,7 @@ export class SimulatedCluster {
       },
       (error) => {
         if (place.process !== process) return;
-        if (place.isDamaged && hasCode(error, "DATA_CORRUPT")) {
+        if (place.data === "damaged" && hasCode(error, "DATA_CORRUPT")) {
           // What an operator does then: the machine comes back empty.
           this.crash(id, {});
           this.wipe(id);
@@ -355,15 +356,14 @@ export class SimulatedCluster {
   /** A machine that does not run loses its disk, and comes back empty under its old name. */
   wipe(id: string): void {
     const place = this.#place(id);
-    this.#canNotBegin ||= [...this.#places.values()].some(({ isAdmitted, isLost }) => !isAdmitted && !isLost);
+    this.#canNotBegin ||= [...this.#places.values()].some((one) => !one.isAdmitted && !isGone(one));
     place.memory = new MemoryDisk();
     place.log = new DurableLog();
     // One that nobody has met has promised nothing, and is as new as it says.
-    place.isLost = [...this.#places.values()].some(({ id: other, memory }) =>
+    const isMet = [...this.#places.values()].some(({ id: other, memory }) =>
       identityOn(memory, other)?.members.some(([name]) => name === id),
     );
-    place.isDamaged = false;
-    place.isRotten = false;
+    place.data = isMet ? "lost" : "sound";
   }
 
   /** Turns over a bit of what a machine that does not run has on its disk. False if all of it may be torn. */
@@ -372,17 +372,18 @@ export class SimulatedCluster {
     const { memory } = place;
     const files = [...coldSegments(memory), ...memory.paths().filter((path) => path.endsWith("/identity.json"))];
     if (!flipOne(memory, files, dice)) return false;
-    place.isDamaged = true;
-    place.isLost = true;
+    place.data = "damaged";
     return true;
   }
 
   /** The same in the log of one that runs, and that reads it again only if it has to. */
   rot(id: string, dice: Dice): boolean {
     const place = this.#place(id);
-    if (place.process === null || place.isRotten || place.isLost) return false;
-    place.isRotten = flipOne(place.memory, coldSegments(place.memory), dice);
-    return place.isRotten;
+    // While it starts it reads everything.
+    if (place.node === null || place.data !== "sound") return false;
+    if (!flipOne(place.memory, coldSegments(place.memory), dice)) return false;
+    place.data = "rotten";
+    return true;
   }
 
   /** An orderly end. */
@@ -427,7 +428,7 @@ export class SimulatedCluster {
 
   /** A node gave up on its disk, as it should; any other reason is a failure of its own. */
   #failed(place: Place, error: unknown): void {
-    const hasNoticed = place.isRotten && hasCode(error, "DATA_CORRUPT");
+    const hasNoticed = place.data === "rotten" && hasCode(error, "DATA_CORRUPT");
     if (!hasCode(error, "DISK_FAILED") && !hasNoticed)
       this.#parts.report("process-lives", `${place.id}: ${String(error)}`);
     this.kill(place.id);
@@ -441,11 +442,7 @@ export class SimulatedCluster {
     place.raft = null;
     place.machine = null;
     place.log.ended();
-    if (place.isRotten) {
-      place.isRotten = false;
-      place.isDamaged = true;
-      place.isLost = true;
-    }
+    if (place.data === "rotten") place.data = "damaged";
     this.#parts.invariants.ended(place.id);
     this.#parts.onDown(place.id);
     return true;
@@ -457,6 +454,9 @@ export class SimulatedCluster {
     return place;
   }
 }
+
+/** What its node has promised is not known to it any more. */
+const isGone = ({ data }: Place): boolean => data === "damaged" || data === "lost";
 
 /** What is written down there of a node and of those that it has met; null if nothing is, or nothing that can be read. */
 function identityOn(memory: MemoryDisk, id: string): { incarnation: string; members: [string, string][] } | null {

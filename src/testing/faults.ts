@@ -69,7 +69,7 @@ export class Faults {
   stop(): void {
     this.#isOver = true;
     this.#alarms.clear();
-    this.#options.cluster.forgetTurningPoints();
+    this.#options.cluster.forgetPlans();
   }
 
   /** What this weather ends with, on a cluster that is otherwise well. False if it ends without. */
@@ -133,7 +133,7 @@ export class Faults {
       case "relapse": {
         if (!this.#crash(id, dice)) return null;
         const worksMs = dice.seldom(0, RELAPSE_MS_MAX);
-        cluster.onceStarted(id, () => this.#later(worksMs, () => void this.#crash(id, dice)));
+        cluster.onceStarted(id, () => this.#later(worksMs, () => void (this.#isOver || this.#crash(id, dice))));
         return `${id}, and again ${worksMs.toFixed(0)} ms after it is back`;
       }
       case "stop":
@@ -310,6 +310,7 @@ export class Faults {
     const bytesPerMs = ANSWER_BYTES / (HEARTBEATS_PER_ANSWER * TIMING.heartbeatMs);
     const slowed = ids.map((id) => network.slow(id, leader, { bytesPerMs }));
     this.#later(slowMs, () => {
+      if (this.#isOver) return;
       this.#cut(beside, others, true, alongMs);
       this.#cut([leader], others, false, alongMs);
     });

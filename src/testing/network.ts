@@ -86,21 +86,21 @@ export class SimulatedNetwork {
 
   /** What leaves in this direction leaves at this pace. */
   slow(from: string, to: string, pace: Partial<Pace>): Undo {
-    const { slowed } = this.route(from, to);
+    const route = this.route(from, to);
     const own = { ...FAST, ...pace };
-    slowed.add(own);
+    route.slowed.add(own);
     return () => {
-      if (slowed.delete(own)) for (const wire of this.#wires) wire.hurry();
+      if (route.slowed.delete(own)) for (const wire of this.#wires) wire.hurry(route);
     };
   }
 
   /** Everything is as fast as it was, and nothing is cut. */
   heal(): void {
-    for (const { cuts, slowed } of this.#routes.values()) {
-      cuts.clear();
-      slowed.clear();
+    for (const route of this.#routes.values()) {
+      route.cuts.clear();
+      route.slowed.clear();
+      for (const wire of this.#wires) wire.hurry(route);
     }
-    for (const wire of this.#wires) wire.hurry();
   }
 
   /**
@@ -186,7 +186,7 @@ class Lane {
   readonly #network: SimulatedNetwork;
   readonly #route: Route;
   readonly #receiver: () => Station | null;
-  #parcels: { atMs: number; readonly bytes: number; readonly deliver: () => void }[] = [];
+  #parcels: { leftMs: number; atMs: number; readonly bytes: number; readonly deliver: () => void }[] = [];
   #bytes = 0;
   /** When the last of it has left the sender: what is slow goes out piece by piece. */
   #leftMs = 0;
@@ -205,18 +205,25 @@ class Lane {
   }
 
   send(bytes: number, deliver: () => void): void {
-    const atMs = this.#arrivalMs(bytes, this.#parcels.at(-1)?.atMs ?? 0);
-    this.#parcels.push({ atMs, bytes, deliver });
+    const leftMs = this.#leave(bytes);
+    const atMs = Math.max(this.#network.arrivalMs(this.#route, leftMs), this.#parcels.at(-1)?.atMs ?? 0);
+    this.#parcels.push({ leftMs, atMs, bytes, deliver });
     this.#bytes += bytes;
     this.wake();
   }
 
-  /** Its route may have become faster: what waits to leave leaves sooner. */
-  hurry(): void {
-    this.#leftMs = this.#world.nowMs;
-    let lastMs = 0;
-    for (const parcel of this.#parcels) {
-      lastMs = Math.min(parcel.atMs, this.#arrivalMs(parcel.bytes, lastMs));
+  /** Its route has become faster: what waits to leave leaves sooner. */
+  hurry(route: Route): void {
+    if (route !== this.#route) return;
+    const { nowMs } = this.#world;
+    const waiting = this.#parcels.filter(({ leftMs }) => leftMs > nowMs);
+    const beforeMs = this.#parcels.findLast(({ leftMs }) => leftMs <= nowMs)?.atMs ?? 0;
+    if (waiting.length === 0) return;
+    this.#leftMs = nowMs;
+    let lastMs = beforeMs;
+    for (const parcel of waiting) {
+      parcel.leftMs = this.#leave(parcel.bytes);
+      lastMs = Math.min(parcel.atMs, Math.max(this.#network.arrivalMs(route, parcel.leftMs), lastMs));
       parcel.atMs = lastMs;
     }
     this.#arrival?.cancel();
@@ -224,9 +231,10 @@ class Lane {
     this.wake();
   }
 
-  #arrivalMs(bytes: number, notBeforeMs: number): number {
+  /** When so much has left, behind all that waits to leave. */
+  #leave(bytes: number): number {
     this.#leftMs = Math.max(this.#leftMs, this.#world.nowMs) + leavingMs(this.#route, bytes);
-    return Math.max(this.#network.arrivalMs(this.#route, this.#leftMs), notBeforeMs);
+    return this.#leftMs;
   }
 
   /** What is on its way is lost. */
@@ -335,9 +343,9 @@ class Wire {
     this.#far.out.wake();
   }
 
-  hurry(): void {
-    this.near.out.hurry();
-    this.#far.out.hurry();
+  hurry(route: Route): void {
+    this.near.out.hurry(route);
+    this.#far.out.hurry(route);
   }
 
   reset(a: string, b: string, noticeToBoth: boolean): void {

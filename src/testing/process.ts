@@ -21,6 +21,8 @@ const ROUNDING_MS = 1e-6;
 /** How long an operation of the disk that is no flush may take at most. */
 const OPERATION_MS_MAX = 0.1;
 const READ_MS_MAX = 0.5;
+/** How slow a clock may be. */
+export const CLOCK_RATE_MIN = 0.6;
 const ID_LETTERS = "0123456789abcdefghijklmnopqrstuv";
 
 export class Process implements Station {
@@ -84,7 +86,7 @@ export class Process implements Station {
    */
   #clock(): Clock {
     const startMs = this.#dice.below(1e6);
-    const rate = this.#dice.chance(0.5) ? this.#dice.between(0.98, 1.02) : this.#dice.between(0.6, 1.6);
+    const rate = this.#dice.chance(0.5) ? this.#dice.between(0.98, 1.02) : this.#dice.between(CLOCK_RATE_MIN, 1.6);
     return {
       nowMs: () => startMs + Math.max(this.#world.nowMs, this.stalledUntilMs) * rate,
       setTimer: (delayMs, fire) => this.#at(Math.min(delayMs, 1e9) / rate + ROUNDING_MS, "timer", fire),

@@ -8,7 +8,7 @@ export interface ShrinkOptions {
   readonly attemptsMax?: number;
   /** Called after each of them. */
   readonly onAttempt?: (progress: ShrinkProgress) => void;
-  /** Runs a simulation; for tests. */
+  /** Runs a simulation, in place of `simulate`. */
   readonly simulate?: (options: SimulationOptions) => Promise<SimulationResult>;
 }
 

@@ -243,7 +243,7 @@ class Simulation {
     return this.#until(
       "comes-to-rest",
       () => this.#faults.areOver && this.#isAtRest(),
-      () => this.#unrest(),
+      () => (this.#faults.areOver ? this.#unrest() : "what the weather ends with never came to pass"),
     );
   }
 

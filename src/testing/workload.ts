@@ -11,6 +11,7 @@ import { type KeyValueOperation, type KeyValueResult, keyValueModel, readSpan, s
 import { check } from "./linearizability.ts";
 import { checkIssueOrder, checkRealTimeOrder, type Disorder } from "./order.ts";
 import { Probes } from "./probes.ts";
+import { CLOCK_RATE_MIN } from "./process.ts";
 import { RecordedClient } from "./recorded-client.ts";
 
 /** Who works, and where. */
@@ -53,8 +54,7 @@ const EXPECTED: ReadonlySet<string> = new Set<ErrorCode>(["TIMEOUT", "UNKNOWN_OU
 const STEPS_MAX = 100_000_000;
 /** There is nothing to wait for but the node's answer. */
 const STALE_TIMEOUT_MS_MAX = 300;
-/** The timer of a client is as slow as this, and fires as late. */
-const SLOWEST_CLOCK = 0.6;
+/** How late the end of a call may come to light, apart from the client's clock being slow. */
 const PUNCTUAL_MS = 1;
 
 interface StaleRead {
@@ -82,12 +82,24 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
     const life = lifeOf(node);
     const call = staleReads.begin(name, { key, node: life });
     try {
-      const result = await client.get(key, { consistency: "stale", node, timeoutMs });
+      const result = await timed(name, timeoutMs, () => client.get(key, { consistency: "stale", node, timeoutMs }));
       if (lifeOf(node) === life) call.end(result);
       else call.nothing(); // Who knows which life has answered.
     } catch (error) {
       call.nothing();
       throw error;
+    }
+  };
+
+  const timed = async <T>(name: string, timeoutMs: number, call: () => Promise<T>): Promise<T> => {
+    const startedMs = nowMs();
+    try {
+      return await call();
+    } finally {
+      const tookMs = nowMs() - startedMs;
+      if (tookMs > timeoutMs / CLOCK_RATE_MIN + PUNCTUAL_MS) {
+        late ??= `${name} waited for ${tookMs.toFixed(0)} ms for what had ${timeoutMs.toFixed(0)} ms`;
+      }
     }
   };
 
@@ -98,33 +110,28 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
       const recorded = new RecordedClient(client, name, history);
       const key = dice.pick(KEYS);
       const value = `${++written}`;
-      const startedMs = nowMs();
       const options = { timeoutMs: dice.chance(0.2) ? dice.between(1, 100) : dice.between(500, 3_000) };
       const shareOfReads = sharesOfReads.get(worker) ?? (dice.chance(0.4) ? 0.95 : 0);
       sharesOfReads.set(worker, shareOfReads);
+      const inTime = <T>(call: () => Promise<T>): Promise<T> => timed(name, options.timeoutMs, call);
       const isQuiet = nowMs() % QUIET_EVERY_MS > QUIET_FROM_MS;
       const kind = isQuiet || dice.chance(shareOfReads) ? 0 : dice.next();
       try {
-        if (kind === 0 && dice.chance(0.5)) await client.get(probes.next(), options);
-        else if (kind < 0.25) await recorded.get(key, options);
+        if (kind === 0 && dice.chance(0.5)) await inTime(() => client.get(probes.next(), options));
+        else if (kind < 0.25) await inTime(() => recorded.get(key, options));
         else if (kind < 0.4) await readStale(worker, key, Math.min(options.timeoutMs, STALE_TIMEOUT_MS_MAX));
-        else if (kind < 0.55) await recorded.put(key, value, options);
-        else if (kind < 0.7) await recorded.append(key, `,${value}`, options);
-        else if (kind < 0.8) await recorded.increment("counter", dice.below(5) + 1, options);
+        else if (kind < 0.55) await inTime(() => recorded.put(key, value, options));
+        else if (kind < 0.7) await inTime(() => recorded.append(key, `,${value}`, options));
+        else if (kind < 0.8) await inTime(() => recorded.increment("counter", dice.below(5) + 1, options));
         else if (kind < 0.95) {
-          const entry = await recorded.get(key, options);
+          const entry = await inTime(() => recorded.get(key, options));
           const expected =
             dice.chance(0.5) || entry === null ? { revision: entry?.revision ?? 0 } : { value: entry.value };
-          await recorded.cas(key, expected, value, options);
-        } else await recorded.delete(key, options);
+          await inTime(() => recorded.cas(key, expected, value, options));
+        } else await inTime(() => recorded.delete(key, options));
       } catch (error) {
         // How it ended is in the history; but nothing ends otherwise than this.
         if (!(error instanceof ConclaveError && EXPECTED.has(error.code))) throw error;
-      }
-      // A piece of work is two calls at most.
-      const tookMs = nowMs() - startedMs;
-      if (tookMs > 2 * (options.timeoutMs / SLOWEST_CLOCK + PUNCTUAL_MS)) {
-        late ??= `${name} waited for ${tookMs.toFixed(0)} ms for what had ${options.timeoutMs.toFixed(0)} ms a call`;
       }
     },
     lookBack: async ({ client, name }) => {

@@ -1,8 +1,13 @@
 /** What a look at a node's folder tells is what a start would find, and nothing is changed by it. */
 
+import { mkdtemp, rm } from "node:fs/promises";
+import * as os from "node:os";
+import * as path from "node:path";
 import * as assert from "uvu/assert";
+import { realEnvironment } from "../../src/environment/real.ts";
 import type { Disk } from "../../src/environment.ts";
 import { hasCode } from "../../src/errors.ts";
+import { Recovery } from "../../src/node/stored.ts";
 import { type Batch, Identity, inspect, Wal } from "../../src/storage/index.ts";
 import { MemoryDisk } from "../../src/testing/memory-disk.ts";
 import { codeOf } from "../environment/code-of.ts";
@@ -21,7 +26,7 @@ async function startOn(disk: MemoryDisk, segmentBytesMax = 1 << 20): Promise<{ w
 }
 
 /** A disk on which nothing can be changed. */
-function readOnly(disk: MemoryDisk): Disk {
+function readOnly(disk: Disk): Disk {
   const refuse = (): never => {
     throw new Error("it writes");
   };
@@ -130,6 +135,28 @@ test("a missing file is named, and what comes before it is shown", async () => {
   const { damage, segments } = await look(disk);
   assert.equal(damage, { file: "wal-0000000003.log", offset: 0, why: "the file is missing" });
   assert.is(segments.length, 2);
+});
+
+test("a log whose beginning is missing is damaged, as it is for a start", async () => {
+  const disk = new MemoryDisk([FOLDER]);
+  await logOn(disk, 1);
+  for (const segment of [1, 2]) await disk.remove(`${FOLDER}/wal-000000000${segment}.log`);
+  const { salt } = await identityOn(disk);
+  const started = await Wal.open(disk, FOLDER, { segmentBytesMax: 1, salt }, new Recovery(0)).catch((thrown) => thrown);
+  if (!hasCode(started, "DATA_CORRUPT")) throw new Error("it starts");
+  const { damage } = await look(disk);
+  assert.equal([`${FOLDER}/${damage?.file}`, damage?.offset], [started.details["file"], started.details["offset"]]);
+});
+
+test("on a real disk, too, nothing is opened for writing", async () => {
+  const folder = await mkdtemp(path.join(os.tmpdir(), "conclave-inspect-"));
+  const { salt } = await Identity.open(realEnvironment, folder, "cluster", "n1");
+  const wal = await Wal.open(realEnvironment.disk, folder, { segmentBytesMax: 1, salt }, new PlainLog());
+  for (const batch of BATCHES) await wal.append(batch);
+  await wal.close();
+  const { damage, terms } = await inspect(readOnly(realEnvironment.disk), folder);
+  assert.equal([damage, terms.at(-1)], [null, { term: 4, first: 4, last: 4 }]);
+  await rm(folder, { recursive: true });
 });
 
 test("a folder that is no node's, and one whose owner can't be told", async () => {

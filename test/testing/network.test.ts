@@ -93,6 +93,22 @@ test("the slowest pace counts, for as long as it lasts, and a slow way is slow f
   fast();
 });
 
+test("that another way is fast again, or this one a little faster, delays nothing", async () => {
+  const { world, network, socket, arrivals } = await connected();
+  const startMs = world.nowMs;
+  network.slow("a", "b", { bytesPerMs: 1 });
+  const other = network.slow("b", "a", { bytesPerMs: 1 });
+  const same = network.slow("a", "b", { bytesPerMs: 0.9 });
+  socket.send(bytes(900));
+  await world.run(startMs + 950);
+  other();
+  same();
+  socket.send(bytes(10));
+  await world.run(startMs + 5_000);
+  const [first = 0, second = 0] = arrivals.map((atMs) => atMs - startMs);
+  assert.ok(first <= 1_010 && second <= 1_900 && second >= first, `${first} ${second}`);
+});
+
 test("what waits to leave leaves as soon as its way is fast again", async () => {
   const { world, network, socket, arrivals } = await connected();
   network.slow("a", "b", { bytesPerMs: 0.001 });
