@@ -120,17 +120,23 @@ export class Leadership {
   /** News from a directory or a node. */
   learn(view: LeaderView, from: Peer | null): void {
     const isHearsay = this.#directories.some((url) => this.#linked.get(url) === from);
-    if (this.#closed || !this.#isNews(view, isHearsay)) return;
+    if (this.#closed) return;
     const { term, leader } = view;
-    const known = leader === null ? null : { id: leader.id, url: normalUrl(leader.url) };
+    if (leader === null) {
+      // A term that nobody leads may come to nothing, and then the leader of an older one goes on: no more than a doubt.
+      if (this.#told !== null && term > this.#told.term) this.#loseFaith();
+      return;
+    }
+    if (!this.#isNews(term, leader.id, isHearsay)) return;
+    const known = { id: leader.id, url: normalUrl(leader.url) };
     this.#view = { term, leader: known };
     this.#isHearsay = isHearsay;
-    if (known !== null) this.#remember(known.url, known.id);
-    if (this.#leader !== null && this.#leader.url !== known?.url) {
+    this.#remember(known.url, known.id);
+    if (this.#leader !== null && this.#leader.url !== known.url) {
       this.#drop();
       this.#searchOn();
     }
-    this.#tell(known === null ? null : { term, ...known });
+    this.#tell({ term, ...known });
     this.#follow();
   }
 
@@ -138,26 +144,28 @@ export class Leadership {
    * What is older than what is known is no news. Yet a directory may have been told anything: while the leader that it
    * named does not act as one, what a node says counts for more.
    */
-  #isNews({ term, leader }: LeaderView, isHearsay: boolean): boolean {
+  #isNews(term: number, leader: string, isHearsay: boolean): boolean {
     const before = this.#view;
     if (isHearsay && term >= this.#overruledTerm) return false;
     if (!isHearsay && term >= this.#overruledTerm) this.#overruledTerm = Number.POSITIVE_INFINITY;
     if (term > before.term) return true;
     if (term === before.term) {
       if (!isHearsay) this.#isHearsay = false;
-      // Within a term, only the name of its leader is news; that it is not known, or has resigned, helps nobody.
-      return leader !== null && leader.id !== before.leader?.id;
+      return leader !== before.leader?.id;
     }
-    if (isHearsay || !this.#isHearsay || this.#leader !== null || leader === null) return false;
+    if (isHearsay || !this.#isHearsay || this.#leader !== null) return false;
     this.#overruledTerm = before.term;
     return true;
   }
 
   /** The leader said that it does not lead, or did not answer: look for another, or for the same in a newer term. */
   doubt(leader: Leader): void {
-    if (this.#leader !== leader) return;
+    if (this.#leader === leader) this.#loseFaith();
+  }
+
+  #loseFaith(): void {
     this.#doubted = this.#view;
-    this.#drop();
+    if (this.#leader !== null) this.#drop();
     this.#tell(null);
     this.#searchSoon();
   }

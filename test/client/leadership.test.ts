@@ -62,6 +62,16 @@ test("news of an older term is no news", () =>
     );
   }));
 
+test("a term that nobody leads, and that comes to nothing, hides no leader of an older one", () =>
+  onStage(async ({ client, n1, n2 }) => {
+    n2.view = { term: 9, leader: null }; // It is a candidate, alone, and will forget it.
+    const writer = await client({ directories: [], nodes: [n2.url] });
+    await n2.subscribed.first(1);
+    n2.push(n1.leading(1));
+    await writer.put("a", "1");
+    assert.equal(writer.leader, { term: 1, id: "n1", url: n1.url });
+  }));
+
 test("the same leader in a newer term is news", () =>
   onStage(async ({ client, directory, n1 }) => {
     const follower = await client();

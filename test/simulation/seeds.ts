@@ -24,4 +24,9 @@ export const SEEDS_THAT_FOUND: readonly Found[] = [
     profile: "hostile",
     mistake: "a disk that could not be read as a node started ended it with an error without a code",
   },
+  {
+    seed: 2_828_213_028,
+    profile: "hostile",
+    mistake: "a client that had heard of a term that came to nothing never followed the leader of an older one",
+  },
 ];
