@@ -3,7 +3,8 @@
 import type { Clock, Disk, Environment } from "../environment.ts";
 import type { Dice } from "./dice.ts";
 import { MemoryDisk, type Operation } from "./memory-disk.ts";
-import type { SimulatedNetwork, Station } from "./network.ts";
+import type { SimulatedNetwork } from "./network.ts";
+import type { Station } from "./wire.ts";
 import type { What, World } from "./world.ts";
 
 /** What a process is given of its machine. */
