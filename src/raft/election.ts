@@ -1,43 +1,54 @@
 /** Leader election: pre-vote, vote, and the ways into and out of each role (paper 5.2 and 5.4.1, thesis 9.6 and 3.10). */
 
+import { newProgress } from "./adoption.ts";
+import { appendOwn } from "./append.ts";
+import { votersOf } from "./configuration.ts";
 import type { Draft, PreVoteReason, StepDownReason } from "./effects.ts";
 import type { TimeoutNow, VoteRefusal, VoteRequest, VoteResponse } from "./messages.ts";
-import { majorityOf, type Tally, tally } from "./quorum.ts";
+import { isQuorum, type Tally, tally } from "./quorum.ts";
 import { abandonReads } from "./reads.ts";
-import { appendOwn } from "./replication.ts";
 import {
   type Candidate,
-  isVoter,
+  canCampaign,
+  canPromise,
+  configurationOf,
   knownLeader,
   type Leader,
   newFollower,
+  otherVotersOf,
   peersOf,
   type Raft,
   randomElectionTimeoutMs,
   randomEvidenceDelayMs,
 } from "./state.ts";
-import { EntryKind, logIndex, NO_INDEX, type NodeId, type Term, term } from "./types.ts";
+import { PREFERENCE_TIMEOUTS } from "./transfer.ts";
+import { EntryKind, logIndex, type NodeId, type Term, term } from "./types.ts";
 
 /**
  * The election timeout ran out, or evidence shortened it: ask whether an election could be won before disturbing
  * anybody with a new term.
  */
 export function startPreVote(raft: Raft, draft: Draft, reason: PreVoteReason): void {
-  const reachable = [raft.config.id, ...peersOf(raft).filter((peer) => raft.linked.has(peer))];
-  if (reachable.length < majorityOf(raft.config.voters.length)) {
-    loseQuorum(raft, draft, reachable);
-    raft.role = newFollower(raft, null, raft.nowMs + randomElectionTimeoutMs(raft));
+  const { id } = raft.config;
+  if (!canCampaign(raft)) {
+    // It has no vote to win with. What it followed is silent, and that is all there is to say.
+    raft.role = newFollower(null, raft.nowMs + randomElectionTimeoutMs(raft));
+    return;
+  }
+  const configuration = configurationOf(raft);
+  if (!isQuorum(configuration, (voter) => voter === id || raft.linked.has(voter))) {
+    loseQuorum(raft, draft, [id, ...otherVotersOf(raft).filter((voter) => raft.linked.has(voter))]);
+    raft.role = newFollower(null, raft.nowMs + randomElectionTimeoutMs(raft));
     return;
   }
   draft.story.push({ event: "pre-vote", term: raft.term, reason });
-  const votes = new Map([[raft.config.id, true]]);
   raft.role = {
     name: "pre-candidate",
     transfer: false,
-    votes,
+    votes: new Map([[id, true]]),
     electionDeadlineMs: raft.nowMs + randomElectionTimeoutMs(raft),
   };
-  for (const peer of peersOf(raft)) requestVote(raft, draft, peer);
+  for (const voter of otherVotersOf(raft)) requestVote(raft, draft, voter);
   count(raft, draft, raft.role);
 }
 
@@ -54,7 +65,7 @@ function campaign(raft: Raft, draft: Draft, transfer: boolean): void {
   draft.story.push({ event: "candidate", term: raft.term, transfer });
   const own: VoteResponse = { type: "vote-response", term: raft.term, preVote: false, refusal: null };
   draft.messagesAfterPersist.push({ to: raft.config.id, message: own });
-  for (const peer of peersOf(raft)) requestVote(raft, draft, peer);
+  for (const voter of otherVotersOf(raft)) requestVote(raft, draft, voter);
 }
 
 /** Sends this candidate's request to one server, if there is a link to it. */
@@ -73,12 +84,18 @@ function requestVote(raft: Raft, draft: Draft, to: NodeId): void {
   (preVote ? draft.messages : draft.messagesAfterPersist).push({ to, message });
 }
 
-/** A leader was heard from within the shortest election timeout, or this server is the leader (thesis, 4.2.3). */
+/**
+ * A leader was heard from within the shortest election timeout, or this server is the leader (thesis, 4.2.3). Where
+ * leaders serve reads under a lease, nothing else but time lets go of it.
+ */
 export function leaderIsAlive(raft: Raft): boolean {
   const { role } = raft;
   if (role.name === "leader") return true;
-  return role.name === "follower" && raft.nowMs - role.leaderHeardMs < raft.config.electionTimeoutMinMs;
+  const isFollowing = role.name === "follower" && role.leader !== null;
+  return (isFollowing || usesLeases(raft)) && raft.nowMs - raft.leaderHeardMs < raft.config.electionTimeoutMinMs;
 }
+
+const usesLeases = ({ config }: Raft): boolean => config.clockDriftMax !== null;
 
 /** The election restriction (paper, 5.4.1): the candidate's log must be at least as up-to-date as this one. */
 function isUpToDate(raft: Raft, { lastLogTerm, lastLogIndex }: VoteRequest): boolean {
@@ -87,7 +104,7 @@ function isUpToDate(raft: Raft, { lastLogTerm, lastLogIndex }: VoteRequest): boo
 }
 
 function reasonToRefuse(raft: Raft, from: NodeId, request: VoteRequest): VoteRefusal | null {
-  if (leaderIsAlive(raft)) return "leader-is-alive";
+  if (!request.transfer && leaderIsAlive(raft)) return "leader-is-alive";
   if (request.preVote) {
     if (request.term <= raft.term) return "term-behind";
   } else if (raft.vote !== null && raft.vote !== from) {
@@ -98,6 +115,7 @@ function reasonToRefuse(raft: Raft, from: NodeId, request: VoteRequest): VoteRef
 
 /** A request in this server's term, or a pre-vote. Lower terms were answered and higher ones adopted before. */
 export function answerVoteRequest(raft: Raft, draft: Draft, from: NodeId, request: VoteRequest): void {
+  if (!canPromise(raft)) return; // It may have given its vote before, and have forgotten.
   const { preVote } = request;
   const refusal = reasonToRefuse(raft, from, request);
   draft.story.push({ event: "vote-sent", term: request.term, to: from, preVote, refusal });
@@ -118,7 +136,7 @@ export function answerVoteRequest(raft: Raft, draft: Draft, from: NodeId, reques
     return;
   }
   raft.vote = from;
-  raft.role = newFollower(raft, null, raft.nowMs + randomElectionTimeoutMs(raft));
+  raft.role = newFollower(null, raft.nowMs + randomElectionTimeoutMs(raft));
   draft.messagesAfterPersist.push({ to: from, message: response });
 }
 
@@ -139,26 +157,25 @@ export function takeVote(raft: Raft, draft: Draft, from: NodeId, response: VoteR
 
 /** Draws the conclusion from the votes at hand: a vote that no link can bring any more is as good as refused. */
 export function count(raft: Raft, draft: Draft, role: Candidate): void {
-  const { voters, id } = raft.config;
-  const silent = voters.filter((voter) => voter !== id && !role.votes.has(voter) && !raft.linked.has(voter));
+  const silent = otherVotersOf(raft).filter((voter) => !role.votes.has(voter) && !raft.linked.has(voter));
   const votes = new Map([...role.votes, ...silent.map((voter): [NodeId, boolean] => [voter, false])]);
-  const result: Tally = tally(votes, voters);
+  const result: Tally = tally(configurationOf(raft), votes);
   if (result === "open") return;
   if (role.name === "pre-candidate") {
     if (result === "won") campaign(raft, draft, false);
-    else raft.role = newFollower(raft, null, role.electionDeadlineMs);
+    else raft.role = newFollower(null, role.electionDeadlineMs);
     return;
   }
   if (result === "won") {
     becomeLeader(
       raft,
       draft,
-      voters.filter((voter) => votes.get(voter) === true),
+      votersOf(configurationOf(raft)).filter((voter) => votes.get(voter) === true),
     );
     return;
   }
   raft.splitVotes++;
-  raft.role = newFollower(raft, null, raft.nowMs + randomEvidenceDelayMs(raft));
+  raft.role = newFollower(null, raft.nowMs + randomEvidenceDelayMs(raft));
   raft.role.evidence = "vote-split";
 }
 
@@ -175,21 +192,13 @@ function becomeLeader(raft: Raft, draft: Draft, votes: NodeId[]): void {
     round: 0,
     readsWaiting: [],
     readsConfirming: [],
+    roundsSent: [],
+    leaseUntilMs: -Infinity,
+    leaseForfeited: false,
     transfer: null,
+    preferenceDeadlineMs: raft.nowMs + PREFERENCE_TIMEOUTS * raft.config.electionTimeoutMaxMs,
   };
-  for (const peer of peersOf(raft)) {
-    raft.role.followers.set(peer, {
-      match: NO_INDEX,
-      next,
-      mode: "probe",
-      inFlight: [],
-      inFlightBytes: 0,
-      fetching: false,
-      heardMs: raft.nowMs,
-      round: 0,
-      caughtUp: false,
-    });
-  }
+  for (const peer of peersOf(raft)) raft.role.followers.set(peer, newProgress(raft, next));
   draft.story.push({ event: "leader-elected", term: raft.term, votes });
   regainQuorum(raft, draft);
   appendOwn(raft, EntryKind.noop, new Uint8Array(0));
@@ -208,7 +217,7 @@ export function adoptTerm(raft: Raft, draft: Draft, newTerm: Term): void {
   if (role.name === "leader") stepDown(raft, draft, role.transfer?.ordered ? "transferred" : "higher-term");
   raft.term = newTerm;
   raft.vote = null;
-  raft.role = newFollower(raft, null, deadlineMs);
+  raft.role = newFollower(null, deadlineMs);
 }
 
 /** The leader of this server's term was heard from. False if it can't be: this server leads the term itself. */
@@ -216,13 +225,13 @@ export function hearLeader(raft: Raft, draft: Draft, leader: NodeId): boolean {
   const { role } = raft;
   if (role.name === "leader") return false;
   const electionDeadlineMs = raft.nowMs + randomElectionTimeoutMs(raft);
+  raft.leaderHeardMs = raft.nowMs;
   if (role.name === "follower" && role.leader === leader) {
-    role.leaderHeardMs = raft.nowMs;
     role.electionDeadlineMs = electionDeadlineMs;
     role.evidence = "timer-ran-out";
     return true;
   }
-  raft.role = newFollower(raft, leader, electionDeadlineMs);
+  raft.role = newFollower(leader, electionDeadlineMs);
   raft.splitVotes = 0;
   draft.story.push({ event: "following", term: raft.term, leader });
   regainQuorum(raft, draft);
@@ -230,7 +239,7 @@ export function hearLeader(raft: Raft, draft: Draft, leader: NodeId): boolean {
 }
 
 /** The leader lays down its office: whatever waited for its word is told so. */
-function stepDown(raft: Raft, draft: Draft, reason: StepDownReason): void {
+export function stepDown(raft: Raft, draft: Draft, reason: StepDownReason): void {
   abandonReads(raft, draft);
   draft.story.push({ event: "stepped-down", term: raft.term, reason });
 }
@@ -243,14 +252,16 @@ function stepDown(raft: Raft, draft: Draft, reason: StepDownReason): void {
  */
 export function checkQuorum(raft: Raft, draft: Draft, role: Leader): boolean {
   const sinceMs = raft.nowMs - raft.config.electionTimeoutMinMs;
-  const reachable = peersOf(raft).filter((peer) => (role.followers.get(peer)?.heardMs ?? -Infinity) >= sinceMs);
-  if (reachable.length + 1 >= majorityOf(raft.config.voters.length)) {
+  const { id } = raft.config;
+  const isReached = (voter: NodeId): boolean =>
+    voter === id || (role.followers.get(voter)?.heardMs ?? -Infinity) >= sinceMs;
+  if (isQuorum(configurationOf(raft), isReached)) {
     role.quorumDeadlineMs = raft.nowMs + raft.config.electionTimeoutMinMs;
     return true;
   }
-  loseQuorum(raft, draft, [raft.config.id, ...reachable]);
+  loseQuorum(raft, draft, [id, ...otherVotersOf(raft).filter(isReached)]);
   stepDown(raft, draft, "quorum-lost");
-  raft.role = newFollower(raft, null, raft.nowMs + randomElectionTimeoutMs(raft));
+  raft.role = newFollower(null, raft.nowMs + randomElectionTimeoutMs(raft));
   return false;
 }
 
@@ -268,7 +279,7 @@ function regainQuorum(raft: Raft, draft: Draft): void {
 
 /** A link came up: a candidate asks its new neighbour, and a server that had no quorum looks again soon. */
 export function linkUp(raft: Raft, draft: Draft, peer: NodeId): void {
-  requestVote(raft, draft, peer);
+  if (otherVotersOf(raft).includes(peer)) requestVote(raft, draft, peer);
   const { role } = raft;
   if (role.name === "follower" && role.leader === null && raft.quorumLost) {
     role.electionDeadlineMs = Math.min(role.electionDeadlineMs, raft.nowMs + randomEvidenceDelayMs(raft));
@@ -279,9 +290,11 @@ export function linkUp(raft: Raft, draft: Draft, peer: NodeId): void {
 export function linkLost(raft: Raft, draft: Draft, peer: NodeId): void {
   const { role } = raft;
   if (role.name === "follower" && role.leader === peer) {
-    role.leaderHeardMs = -Infinity;
+    if (!usesLeases(raft)) raft.leaderHeardMs = -Infinity;
     role.evidence = "leader-link-lost";
-    role.electionDeadlineMs = Math.min(role.electionDeadlineMs, raft.nowMs + randomEvidenceDelayMs(raft));
+    // Under a lease the leader may still be serving reads, link or no link.
+    const fromMs = Math.max(raft.nowMs, raft.leaderHeardMs + raft.config.electionTimeoutMinMs);
+    role.electionDeadlineMs = Math.min(role.electionDeadlineMs, fromMs + randomEvidenceDelayMs(raft));
   } else if (role.name === "candidate" || role.name === "pre-candidate") {
     count(raft, draft, role);
   }
@@ -289,7 +302,5 @@ export function linkLost(raft: Raft, draft: Draft, peer: NodeId): void {
 
 /** The leader asked this server to take over (thesis, 3.10): no pre-vote, for the leader knows that it is alive. */
 export function obeyTimeoutNow(raft: Raft, draft: Draft, from: NodeId, message: TimeoutNow): void {
-  if (message.term === raft.term && knownLeader(raft) === from && isVoter(raft, raft.config.id)) {
-    campaign(raft, draft, true);
-  }
+  if (message.term === raft.term && knownLeader(raft) === from && canCampaign(raft)) campaign(raft, draft, true);
 }

@@ -1,6 +1,7 @@
 /**
- * The log as the core sees it: the term of every entry, and the newest entries themselves. Older entries leave memory
- * once they are durable and applied; whoever needs them again reads them from the disk.
+ * The log as the core sees it: the term of every entry behind its base, and the newest entries themselves. Older entries
+ * leave memory once they are durable and applied; whoever needs them again reads them from the disk. What lies before
+ * the base is in a snapshot (paper, section 7).
  */
 
 import { type Entry, entryBytes, type LogIndex, logIndex, NO_INDEX, NO_TERM, type Term } from "./types.ts";
@@ -11,39 +12,59 @@ interface TermRun {
   readonly firstIndex: LogIndex;
 }
 
+/** A place in the log: an entry's index, and its term. */
+export interface Position {
+  readonly index: LogIndex;
+  readonly term: Term;
+}
+
+const BEFORE_ALL: Position = { index: NO_INDEX, term: NO_TERM };
+
 export class Log {
+  #base: Position;
   #runs: TermRun[] = [];
   /** Cached entries, oldest first; the slots before `#head` are empty. */
   #cache: (Entry | null)[] = [];
   #head = 0;
   #cacheBytes = 0;
-  #lastIndex: LogIndex = NO_INDEX;
+  #lastIndex: LogIndex;
+
+  /** @param base the entry that this log follows; what comes before it is in a snapshot */
+  constructor(base: Position = BEFORE_ALL) {
+    this.#base = base;
+    this.#lastIndex = base.index;
+  }
+
+  /** The entry that the first one here follows. Its term is known, and it is committed. */
+  get base(): Position {
+    return this.#base;
+  }
 
   get lastIndex(): LogIndex {
     return this.#lastIndex;
   }
 
   get lastTerm(): Term {
-    return this.#runs.at(-1)?.term ?? NO_TERM;
+    return this.#runs.at(-1)?.term ?? this.#base.term;
   }
 
   get cacheBytes(): number {
     return this.#cacheBytes;
   }
 
-  /** The term of an entry; 0 for index 0, `null` past the end of the log. */
+  /** The term of an entry, the base included; `null` past the end of the log, and before the base. */
   termAt(index: LogIndex): Term | null {
-    if (index === NO_INDEX) return NO_TERM;
-    if (index > this.#lastIndex) return null;
+    if (index === this.#base.index) return this.#base.term;
+    if (index > this.#lastIndex || index < this.#base.index) return null;
     return this.#runs[this.#runAt(index)]?.term ?? null;
   }
 
-  /** The first index of the term that the entry at `index` belongs to. */
+  /** The first index of the term that the entry at `index` belongs to, as far back as this log goes. */
   firstIndexOfTermAt(index: LogIndex): LogIndex {
     return this.#runs[this.#runAt(index)]?.firstIndex ?? NO_INDEX;
   }
 
-  /** The last index whose term is at most `term`; 0 if there is none. Terms never fall along a log. */
+  /** The last index whose term is at most `term`; 0 if none is known. Terms never fall along a log. */
   lastIndexUpToTerm(term: Term): LogIndex {
     for (let i = this.#runs.length - 1; i >= 0; i--) {
       const run = this.#runs[i];
@@ -52,7 +73,7 @@ export class Log {
         return next === undefined ? this.#lastIndex : logIndex(next.firstIndex - 1);
       }
     }
-    return NO_INDEX;
+    return this.#base.term <= term ? this.#base.index : NO_INDEX;
   }
 
   /**
@@ -60,12 +81,12 @@ export class Log {
    * drops what conflicts with its leader, and how recovery replays a log file in which that has happened.
    */
   append(entry: Entry): void {
-    if (entry.index < 1 || entry.index > this.#lastIndex + 1) {
+    if (entry.index <= this.#base.index || entry.index > this.#lastIndex + 1) {
       throw new RangeError(`entry ${entry.index} can't follow entry ${this.#lastIndex}`);
     }
     if (entry.index <= this.#lastIndex) this.#truncateFrom(entry.index);
     if (entry.term < this.lastTerm) throw new RangeError(`term ${entry.term} follows term ${this.lastTerm}`);
-    if (entry.term > this.lastTerm) this.#runs.push({ term: entry.term, firstIndex: entry.index });
+    if (entry.term !== this.#runs.at(-1)?.term) this.#runs.push({ term: entry.term, firstIndex: entry.index });
     this.#cache.push(entry);
     this.#cacheBytes += entryBytes(entry);
     this.#lastIndex = entry.index;
@@ -93,9 +114,11 @@ export class Log {
 
   /** Drops the oldest cached entries up to `through` while the cache holds more than `bytesMax`. */
   evict(through: LogIndex, bytesMax: number): void {
-    while (this.#cacheBytes > bytesMax) {
-      const oldest = this.#cache[this.#head];
-      if (oldest == null || oldest.index > through) break;
+    this.#dropCached((entry) => entry.index <= through && this.#cacheBytes > bytesMax);
+  }
+
+  #dropCached(isDropped: (oldest: Entry) => boolean): void {
+    for (let oldest = this.#cache[this.#head]; oldest != null && isDropped(oldest); oldest = this.#cache[this.#head]) {
       this.#cacheBytes -= entryBytes(oldest);
       this.#cache[this.#head++] = null;
     }
@@ -103,6 +126,26 @@ export class Log {
       this.#cache = this.#cache.slice(this.#head);
       this.#head = 0;
     }
+  }
+
+  /** Forgets everything up to `index`, which a snapshot stands for from now on; it must be in this log. */
+  compact(index: LogIndex): void {
+    if (index <= this.#base.index) return;
+    const termThere = this.termAt(index);
+    if (termThere === null) throw new RangeError(`entry ${index} is not in the log, which ends at ${this.#lastIndex}`);
+    this.#base = { index, term: termThere };
+    this.#dropCached((entry) => entry.index <= index);
+    while ((this.#runs[1]?.firstIndex ?? this.#lastIndex + 1) <= index + 1 && this.#runs.length > 0) this.#runs.shift();
+  }
+
+  /** Forgets everything, and goes on behind a snapshot. */
+  reset(base: Position): void {
+    this.#base = base;
+    this.#runs = [];
+    this.#cache = [];
+    this.#head = 0;
+    this.#cacheBytes = 0;
+    this.#lastIndex = base.index;
   }
 
   #truncateFrom(index: LogIndex): void {

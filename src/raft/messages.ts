@@ -82,6 +82,33 @@ export interface TimeoutNow {
   readonly term: Term;
 }
 
+/**
+ * What the follower needs next is in a snapshot (paper, section 7, InstallSnapshot). The follower draws its bytes from
+ * the leader at its own pace, outside of this protocol, and answers with `AppendAccepted` once it has it.
+ */
+export interface SnapshotOffer {
+  readonly type: "snapshot-offer";
+  readonly term: Term;
+  readonly lastIndex: LogIndex;
+  readonly lastTerm: Term;
+}
+
+/** A follower asks the leader when it may serve reads of its own callers (ReadIndex; thesis, end of section 6.4). */
+export interface ReadRequest {
+  readonly type: "read-request";
+  readonly term: Term;
+  /** Never used twice by a server, so that no answer can be taken for that to another question. */
+  readonly id: number;
+}
+
+export interface ReadResponse {
+  readonly type: "read-response";
+  readonly term: Term;
+  readonly id: number;
+  /** Once this is applied they may be served. */
+  readonly index: LogIndex;
+}
+
 export type Message =
   | VoteRequest
   | VoteResponse
@@ -90,7 +117,21 @@ export type Message =
   | AppendRejected
   | HeartbeatRequest
   | HeartbeatResponse
-  | TimeoutNow;
+  | TimeoutNow
+  | SnapshotOffer
+  | ReadRequest
+  | ReadResponse;
+
+/**
+ * Answers count only from who they are thought to come from: a server that has lost its disk, and with it what it had
+ * promised, must not speak for the one that it was (thesis, section 4.1: requests are handled whoever they come from).
+ */
+export const isAnswer = ({ type }: Message): boolean =>
+  type === "vote-response" ||
+  type === "append-accepted" ||
+  type === "append-rejected" ||
+  type === "heartbeat-response" ||
+  type === "read-response";
 
 export interface Outgoing {
   readonly to: NodeId;

@@ -1,46 +1,20 @@
-/** Log replication and commitment (paper, 5.3 and 5.4.2), and the hand-over of leadership (thesis, 3.10). */
+/** Log replication and commitment (paper, 5.3 and 5.4.2). */
 
+import { overwrite } from "./append.ts";
 import type { Draft } from "./effects.ts";
 import type { AppendAccepted, AppendRejected, AppendRequest } from "./messages.ts";
-import { agreedByMajority } from "./quorum.ts";
-import { type Leader, type Progress, peersOf, type Raft } from "./state.ts";
-import {
-  type Entry,
-  type EntryKind,
-  entryBytes,
-  type LogIndex,
-  logIndex,
-  NO_TERM,
-  type NodeId,
-  type Term,
-} from "./types.ts";
-
-/** The leader appends to its own log (paper, Figure 2, "Leaders"). It is sent and persisted with the batch. */
-export function appendOwn(raft: Raft, kind: EntryKind, payload: Uint8Array): LogIndex {
-  const index = logIndex(raft.log.lastIndex + 1);
-  raft.log.append({ index, term: raft.term, kind, payload });
-  return index;
-}
-
-/** A follower takes an entry; one that is in the way of it goes, and was then never durable as far as anyone may ask. */
-function overwrite(raft: Raft, entry: Entry): void {
-  const kept = logIndex(entry.index - 1);
-  if (entry.index <= raft.log.lastIndex) {
-    if (raft.unpersistedFrom > entry.index) raft.unpersistedFrom = entry.index;
-    if (raft.durableIndex > kept) raft.durableIndex = kept;
-    for (const persist of raft.persistsInFlight) {
-      if (persist.lastIndex > kept) persist.lastIndex = kept;
-    }
-  }
-  raft.log.append(entry);
-}
+import { agreedByQuorum } from "./quorum.ts";
+import { offerSnapshot } from "./snapshots.ts";
+import { configurationOf, type Leader, type Progress, type Raft } from "./state.ts";
+import { type Entry, entryBytes, type LogIndex, logIndex, NO_INDEX, NO_TERM, type NodeId, type Term } from "./types.ts";
 
 /** The receiver's side of AppendEntries (paper, Figure 2). The sender is this term's leader. */
 export function receiveEntries(raft: Raft, draft: Draft, from: NodeId, request: AppendRequest): void {
   const { log } = raft;
   const { prevLogIndex, entries } = request;
   const prevTerm = log.termAt(prevLogIndex);
-  if (prevTerm !== request.prevLogTerm) {
+  // What lies before the base is in a snapshot, and so committed: the leader has the same.
+  if (prevLogIndex >= log.base.index && prevTerm !== request.prevLogTerm) {
     const rejected: AppendRejected = {
       type: "append-rejected",
       term: raft.term,
@@ -52,11 +26,11 @@ export function receiveEntries(raft: Raft, draft: Draft, from: NodeId, request: 
     return;
   }
   // Entries that match stay, even past the last one sent: a late message must not shorten the log.
-  const fresh = entries.findIndex((entry) => log.termAt(entry.index) !== entry.term);
+  const fresh = entries.findIndex(({ index, term }) => index > log.base.index && log.termAt(index) !== term);
   if (fresh !== -1) {
     const first = entries[fresh];
     if (first === undefined || first.index <= raft.commitIndex) return; // No leader would: committed entries are final.
-    for (const entry of entries.slice(fresh)) overwrite(raft, entry);
+    for (const entry of entries.slice(fresh)) overwrite(raft, draft, entry);
   }
   const matchIndex = logIndex(prevLogIndex + entries.length);
   followCommit(raft, request.leaderCommit, matchIndex);
@@ -80,11 +54,22 @@ export function acceptedBy(raft: Raft, draft: Draft, leader: Leader, from: NodeI
   if (matchIndex > follower.match) follower.match = matchIndex;
   if (follower.next <= matchIndex) follower.next = logIndex(matchIndex + 1);
   follower.mode = "replicate";
+  if (follower.offered !== null && follower.match >= follower.offered.index) follower.offered = null;
+  noteRound(raft, follower);
   if (!follower.caughtUp && follower.match >= raft.commitIndex && follower.match >= leader.firstIndex) {
     follower.caughtUp = true;
     draft.story.push({ event: "follower-caught-up", term: raft.term, follower: from, index: follower.match });
   }
   advanceCommit(raft);
+}
+
+/** Catching up goes in rounds: each brings over what the leader had at its start (thesis, section 4.2.1). */
+function noteRound(raft: Raft, follower: Progress): void {
+  if (follower.match < follower.target) return;
+  const tookMs = raft.nowMs - follower.targetMs;
+  follower.keepsUp = follower.match === raft.log.lastIndex || tookMs < raft.config.electionTimeoutMinMs;
+  follower.target = raft.log.lastIndex;
+  follower.targetMs = raft.nowMs;
 }
 
 /** Steps back to where the logs may agree, a term at a time (paper, end of 5.3). */
@@ -106,6 +91,7 @@ export function startProbing(follower: Progress): void {
   follower.inFlight = [];
   follower.inFlightBytes = 0;
   follower.fetching = false;
+  follower.keepsUp = false;
   follower.next = logIndex(Math.max(follower.match + 1, follower.next));
 }
 
@@ -116,10 +102,9 @@ export function startProbing(follower: Progress): void {
 export function advanceCommit(raft: Raft): void {
   const { role } = raft;
   if (role.name !== "leader") return;
-  const reached = raft.config.voters.map((voter) =>
-    voter === raft.config.id ? raft.durableIndex : (role.followers.get(voter)?.match ?? 0),
-  );
-  const agreed = agreedByMajority(reached) as LogIndex;
+  const agreed = agreedByQuorum(configurationOf(raft), (voter) =>
+    voter === raft.config.id ? raft.durableIndex : (role.followers.get(voter)?.match ?? NO_INDEX),
+  ) as LogIndex;
   if (agreed > raft.commitIndex && raft.log.termAt(agreed) === raft.term) raft.commitIndex = agreed;
 }
 
@@ -130,15 +115,14 @@ export function replicate(raft: Raft, draft: Draft): void {
   for (const [peer, follower] of role.followers) {
     if (raft.linked.has(peer)) feed(raft, draft, peer, follower);
   }
-  const { transfer } = role;
-  if (transfer !== null && !transfer.ordered && role.followers.get(transfer.to)?.match === raft.log.lastIndex) {
-    transfer.ordered = true;
-    draft.messages.push({ to: transfer.to, message: { type: "timeout-now", term: raft.term } });
-  }
 }
 
 function feed(raft: Raft, draft: Draft, peer: NodeId, follower: Progress): void {
   const { appendsInFlightMax, appendBytesInFlightMax, appendBytesMax } = raft.config;
+  if (follower.next <= raft.log.base.index) {
+    offerSnapshot(raft, draft, peer, follower);
+    return;
+  }
   while (!follower.fetching) {
     const windowMax = follower.mode === "probe" ? 1 : appendsInFlightMax;
     if (follower.inFlight.length >= windowMax || follower.inFlightBytes >= appendBytesInFlightMax) return;
@@ -196,19 +180,4 @@ export function remindSilent(raft: Raft, leader: Leader): void {
     startProbing(follower);
     follower.next = logIndex(follower.match + 1);
   }
-}
-
-/** Chooses the heir, if the leader may have one, and takes no more proposals until it is over. */
-export function startTransfer(raft: Raft, draft: Draft, to: NodeId | null): void {
-  const { role } = raft;
-  if (role.name !== "leader" || role.transfer !== null) return;
-  const candidates = peersOf(raft).filter((peer) => raft.linked.has(peer) && (to === null || peer === to));
-  const matchOf = (peer: NodeId): number => role.followers.get(peer)?.match ?? 0;
-  const heir = candidates.sort((a, b) => matchOf(b) - matchOf(a))[0];
-  if (heir === undefined) {
-    draft.story.push({ event: "transfer-failed", term: raft.term, to });
-    return;
-  }
-  role.transfer = { to: heir, deadlineMs: raft.nowMs + raft.config.electionTimeoutMinMs, ordered: false };
-  draft.story.push({ event: "transfer-started", term: raft.term, to: heir });
 }

@@ -1,8 +1,9 @@
 /** The state of one server. Only the functions of this folder change it. */
 
-import type { Draft } from "./effects.ts";
-import type { Log } from "./log.ts";
-import { type HardState, type LogIndex, logIndex, NO_INDEX, type NodeId, type RaftConfig, type Term } from "./types.ts";
+import { type Configuration, find, isVoter, NOBODY, voterSets, votersOf } from "./configuration.ts";
+import type { Draft, Snapshot } from "./effects.ts";
+import type { Log, Position } from "./log.ts";
+import { type HardState, type LogIndex, logIndex, type NodeId, type RaftConfig, type Term } from "./types.ts";
 
 interface InFlight {
   readonly lastIndex: LogIndex;
@@ -16,8 +17,11 @@ export interface Progress {
   match: LogIndex;
   /** The next entry to send. */
   next: LogIndex;
-  /** `probe`: where the logs agree is unknown, so one AppendEntries at a time. `replicate`: it is known, so many. */
-  mode: "probe" | "replicate";
+  /**
+   * `probe`: where the logs agree is unknown, so one AppendEntries at a time. `replicate`: it is known, so many.
+   * `snapshot`: what it needs is not in the log any more, and it has been offered a snapshot.
+   */
+  mode: "probe" | "replicate" | "snapshot";
   /** AppendEntries on their way, oldest first. */
   inFlight: InFlight[];
   inFlightBytes: number;
@@ -29,6 +33,17 @@ export interface Progress {
   round: number;
   /** It has once held everything the leader had. */
   caughtUp: boolean;
+  /**
+   * The snapshot that it was last offered, until it holds as much. What is drawn from it goes on after a lost link, and
+   * does not begin anew because the leader has taken another one meanwhile.
+   */
+  offered: Position | null;
+  offeredMs: number;
+  /** How far the log went at the start of this round of catching up, and when that was (thesis, section 4.2.1). */
+  target: LogIndex;
+  targetMs: number;
+  /** The last round took less than an election timeout: as a voter it would hold nobody up for longer. */
+  keepsUp: boolean;
 }
 
 /** A follower, or a candidate of either kind, waits for this long before it asks for votes. */
@@ -39,8 +54,6 @@ interface Waiting {
 export interface Follower extends Waiting {
   readonly name: "follower";
   readonly leader: NodeId | null;
-  /** When the leader was last heard from; -Infinity if never or if the link to it is lost. */
-  leaderHeardMs: number;
   /** Why the election deadline stands where it does. */
   evidence: "timer-ran-out" | "leader-link-lost" | "vote-split";
 }
@@ -61,10 +74,27 @@ export interface Leader {
   /** The newest round of heartbeats sent. */
   round: number;
   /** Reads that wait for a round to be sent for them. */
-  readonly readsWaiting: number[];
+  readonly readsWaiting: Reader[];
   /** Reads that a round was sent for, oldest first. */
-  readsConfirming: { readonly round: number; readonly index: LogIndex; readonly tickets: readonly number[] }[];
+  readsConfirming: { readonly round: number; readonly index: LogIndex; readonly readers: readonly Reader[] }[];
+  /** When rounds were sent that a quorum has not answered yet, oldest first. */
+  roundsSent: { readonly round: number; readonly sentMs: number }[];
+  /** Nobody else can be elected before this (thesis, section 6.4.1); -Infinity without leases. */
+  leaseUntilMs: number;
+  /** A server that was told to start an election may do so at any time, lease or no lease. */
+  leaseForfeited: boolean;
   transfer: { readonly to: NodeId; readonly deadlineMs: number; ordered: boolean } | null;
+  /** When to look for a follower that is to be preferred. */
+  preferenceDeadlineMs: number;
+}
+
+/** Who waits for a read: a caller of this server, by ticket, or a follower that asked for its own callers. */
+export type Reader = { readonly ticket: number } | { readonly from: NodeId; readonly id: number };
+
+/** A configuration and where it came into the log. */
+export interface Configured {
+  readonly index: LogIndex;
+  readonly configuration: Configuration;
 }
 
 export type Role = Follower | Candidate | Leader;
@@ -72,6 +102,10 @@ export type Role = Follower | Candidate | Leader;
 export interface Raft {
   readonly config: RaftConfig;
   readonly log: Log;
+  /** The newest snapshot on this server's disk; until there is one, what the cluster started with. */
+  snapshot: Snapshot;
+  /** Who the members are and were, from the snapshot's point in the log on, oldest first. The last counts. */
+  configurations: Configured[];
   term: Term;
   vote: NodeId | null;
   commitIndex: LogIndex;
@@ -82,6 +116,14 @@ export interface Raft {
    * lost with its disk what it had promised (a vote, an acknowledgement) to one that it has not met again yet.
    */
   isAdmitted: boolean;
+  /** When the leader was last heard from; -Infinity if never, or if the link to it is lost and no lease depends on it. */
+  leaderHeardMs: number;
+  /** Reads of this server's callers that it has asked the leader about, by the id of the question. */
+  readonly readsAsked: Map<number, readonly number[]>;
+  /** Those that have come since. */
+  readsToAsk: number[];
+  /** The id of the newest question. */
+  readId: number;
   /** Servers that a link stands to. */
   readonly linked: Set<NodeId>;
   /** The clock reading of the current batch. */
@@ -93,6 +135,8 @@ export interface Raft {
   /** This server saw its quorum lost and has not seen it regained. */
   quorumLost: boolean;
 
+  /** A snapshot has made what the log held before void, and no `Persist` has said so yet. */
+  reset: Position | null;
   /** The first entry that no `Persist` has carried yet. */
   unpersistedFrom: LogIndex;
   /** The hard state as the newest `Persist` had it. */
@@ -108,7 +152,11 @@ export interface Raft {
 /** What a server starts from: an empty disk, or what recovery found. */
 export interface Recovered {
   readonly hardState: HardState;
+  readonly snapshot: Snapshot;
+  /** Everything behind the snapshot. */
   readonly log: Log;
+  /** The configurations in that log, oldest first. */
+  readonly configurations: readonly Configured[];
   /** Every other server has once taken note of this one. */
   readonly isAdmitted: boolean;
 }
@@ -119,30 +167,36 @@ export interface Recovered {
  * @param seed any 32-bit number; election timeouts follow from it
  */
 export function createRaft(config: RaftConfig, recovered: Recovered, nowMs: number, seed: number): Raft {
-  const { hardState, log } = recovered;
+  const { hardState, snapshot, log, configurations } = recovered;
+  if (log.base.index > snapshot.index) {
+    throw new RangeError(`the log begins behind ${log.base.index}, and the snapshot ends at ${snapshot.index}`);
+  }
   if (hardState.commitIndex > log.lastIndex) {
     throw new RangeError(`commit index ${hardState.commitIndex} is past the end of the log, ${log.lastIndex}`);
   }
   const raft: Raft = {
     config,
     log,
+    snapshot,
+    configurations: [{ index: snapshot.index, configuration: snapshot.configuration }, ...configurations],
     term: hardState.term,
     vote: hardState.vote,
-    commitIndex: hardState.commitIndex,
-    appliedIndex: NO_INDEX,
-    role: {
-      name: "follower",
-      leader: null,
-      leaderHeardMs: -Infinity,
-      electionDeadlineMs: 0,
-      evidence: "timer-ran-out",
-    },
+    // What is in a snapshot was committed, whether or not the log came to say so.
+    commitIndex: Math.max(hardState.commitIndex, snapshot.index) as LogIndex,
+    appliedIndex: snapshot.index,
+    role: { name: "follower", leader: null, electionDeadlineMs: 0, evidence: "timer-ran-out" },
     isAdmitted: recovered.isAdmitted,
+    // With leases, one that has just started may have heard the leader a moment ago, in its life before.
+    leaderHeardMs: config.clockDriftMax === null ? -Infinity : nowMs,
+    readsAsked: new Map(),
+    readsToAsk: [],
+    readId: 0,
     linked: new Set(),
     nowMs,
     randomState: mixed(seed),
     splitVotes: 0,
     quorumLost: false,
+    reset: null,
     unpersistedFrom: logIndex(log.lastIndex + 1),
     persistedState: hardState,
     durableIndex: log.lastIndex,
@@ -150,22 +204,27 @@ export function createRaft(config: RaftConfig, recovered: Recovered, nowMs: numb
     persistsInFlight: [],
   };
   // A server that is its own majority has nobody to wait for.
-  const alone = config.voters.length === 1 && config.voters[0] === config.id;
-  raft.role = newFollower(raft, null, nowMs + (alone ? 0 : randomElectionTimeoutMs(raft)));
+  const isAlone = canCampaign(raft) && votersOf(configurationOf(raft)).length === 1;
+  raft.role = newFollower(null, nowMs + (isAlone ? 0 : randomElectionTimeoutMs(raft)));
   return raft;
 }
 
-export function newFollower(raft: Raft, leader: NodeId | null, electionDeadlineMs: number): Follower {
-  const leaderHeardMs = leader === null ? -Infinity : raft.nowMs;
-  return { name: "follower", leader, leaderHeardMs, electionDeadlineMs, evidence: "timer-ran-out" };
-}
+export const newFollower = (leader: NodeId | null, electionDeadlineMs: number): Follower => ({
+  name: "follower",
+  leader,
+  electionDeadlineMs,
+  evidence: "timer-ran-out",
+});
 
 export const newDraft = (): Draft => ({
   messages: [],
   messagesAfterPersist: [],
   proposals: [],
+  changes: [],
   reads: [],
   fetches: [],
+  offer: null,
+  restore: null,
   story: [],
 });
 
@@ -175,10 +234,40 @@ export function knownLeader(raft: Raft): NodeId | null {
   return raft.role.name === "follower" ? raft.role.leader : null;
 }
 
-/** The other servers of the configuration. */
-export const peersOf = (raft: Raft): NodeId[] => raft.config.voters.filter((id) => id !== raft.config.id);
+/** Who the members are: the newest configuration in the log counts, committed or not (thesis, section 4.1). */
+export const configurationOf = (raft: Raft): Configuration => newestOf(raft).configuration;
 
-export const isVoter = (raft: Raft, id: NodeId): boolean => raft.config.voters.includes(id);
+export const newestOf = ({ configurations, snapshot }: Raft): Configured => configurations.at(-1) ?? snapshot;
+
+/** Who the members were when the entry at `index` was the last; it must not lie before the snapshot. */
+export const configurationAt = ({ configurations }: Raft, index: LogIndex): Configuration =>
+  configurations.findLast((one) => one.index <= index)?.configuration ?? NOBODY;
+
+/** The other members. */
+export const peersOf = (raft: Raft): NodeId[] =>
+  configurationOf(raft)
+    .members.map(({ id }) => id)
+    .filter((id) => id !== raft.config.id);
+
+/** The others whose votes count. */
+export const otherVotersOf = (raft: Raft): NodeId[] =>
+  votersOf(configurationOf(raft)).filter((id) => id !== raft.config.id);
+
+/** Those that may lead, once a change under way is through. */
+export const heirsOf = (raft: Raft): NodeId[] =>
+  (voterSets(configurationOf(raft))[0] ?? []).filter((id) => id !== raft.config.id);
+
+/** Can nothing that this server has promised under its name be forgotten? */
+export const canPromise = (raft: Raft): boolean =>
+  raft.isAdmitted || find(configurationOf(raft), raft.config.id)?.incarnation === raft.config.incarnation;
+
+/** May this server stand for election? A server that has taken the name of a voter is not that voter. */
+export function canCampaign(raft: Raft): boolean {
+  const { id, incarnation } = raft.config;
+  const member = find(configurationOf(raft), id);
+  if (member === undefined || !isVoter(configurationOf(raft), id)) return false;
+  return member.incarnation === null ? raft.isAdmitted : member.incarnation === incarnation;
+}
 
 /** Neighbouring seeds must not give neighbouring timeouts (the finalizer of MurmurHash3); zero would give only zeros. */
 function mixed(seed: number): number {

@@ -3,6 +3,8 @@
  * disk, no randomness: the same state, events and clock readings give the same effects.
  */
 
+import { noteCommitted } from "./adoption.ts";
+import { appendOwn } from "./append.ts";
 import type { Draft, Effects, Persist, RaftEvent } from "./effects.ts";
 import {
   adoptTerm,
@@ -16,12 +18,21 @@ import {
   startPreVote,
   takeVote,
 } from "./election.ts";
+import { proposeChange, tendMembership } from "./membership.ts";
 import type { Message } from "./messages.ts";
-import { releaseReads, requestRead, sendHeartbeats, startReadRound } from "./reads.ts";
+import {
+  abandonAsked,
+  answerReadRequest,
+  askForReads,
+  noteRounds,
+  requestRead,
+  sendHeartbeats,
+  startReadRound,
+  takeReadResponse,
+} from "./reads.ts";
 import {
   acceptedBy,
   advanceCommit,
-  appendOwn,
   followCommit,
   receiveEntries,
   rejectedBy,
@@ -29,9 +40,10 @@ import {
   replicate,
   sendFetched,
   startProbing,
-  startTransfer,
 } from "./replication.ts";
-import { isVoter, newDraft, newFollower, type Raft, randomElectionTimeoutMs } from "./state.ts";
+import { compact, considerOffer, noteSnapshot, receiveSnapshot, snapshotLost } from "./snapshots.ts";
+import { knownLeader, newDraft, newFollower, type Raft, randomElectionTimeoutMs } from "./state.ts";
+import { orderTransfer, prefer, startTransfer, watchTransfer } from "./transfer.ts";
 import { EntryKind, type HardState, type LogIndex, logIndex, type NodeId } from "./types.ts";
 
 /**
@@ -43,10 +55,17 @@ export function step(raft: Raft, events: readonly RaftEvent[], nowMs: number): E
   if (nowMs < raft.nowMs) throw new RangeError(`the clock went back from ${raft.nowMs} to ${nowMs}`);
   raft.nowMs = nowMs;
   const draft = newDraft();
+  const { commitIndex, term } = raft;
+  const leader = knownLeader(raft);
   for (const event of events) handle(raft, draft, event);
+  if (knownLeader(raft) !== leader || raft.term !== term) abandonAsked(raft, draft);
+  askForReads(raft, draft);
   startReadRound(raft, draft); // Before a heartbeat falls due: the reads' own round is one.
   watchClock(raft, draft);
+  if (raft.role.name === "leader") tendMembership(raft, draft, raft.role);
   replicate(raft, draft);
+  if (raft.role.name === "leader") orderTransfer(raft, draft, raft.role);
+  noteCommitted(raft, draft, commitIndex);
   raft.log.evict(Math.min(raft.appliedIndex, raft.durableIndex) as LogIndex, raft.config.logCacheBytesMax);
   return { ...draft, persist: nextPersist(raft), commitIndex: raft.commitIndex, deadlineMs: deadlineMs(raft) };
 }
@@ -54,15 +73,18 @@ export function step(raft: Raft, events: readonly RaftEvent[], nowMs: number): E
 function handle(raft: Raft, draft: Draft, event: RaftEvent): void {
   switch (event.type) {
     case "message":
-      if (raft.isAdmitted && isVoter(raft, event.from)) receive(raft, draft, event.from, event.message);
+      receive(raft, draft, event.from, event.message);
       return;
     case "tick":
       return;
     case "propose":
       propose(raft, draft, event.ticket, event.payload);
       return;
+    case "change":
+      proposeChange(raft, draft, event.ticket, event.wishes);
+      return;
     case "read":
-      requestRead(raft, draft, event.ticket);
+      requestRead(raft, draft, event.ticket, event.lease);
       return;
     case "persisted":
       persisted(raft, event.seq);
@@ -73,9 +95,23 @@ function handle(raft: Raft, draft: Draft, event: RaftEvent): void {
     case "fetched":
       sendFetched(raft, draft, event.to, event.entries);
       return;
+    case "snapshot-taken":
+      noteSnapshot(raft, event.snapshot);
+      return;
+    case "snapshot-received":
+      receiveSnapshot(raft, draft, event.snapshot);
+      return;
+    case "snapshot-lost":
+      snapshotLost(raft, event.index);
+      return;
+    case "compact":
+      compact(raft, event.index);
+      return;
     case "admitted":
       raft.isAdmitted = true;
-      raft.role = newFollower(raft, null, raft.nowMs + randomElectionTimeoutMs(raft));
+      if (raft.role.name === "follower" && raft.role.leader === null) {
+        raft.role = newFollower(null, raft.nowMs + randomElectionTimeoutMs(raft));
+      }
       return;
     case "link-up":
       raft.linked.add(event.peer);
@@ -85,6 +121,7 @@ function handle(raft: Raft, draft: Draft, event: RaftEvent): void {
     case "link-lost":
       raft.linked.delete(event.peer);
       resetFollower(raft, event.peer);
+      if (knownLeader(raft) === event.peer) abandonAsked(raft, draft);
       linkLost(raft, draft, event.peer);
       return;
     case "transfer":
@@ -128,6 +165,15 @@ function receive(raft: Raft, draft: Draft, from: NodeId, message: Message): void
         draft.messages.push({ to: from, message: { type: "heartbeat-response", term, round } });
       }
       return;
+    case "snapshot-offer":
+      if (hearLeader(raft, draft, from)) considerOffer(raft, draft, from, message);
+      return;
+    case "read-request":
+      answerReadRequest(raft, from, message.id);
+      return;
+    case "read-response":
+      if (knownLeader(raft) === from) takeReadResponse(raft, draft, message);
+      return;
     case "timeout-now":
       obeyTimeoutNow(raft, draft, from, message);
       return;
@@ -160,6 +206,7 @@ function correctTerm(raft: Raft, draft: Draft, from: NodeId, message: Message): 
     }
     case "append-request":
     case "heartbeat-request":
+    case "snapshot-offer":
       draft.messages.push({ to: from, message: { type: "heartbeat-response", term, round: 0 } });
       return;
     case "vote-response":
@@ -167,6 +214,8 @@ function correctTerm(raft: Raft, draft: Draft, from: NodeId, message: Message): 
     case "append-rejected":
     case "heartbeat-response":
     case "timeout-now":
+    case "read-request":
+    case "read-response":
       return;
   }
 }
@@ -191,7 +240,7 @@ function answered(
       return;
     case "heartbeat-response":
       if (message.round > follower.round && message.round <= role.round) follower.round = message.round;
-      releaseReads(raft, draft, role);
+      noteRounds(raft, draft, role);
       return;
   }
 }
@@ -213,7 +262,6 @@ function persisted(raft: Raft, seq: number): void {
 
 /** Whatever the clock has made due. */
 function watchClock(raft: Raft, draft: Draft): void {
-  if (!raft.isAdmitted) return;
   const { role, nowMs } = raft;
   if (role.name !== "leader") {
     if (nowMs >= role.electionDeadlineMs) {
@@ -221,19 +269,16 @@ function watchClock(raft: Raft, draft: Draft): void {
     }
     return;
   }
-  if (role.transfer !== null && nowMs >= role.transfer.deadlineMs) {
-    draft.story.push({ event: "transfer-failed", term: raft.term, to: role.transfer.to });
-    role.transfer = null;
-  }
+  watchTransfer(raft, draft, role);
   // Before it shows signs of life: a leader that was paused for too long must not hold up those who replace it.
   if (nowMs >= role.quorumDeadlineMs && !checkQuorum(raft, draft, role)) return;
   if (nowMs >= role.heartbeatDeadlineMs) sendHeartbeats(raft, draft, role);
   remindSilent(raft, role);
+  prefer(raft, draft, role);
 }
 
 function deadlineMs(raft: Raft): number {
   const { role } = raft;
-  if (!raft.isAdmitted) return Number.POSITIVE_INFINITY;
   if (role.name !== "leader") return role.electionDeadlineMs;
   return Math.min(role.heartbeatDeadlineMs, role.quorumDeadlineMs, role.transfer?.deadlineMs ?? Infinity);
 }
@@ -247,12 +292,14 @@ function nextPersist(raft: Raft): Persist | null {
   const entries = log.slice(raft.unpersistedFrom, Number.POSITIVE_INFINITY);
   if (entries === null) throw new RangeError(`entry ${raft.unpersistedFrom} left memory before it was persisted`);
   const moved = term !== persistedState.term || vote !== persistedState.vote;
-  if (!moved && entries.length === 0) return null;
+  const { reset } = raft;
+  if (!moved && reset === null && entries.length === 0) return null;
   const changed = moved || commitIndex !== persistedState.commitIndex;
   const hardState: HardState | null = changed ? { term, vote, commitIndex } : null;
   if (hardState !== null) raft.persistedState = hardState;
+  raft.reset = null;
   raft.unpersistedFrom = logIndex(log.lastIndex + 1);
   const seq = ++raft.persistSeq;
   raft.persistsInFlight.push({ seq, lastIndex: log.lastIndex });
-  return { seq, hardState, entries };
+  return { seq, reset, hardState, entries };
 }

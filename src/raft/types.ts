@@ -8,7 +8,7 @@ export type Term = number & { readonly [brand]: "Term" };
 /** The position of an entry in the log (paper, section 5.3). The first entry has index 1; 0 is "before the log". */
 export type LogIndex = number & { readonly [brand]: "LogIndex" };
 
-/** The name of a server in the cluster's configuration. */
+/** The name of a server in the cluster. */
 export type NodeId = string;
 
 export const term = (value: number): Term => value as Term;
@@ -17,11 +17,14 @@ export const logIndex = (value: number): LogIndex => value as LogIndex;
 export const NO_TERM = term(0);
 export const NO_INDEX = logIndex(0);
 
-/** What an entry is for. Raft itself only tells a leader's opening no-op (thesis, section 6.4) from a command. */
-export const EntryKind = { noop: 0, command: 1 } as const;
+/** What an entry is for: a leader's opening no-op (thesis, section 6.4), a command, or who the members are (chapter 4). */
+export const EntryKind = { noop: 0, command: 1, configuration: 2 } as const;
 export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];
 
-/** One entry of the replicated log. The payload is opaque to Raft. */
+export const isEntryKind = (kind: number): kind is EntryKind =>
+  kind === EntryKind.noop || kind === EntryKind.command || kind === EntryKind.configuration;
+
+/** One entry of the replicated log. The payload is opaque to Raft, but for that of a configuration. */
 export interface Entry {
   readonly index: LogIndex;
   readonly term: Term;
@@ -47,8 +50,8 @@ export interface HardState {
 /** The fixed facts that one replica of the core works with. Times are in milliseconds. */
 export interface RaftConfig {
   readonly id: NodeId;
-  /** Every voting server, this one included. */
-  readonly voters: readonly NodeId[];
+  /** Tells this server from one that bore its name before, and has lost its disk since. */
+  readonly incarnation: string;
   readonly heartbeatMs: number;
   /** An election timeout is drawn from [min, max) each time (paper, section 5.2). */
   readonly electionTimeoutMinMs: number;
@@ -63,4 +66,9 @@ export interface RaftConfig {
   readonly appendBytesInFlightMax: number;
   /** Entries beyond this many bytes that are applied and durable leave memory; followers that need them wait for the disk. */
   readonly logCacheBytesMax: number;
+  /**
+   * How much faster one clock of the cluster may run than another, as a share, if leaders may serve reads under a lease
+   * (thesis, section 6.4.1); null if they may not. The same on all servers: each must keep to what the lease relies on.
+   */
+  readonly clockDriftMax: number | null;
 }

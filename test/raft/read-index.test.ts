@@ -12,7 +12,7 @@ const test = suite("raft: ReadIndex");
 function leaderA(voters?: readonly string[]): Server {
   const a = serverA({}, {}, voters);
   lead(a);
-  for (const peer of a.config.voters.slice(1)) a.receive(peer, accepted(1, 1));
+  for (const peer of a.voters.slice(1)) a.receive(peer, accepted(1, 1));
   return a;
 }
 

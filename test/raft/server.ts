@@ -5,7 +5,12 @@
 
 import * as assert from "uvu/assert";
 import {
+  bootstrap,
+  type ChangeOutcome,
+  type Configured,
+  configurationAt,
   createRaft,
+  decodeConfiguration,
   type Effects,
   type Entry,
   EntryKind,
@@ -15,6 +20,7 @@ import {
   logIndex,
   type Message,
   type NodeId,
+  type Offer,
   type Outgoing,
   type Persist,
   type ProposalOutcome,
@@ -23,8 +29,10 @@ import {
   type RaftEvent,
   type RaftStory,
   type ReadOutcome,
+  type Snapshot,
   step,
   term,
+  type Wish,
 } from "../../src/raft/index.ts";
 import { entriesOf, textOf, vote } from "./messages.ts";
 
@@ -42,7 +50,7 @@ export interface Beginning {
   readonly commitIndex?: number;
 }
 
-export type Settings = Partial<Omit<RaftConfig, "id" | "voters">>;
+export type Settings = Partial<Omit<RaftConfig, "id" | "incarnation">>;
 
 export const DEFAULTS = {
   heartbeatMs: 20,
@@ -53,7 +61,14 @@ export const DEFAULTS = {
   appendsInFlightMax: 4,
   appendBytesInFlightMax: 4000,
   logCacheBytesMax: 1_000_000,
+  clockDriftMax: null,
 } as const satisfies Settings;
+
+/** What a server finds that is new to the cluster, and knows nobody. */
+export const NOTHING: Snapshot = { index: logIndex(0), term: term(0), configuration: { members: [] } };
+
+/** Where a server of a test is reached. */
+export const urlOf = (id: NodeId): string => `ws://${id}`;
 
 /** A write on its way to the disk, and what may be sent only after it. */
 interface Write {
@@ -72,8 +87,12 @@ export class Server {
   readonly id: NodeId;
   readonly config: RaftConfig;
   readonly clock: Clock;
-  /** What a crash leaves. */
-  readonly disk: { hardState: HardState; entries: Entry[] };
+  /** Those that the cluster started with. */
+  readonly voters: readonly NodeId[];
+  /** What a crash leaves: the entries are those behind the base. */
+  readonly disk: { hardState: HardState; snapshot: Snapshot; base: number; entries: Entry[] };
+  /** A cluster whose members have not all met yet is not in operation. */
+  isAdmitted = true;
   /** With a slow disk nothing is durable before `fsync()`. */
   diskIsSlow = false;
   /** With slow fetches nothing is read from the disk before `answerFetch()`. */
@@ -87,7 +106,13 @@ export class Server {
   applied: Entry[] = [];
   story: RaftStory[] = [];
   proposals: ProposalOutcome[] = [];
+  changes: ChangeOutcome[] = [];
   reads: ReadOutcome[] = [];
+  /** A snapshot that is needed and has not been drawn yet. */
+  offer: Offer | null = null;
+  /** Where the state machine was last restored from. */
+  restored: Snapshot | null = null;
+  #appliedIndex = 0;
   deadlineMs = 0;
   #raft: Raft | null = null;
   #soon: RaftEvent[] = [];
@@ -106,13 +131,19 @@ export class Server {
     const { log = [] } = beginning;
     this.id = id;
     this.clock = clock;
-    this.config = { ...DEFAULTS, ...settings, id, voters };
+    this.voters = voters;
+    this.config = { ...DEFAULTS, ...settings, id, incarnation: `${id}-disk` };
     this.disk = {
       hardState: {
         term: term(beginning.term ?? log.at(-1) ?? 0),
         vote: beginning.vote ?? null,
         commitIndex: logIndex(beginning.commitIndex ?? 0),
       },
+      snapshot: {
+        ...NOTHING,
+        configuration: bootstrap(voters.map((voter) => ({ id: voter, url: urlOf(voter) }))),
+      },
+      base: 0,
       entries: entriesOf(log),
     };
     this.#seed = seed;
@@ -136,7 +167,8 @@ export class Server {
   /** The terms of the log in memory, as the paper draws them. */
   get terms(): number[] {
     const { log } = this.raft;
-    return Array.from({ length: log.lastIndex }, (_, i) => log.termAt(logIndex(i + 1)) ?? -1);
+    const { index } = log.base;
+    return Array.from({ length: log.lastIndex - index }, (_, i) => log.termAt(logIndex(index + i + 1)) ?? -1);
   }
 
   get durableTerms(): number[] {
@@ -146,23 +178,29 @@ export class Server {
   /** The entry as the log in memory has it, or the disk if memory has let go of it. */
   entryAt(index: number): Entry {
     const cached = this.raft.log.slice(logIndex(index), 0, logIndex(index))?.[0];
-    const entry = cached ?? this.disk.entries[index - 1];
+    const entry = cached ?? this.disk.entries[index - this.disk.base - 1];
     if (entry === undefined) throw new Error(`${this.id} has no entry ${index}`);
     return entry;
   }
 
   start(): void {
-    const log = new Log();
-    for (const entry of this.disk.entries) log.append(entry);
+    const { hardState, snapshot, entries } = this.disk;
+    const log = new Log({ index: snapshot.index, term: snapshot.term });
+    const configurations: Configured[] = [];
+    for (const entry of entries) {
+      if (entry.index <= snapshot.index) continue;
+      log.append(entry);
+      if (entry.kind !== EntryKind.configuration) continue;
+      configurations.push({ index: entry.index, configuration: decodeConfiguration(entry.payload) });
+    }
     // Neighbouring seeds give neighbouring first numbers: spread them.
     const seed = Math.imul(this.#seed++, 0x9e3779b1);
-    this.#raft = createRaft(
-      this.config,
-      { hardState: this.disk.hardState, log, isAdmitted: true },
-      this.clock.nowMs,
-      seed,
-    );
+    const { isAdmitted } = this;
+    const recovered = { hardState, snapshot, log, configurations, isAdmitted };
+    this.#raft = createRaft(this.config, recovered, this.clock.nowMs, seed);
     this.applied = [];
+    this.#appliedIndex = snapshot.index;
+    this.offer = null;
     this.step({ type: "tick" });
   }
 
@@ -217,8 +255,42 @@ export class Server {
     return this.step({ type: "propose", ticket, payload: new TextEncoder().encode(text) });
   }
 
-  read(ticket: number): Outgoing[] {
-    return this.step({ type: "read", ticket });
+  read(ticket: number, lease = false): Outgoing[] {
+    return this.step({ type: "read", ticket, lease });
+  }
+
+  change(...wishes: readonly Wish[]): Outgoing[] {
+    return this.step({ type: "change", ticket: 0, wishes });
+  }
+
+  /** Takes a snapshot of what was applied, and lets go of the log that it stands for. */
+  takeSnapshot(): Outgoing[] {
+    const index = logIndex(this.#appliedIndex);
+    const snapshot = { index, term: this.#termAt(index), configuration: configurationAt(this.raft, index) };
+    this.disk.snapshot = snapshot;
+    const sent = this.step({ type: "snapshot-taken", snapshot });
+    return [...sent, ...this.compact(index)];
+  }
+
+  /** Lets go of the log up to an entry. */
+  compact(index: number): Outgoing[] {
+    const sent = this.step({ type: "compact", index: logIndex(index) });
+    this.disk.entries = this.disk.entries.filter((entry) => entry.index > index);
+    this.disk.base = index;
+    return sent;
+  }
+
+  /** The whole of a snapshot has come, and is durable. */
+  receiveSnapshot(snapshot: Snapshot): Outgoing[] {
+    this.offer = null;
+    if (snapshot.index > this.disk.snapshot.index) this.disk.snapshot = snapshot;
+    return this.step({ type: "snapshot-received", snapshot });
+  }
+
+  #termAt(index: number): Snapshot["term"] {
+    const found = this.raft.log.termAt(logIndex(index));
+    if (found === null) throw new Error(`${this.id} does not know the term of entry ${index}`);
+    return found;
   }
 
   /** Makes the oldest writes durable (all by default) and returns what could be sent then. */
@@ -239,7 +311,14 @@ export class Server {
     const { persist, messages, messagesAfterPersist, commitIndex, fetches } = effects;
     this.story.push(...effects.story);
     this.proposals.push(...effects.proposals);
+    this.changes.push(...effects.changes);
     this.reads.push(...effects.reads);
+    this.offer = effects.offer ?? this.offer;
+    if (effects.restore !== null) {
+      this.restored = effects.restore;
+      this.#appliedIndex = effects.restore.index;
+      this.#soon.push({ type: "applied", index: effects.restore.index });
+    }
     this.deadlineMs = effects.deadlineMs;
     for (const outgoing of messages) this.#send(outgoing);
     if (persist !== null) this.writes.push({ persist, messages: [] });
@@ -248,25 +327,31 @@ export class Server {
     else newest.messages.push(...messagesAfterPersist);
     for (const { to, from, through, bytesMax } of fetches) {
       let bytes = 0;
-      const entries = this.disk.entries.slice(from - 1, through).filter((entry, i) => {
+      const { base } = this.disk;
+      const entries = this.disk.entries.slice(from - base - 1, through - base).filter((entry, i) => {
         bytes += entryBytes(entry);
         return i === 0 || bytes <= bytesMax;
       });
       (this.fetchesAreSlow ? this.fetched : this.#soon).push({ type: "fetched", to, entries });
     }
-    if (commitIndex > this.applied.length) {
-      while (this.applied.length < commitIndex) this.applied.push(this.entryAt(this.applied.length + 1));
+    if (commitIndex > this.#appliedIndex) {
+      while (this.#appliedIndex < commitIndex) this.applied.push(this.entryAt(++this.#appliedIndex));
       this.#soon.push({ type: "applied", index: commitIndex });
     }
   }
 
   #finishWrites(count: number): void {
     for (const { persist, messages } of this.writes.splice(0, count)) {
-      const { entries, hardState } = persist;
+      const { reset, entries, hardState } = persist;
+      if (reset !== null) {
+        this.disk.entries = [];
+        this.disk.base = reset.index;
+      }
+      const { base } = this.disk;
       const from = entries[0]?.index;
       if (from !== undefined) {
-        assert.ok(from <= this.disk.entries.length + 1, "a persist leaves no gap on the disk");
-        this.disk.entries = [...this.disk.entries.slice(0, from - 1), ...entries];
+        assert.ok(from <= base + this.disk.entries.length + 1, "a persist leaves no gap on the disk");
+        this.disk.entries = [...this.disk.entries.slice(0, from - base - 1), ...entries];
       }
       if (hardState !== null) this.disk.hardState = hardState;
       this.#soon.push({ type: "persisted", seq: persist.seq });
@@ -293,7 +378,7 @@ export function serverA(
 
 /** Lets the server's election timer run out and its peers vote for it. The no-op of its term is on its way then. */
 export function lead(server: Server): Outgoing[] {
-  const peers = server.config.voters.filter((id) => id !== server.id);
+  const peers = server.voters.filter((id) => id !== server.id);
   server.clock.nowMs += server.config.electionTimeoutMaxMs;
   server.tick();
   for (const peer of peers) server.receive(peer, vote({ term: server.raft.term + 1, preVote: true }));
