@@ -7,6 +7,10 @@ const U32 = 2 ** 32;
 /** Up to here, plain loops are faster than the runtime's encoder and decoder. */
 const SHORT = 24;
 const ASCII_MAX = 0x7f;
+/** Bytes that a unit of UTF-16 may take. */
+const UTF8_BYTES_MAX = 3;
+/** Up to here, text is encoded where it will stand: of arrays that live for a moment the collector makes long pauses. */
+const IN_PLACE_MAX = 4_096;
 
 /** UTF-8. */
 export function encodeText(text: string): Uint8Array {
@@ -80,7 +84,12 @@ export class ByteWriter {
   }
 
   text(text: string): this {
-    return this.bytes(encodeText(text));
+    if (text.length <= SHORT || text.length > IN_PLACE_MAX) return this.bytes(encodeText(text));
+    const at = this.#advance(4 + UTF8_BYTES_MAX * text.length);
+    const { written } = encoder.encodeInto(text, this.#bytes.subarray(at + 4));
+    putU32(this.#bytes, at, written);
+    this.#length = at + 4 + written;
+    return this;
   }
 
   /** What was written, without a copy: the writer must not be used afterwards. */

@@ -12,12 +12,17 @@ type Field =
   | { readonly type: "bytes" | "raw"; readonly value: Uint8Array }
   | { readonly type: "text"; readonly value: string };
 
+/** Short, long and very long text is written in different ways. */
+const text = fc
+  .tuple(fc.string({ unit: "binary" }), fc.constantFrom(1, 10, 1_000))
+  .map(([part, times]) => part.repeat(times));
+
 const field: fc.Arbitrary<Field> = fc.oneof(
   fc.record({ type: fc.constant("u8" as const), value: fc.nat(255) }),
   fc.record({ type: fc.constant("u32" as const), value: fc.nat(2 ** 32 - 1) }),
   fc.record({ type: fc.constant("u53" as const), value: fc.maxSafeNat() }),
   fc.record({ type: fc.constantFrom("bytes" as const, "raw" as const), value: fc.uint8Array() }),
-  fc.record({ type: fc.constant("text" as const), value: fc.string({ unit: "binary" }) }),
+  fc.record({ type: fc.constant("text" as const), value: text }),
 );
 
 function write(writer: ByteWriter, field: Field): void {
