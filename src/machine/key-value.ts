@@ -1,7 +1,5 @@
 /** The key-value store as a replicated state machine. */
 
-import type sortedBTree from "sorted-btree";
-import { EmptyBTree } from "sorted-btree";
 import { ByteReader, ByteWriter } from "../bytes.ts";
 import { messageOf } from "../errors.ts";
 import {
@@ -22,11 +20,10 @@ import {
   writeEntry,
 } from "./key-value-protocol.ts";
 import type { StateMachine } from "./machine.ts";
+import { emptyTree, type Tree } from "./tree.ts";
 
-type Store = sortedBTree.default<string, Stored>;
-
-/** The runtimes do not agree on what the package's default export is; a clone of nothing is a new tree on all. */
-const emptyStore = (): Store => EmptyBTree.clone();
+/** Ordered, for listing; and cheap to clone, for snapshots. */
+type Store = Tree<string, Stored>;
 
 interface Stored {
   readonly value: Value;
@@ -35,12 +32,13 @@ interface Stored {
 
 /** A page ends once it holds this much, whatever its limit. */
 const PAGE_BYTES_MAX = 2 * 1024 * 1024;
+/** A piece ends once it holds this much; the room is for what it may hold then. */
 const PIECE_BYTES_MAX = 64 * 1024;
+const PIECE_ROOM_BYTES = PIECE_BYTES_MAX + 8 * 1024;
 
 /** Keys with values, in order; see `key-value-protocol.ts` for what can be asked of it. */
 export class KeyValueMachine implements StateMachine {
-  /** Ordered, for listing; and cheap to clone, since clones share what neither has changed. */
-  #store = emptyStore();
+  #store: Store = emptyTree();
   #revision = 0;
 
   apply(bytes: Uint8Array): Uint8Array {
@@ -86,15 +84,15 @@ export class KeyValueMachine implements StateMachine {
     return piecesOf(this.#store.clone(), this.#revision);
   }
 
-  restore(pieces: Iterable<Uint8Array>): void {
-    const store = emptyStore();
+  async restore(pieces: AsyncIterable<Uint8Array>): Promise<void> {
+    const store: Store = emptyTree();
     let revision = 0;
-    for (const piece of pieces) {
+    for await (const piece of pieces) {
       const reader = new ByteReader(piece);
       revision = reader.u53();
       while (reader.remaining > 0) {
-        const { key, ...stored } = readEntry(reader);
-        store.set(key, stored);
+        const { key, value, revision: ofKey } = readEntry(reader);
+        store.set(key, { value: owned(value), revision: ofKey });
       }
     }
     this.#store = store;
@@ -103,11 +101,7 @@ export class KeyValueMachine implements StateMachine {
 
   #set(key: string, value: Value): number {
     this.#revision++;
-    // A value is a slice of the message that brought it: a copy lets go of the rest.
-    this.#store.set(key, {
-      value: typeof value === "string" ? value : new Uint8Array(value),
-      revision: this.#revision,
-    });
+    this.#store.set(key, { value: owned(value), revision: this.#revision });
     return this.#revision;
   }
 
@@ -153,6 +147,9 @@ export class KeyValueMachine implements StateMachine {
   }
 }
 
+/** A value is a slice of the message that brought it: a copy lets go of the rest. */
+const owned = (value: Value): Value => (typeof value === "string" ? value : new Uint8Array(value));
+
 /** Whatever the length of a key, an error that names it stays short. */
 const quoted = (key: string): string => `"${key.length > 64 ? `${key.slice(0, 64)}…` : key}"`;
 
@@ -178,12 +175,12 @@ function join(a: Value, b: Value): Value | null {
 
 /** The store must be a clone: it is read while the machine goes on. */
 function* piecesOf(store: Store, revision: number): Generator<Uint8Array> {
-  let piece = new ByteWriter(PIECE_BYTES_MAX).u53(revision);
+  let piece = new ByteWriter(PIECE_ROOM_BYTES).u53(revision);
   for (const [key, stored] of store.entries()) {
     writeEntry(piece, { key, ...stored });
     if (piece.length < PIECE_BYTES_MAX) continue;
     yield piece.finish();
-    piece = new ByteWriter(PIECE_BYTES_MAX).u53(revision);
+    piece = new ByteWriter(PIECE_ROOM_BYTES).u53(revision);
   }
   yield piece.finish();
 }

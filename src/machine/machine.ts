@@ -17,8 +17,16 @@ export interface StateMachine {
   apply(command: Uint8Array, context: ApplyContext): Uint8Array;
   /** Answers a question about the state without changing it. */
   query(query: Uint8Array): Uint8Array;
-  /** The whole state, in pieces of bounded size; it must stay as it was at the call while `apply` goes on. */
+  /**
+   * The whole state, in pieces of bounded size. It is as it was at the call: the pieces are drawn one by one while
+   * `apply` goes on, and no more of them than are wanted. The same state gives the same pieces on every replica.
+   */
   snapshot(): Iterable<Uint8Array>;
-  /** Replaces the state by one that `snapshot` gave. @throws if the pieces are not that */
-  restore(pieces: Iterable<Uint8Array>): void;
+  /**
+   * Replaces the state by one that `snapshot` gave, once all of its pieces have come. They are read from the disk one by
+   * one as they are asked for; should they end in an error, the old state stays as it was.
+   *
+   * @throws if the pieces are not what `snapshot` gave, or can't be read
+   */
+  restore(pieces: AsyncIterable<Uint8Array>): Promise<void>;
 }

@@ -16,6 +16,7 @@ import {
   LIST_LIMIT_MAX,
   type Value,
 } from "../../src/machine/key-value-protocol.ts";
+import { fromDisk } from "../support/pieces.ts";
 import { suite } from "../support/suite.ts";
 
 const test = suite("key-value");
@@ -284,18 +285,22 @@ const contentOf = (store: Store): unknown => ({
 
 test("a restored machine is the one that the snapshot was taken of, and goes on alike", () =>
   fc.assert(
-    fc.property(fc.array(command, { maxLength: 30 }), fc.array(command, { maxLength: 10 }), (before, after) => {
-      const [store, restored] = [new Store(), new Store()];
-      restored.put("what was there", "goes");
-      for (const one of before) store.do(one);
-      restored.machine.restore(store.machine.snapshot());
-      assert.equal(restored.list(""), store.list(""));
-      for (const one of after) assert.equal(restored.do(one), store.do(one));
-      assert.equal(contentOf(restored), contentOf(store));
-    }),
+    fc.asyncProperty(
+      fc.array(command, { maxLength: 30 }),
+      fc.array(command, { maxLength: 10 }),
+      async (before, after) => {
+        const [store, restored] = [new Store(), new Store()];
+        restored.put("what was there", "goes");
+        for (const one of before) store.do(one);
+        await restored.machine.restore(fromDisk(store.machine.snapshot()));
+        assert.equal(restored.list(""), store.list(""));
+        for (const one of after) assert.equal(restored.do(one), store.do(one));
+        assert.equal(contentOf(restored), contentOf(store));
+      },
+    ),
   ));
 
-test("a snapshot is in pieces of bounded size, and stays as it was at the call while commands go on", () => {
+test("a snapshot is in pieces of bounded size, and stays as it was at the call while commands go on", async () => {
   const store = new Store();
   for (let i = 0; i < 3000; i++) store.put(`key ${i}`, `value ${i}`.repeat(10));
   const before = store.list("", "", 5000);
@@ -310,27 +315,67 @@ test("a snapshot is in pieces of bounded size, and stays as it was at the call w
   assert.ok(taken.length > 3);
   assert.ok(taken.every((piece) => piece.byteLength < 100_000));
   const restored = new Store();
-  restored.machine.restore(taken);
+  await restored.machine.restore(fromDisk(taken));
   assert.equal(restored.get("key 1")?.revision, 2);
   assert.is(restored.get("zzz"), undefined);
   assert.equal(restored.list("", "", 5000), before);
   assert.equal(restored.put("next", ""), { revision: 3001 });
 });
 
-test("the snapshot of an empty machine keeps its revision", () => {
+const change = fc.record({ key: fc.nat(2_000), isDeleted: fc.boolean() });
+
+test("nothing that is put or deleted while the pieces are drawn gets into them, nor goes missing from the machine", () =>
+  fc.assert(
+    fc.property(fc.array(fc.array(change, { maxLength: 400 }), { maxLength: 12 }), (between) => {
+      const store = new Store();
+      const expected = new Map<string, string>();
+      const put = (key: string, value: string): void => {
+        store.put(key, value);
+        expected.set(key, value);
+      };
+      // Some hundred nodes of the tree, and a piece for each few of them.
+      for (let i = 0; i < 2_000; i++) put(`k${i}`, `first ${i}`.repeat(20));
+      const atOnce = [...store.machine.snapshot()];
+      const drawn: Uint8Array[] = [];
+      const pieces = store.machine.snapshot()[Symbol.iterator]();
+      for (const [i, changes] of between.entries()) {
+        for (const { key, isDeleted } of changes) {
+          if (!isDeleted) put(`k${key}`, `later ${i}`);
+          else if (expected.delete(`k${key}`)) store.delete(`k${key}`);
+        }
+        const { done, value } = pieces.next();
+        if (done !== true) drawn.push(value);
+      }
+      for (let next = pieces.next(); next.done !== true; next = pieces.next()) drawn.push(next.value);
+      assert.ok(atOnce.length > 5);
+      assert.ok(Buffer.concat(drawn).equals(Buffer.concat(atOnce)));
+      const { entries } = store.list("", "", 10_000);
+      assert.equal(new Map(entries.map(({ key, value }) => [key, value])), new Map([...expected].sort(byKey)));
+    }),
+    { numRuns: 30 },
+  ));
+
+const byKey = ([a]: readonly [string, string], [b]: readonly [string, string]): number => (a < b ? -1 : 1);
+
+test("the snapshot of an empty machine keeps its revision", async () => {
   const [store, restored] = [new Store(), new Store()];
   store.put("k", "v");
   store.delete("k");
-  restored.machine.restore(store.machine.snapshot());
+  await restored.machine.restore(fromDisk(store.machine.snapshot()));
   assert.equal(restored.put("k", "v"), { revision: 3 });
 });
 
-test("pieces that are no snapshot are refused, and change nothing", () => {
+test("pieces that are no snapshot are refused, and change nothing", async () => {
   const store = new Store();
   store.put("k", "v");
   const [piece = bytes()] = store.machine.snapshot();
   for (const pieces of [[bytes(1)], [piece.subarray(0, -1)], [piece, bytes(1, 2, 3)]]) {
-    assert.throws(() => store.machine.restore(pieces));
+    assert.ok(
+      (await store.machine.restore(fromDisk(pieces)).then(
+        () => null,
+        (error) => error,
+      )) instanceof RangeError,
+    );
     assert.equal(store.get("k"), { key: "k", value: "v", revision: 1 });
   }
 });

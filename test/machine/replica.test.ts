@@ -27,7 +27,7 @@ class Diary implements StateMachine {
   snapshot(): Iterable<Uint8Array> {
     return [this.query()];
   }
-  restore(): void {}
+  async restore(): Promise<void> {}
 }
 
 /** A replica with a diary, fed with one entry after the other. */

@@ -36,7 +36,7 @@ function bench(count: number, bytes: number): Bench {
     },
     query: (query) => query,
     snapshot: () => [],
-    restore: () => {},
+    restore: async () => {},
   };
   const all: Entry[] = [
     { index: logIndex(1), term: term(1), kind: EntryKind.noop, payload: new Uint8Array(0) },

@@ -423,7 +423,7 @@ test("a machine that throws fails that command alone, on every replica alike", (
           throw new Error("no questions");
         },
         snapshot: () => [],
-        restore: () => {},
+        restore: async () => {},
       };
       await cluster.start("n1", { machine });
       await cluster.leader();

@@ -28,7 +28,7 @@ function bench(limits: object = {}) {
       return given;
     },
     snapshot: () => [],
-    restore: () => {},
+    restore: async () => {},
   };
   const replica = new Replica(machine, () => {});
   const continueLater = (): void => void state.later++;

@@ -44,12 +44,13 @@ class Bank implements StateMachine {
     return encode(this.#balances);
   }
 
-  *snapshot(): Iterable<Uint8Array> {
-    yield encode(this.#balances);
+  snapshot(): Iterable<Uint8Array> {
+    return [encode(this.#balances)];
   }
 
-  restore(pieces: Iterable<Uint8Array>): void {
-    for (const piece of pieces) this.#balances = decode(piece);
+  async restore(pieces: AsyncIterable<Uint8Array>): Promise<void> {
+    const [piece = encode({})] = await Array.fromAsync(pieces);
+    this.#balances = decode(piece);
   }
 
   #balance(name: string): number {
