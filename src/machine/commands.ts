@@ -88,24 +88,29 @@ export type Applied =
 const OutcomeKind = { applied: 0, gap: 1, forgotten: 2, failed: 3 } as const;
 const OUTCOME_TYPES = ["applied", "gap", "forgotten", "failed"] as const;
 
+export function writeOutcome(writer: ByteWriter, outcome: Outcome): void {
+  writer.u8(OutcomeKind[outcome.type]);
+  if (outcome.type === "applied") writer.bytes(outcome.result);
+}
+
+/** The result is a slice of what is read, not a copy. @throws RangeError if the bytes are no outcome */
+export function readOutcome(reader: ByteReader): Outcome {
+  const kind = reader.u8();
+  const type = OUTCOME_TYPES[kind];
+  if (type === undefined) throw new RangeError(`an outcome of kind ${kind} is not known`);
+  return type === "applied" ? { type, result: reader.bytes() } : { type };
+}
+
 export function encodeOutcomes(outcomes: readonly Outcome[]): Uint8Array {
   const writer = new ByteWriter(64).u32(outcomes.length);
-  for (const outcome of outcomes) {
-    writer.u8(OutcomeKind[outcome.type]);
-    if (outcome.type === "applied") writer.bytes(outcome.result);
-  }
+  for (const outcome of outcomes) writeOutcome(writer, outcome);
   return writer.finish();
 }
 
 /** @throws RangeError if the bytes are no outcomes */
 export function decodeOutcomes(bytes: Uint8Array): Outcome[] {
   const reader = new ByteReader(bytes);
-  const outcomes = Array.from({ length: countOf(reader, 1) }, (): Outcome => {
-    const kind = reader.u8();
-    const type = OUTCOME_TYPES[kind];
-    if (type === undefined) throw new RangeError(`an outcome of kind ${kind} is not known`);
-    return type === "applied" ? { type, result: reader.bytes() } : { type };
-  });
+  const outcomes = Array.from({ length: countOf(reader, 1) }, () => readOutcome(reader));
   reader.end();
   return outcomes;
 }

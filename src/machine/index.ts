@@ -2,4 +2,4 @@
 
 export { KeyValueMachine } from "./key-value.ts";
 export type { ApplyContext, StateMachine } from "./machine.ts";
-export { Replica } from "./replica.ts";
+export { Replica, type Snapshot } from "./replica.ts";

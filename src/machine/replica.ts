@@ -7,12 +7,15 @@
 import { messageOf } from "../errors.ts";
 import { type Applied, type CommandBatch, decodePayload, type Outcome, type Payload } from "./commands.ts";
 import type { StateMachine } from "./machine.ts";
+import { readMachine, readSessions, snapshotPieces } from "./replica-snapshot.ts";
+import type { Session, Sessions } from "./session.ts";
+import { emptyTree } from "./tree.ts";
 
-interface Session {
-  /** The number of the next command to apply. */
-  next: number;
-  /** Outcomes that the client may still ask for, by number. */
-  readonly outcomes: Map<number, Outcome>;
+/** The replicated state at an index, and what it was then, however long the pieces are drawn. */
+export interface Snapshot {
+  readonly index: number;
+  /** To be drawn once. Whoever wants no more of them just drops them. */
+  readonly pieces: Iterable<Uint8Array>;
 }
 
 /** A command that made the machine throw. */
@@ -21,8 +24,11 @@ type OnMachineFailure = (index: number, error: string) => void;
 export class Replica {
   readonly #machine: StateMachine;
   readonly #onFailure: OnMachineFailure;
-  readonly #sessions = new Map<number, Session>();
+  #sessions: Sessions = emptyTree();
+  /** How many snapshots have been taken. */
+  #era = 0;
   #appliedIndex = 0;
+  #isRestoring = false;
 
   constructor(machine: StateMachine, onFailure: OnMachineFailure) {
     this.#machine = machine;
@@ -39,7 +45,7 @@ export class Replica {
 
   /** The open sessions, with the number of the next command of each. */
   *sessions(): Iterable<{ readonly id: number; readonly next: number }> {
-    for (const [id, { next }] of this.#sessions) yield { id, next };
+    for (const [id, { next }] of this.#sessions.entries()) yield { id, next };
   }
 
   hasSession(id: number): boolean {
@@ -52,6 +58,7 @@ export class Replica {
    * @param payload null for an entry that holds no command
    */
   apply(index: number, payload: Uint8Array | null): Applied | null {
+    this.#checkWhole();
     if (index !== this.#appliedIndex + 1) throw new RangeError(`entry ${index} follows ${this.#appliedIndex}`);
     this.#appliedIndex = index;
     const decoded = payload === null ? null : this.#decode(index, payload);
@@ -60,7 +67,7 @@ export class Replica {
       case "commands":
         return this.#applyBatch(index, decoded);
       case "open-session":
-        this.#sessions.set(index, { next: 1, outcomes: new Map() });
+        this.#sessions.set(index, { next: 1, outcomes: new Map(), era: this.#era });
         return { type: "session-opened", session: index };
       case "expire-sessions": {
         const idle = decoded.sessions.filter(({ id, next }) => this.#sessions.get(id)?.next === next);
@@ -74,6 +81,41 @@ export class Replica {
     return this.#machine.query(query);
   }
 
+  /** The state as it is now. The same log gives the same bytes on every replica. */
+  snapshot(): Snapshot {
+    this.#checkWhole();
+    this.#era++;
+    const index = this.#appliedIndex;
+    return { index, pieces: snapshotPieces(index, this.#sessions.clone(), this.#machine.snapshot()) };
+  }
+
+  /**
+   * Replaces everything, index included, by what `snapshot` gave; nothing is applied until that is done. Should it
+   * fail, all is as it was: the state and the index that it belongs to are never apart.
+   *
+   * @throws RangeError, or whatever the machine throws, if the pieces are not that snapshot, or can't be read
+   */
+  async restore(index: number, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+    this.#checkWhole();
+    if (index < this.#appliedIndex) throw new RangeError(`entry ${this.#appliedIndex} is applied, ${index} is past`);
+    this.#isRestoring = true;
+    const iterator = pieces[Symbol.asyncIterator]();
+    try {
+      const sessions = await readSessions(iterator);
+      await this.#machine.restore(readMachine(iterator, index));
+      this.#sessions = sessions;
+      this.#appliedIndex = index;
+    } finally {
+      this.#isRestoring = false;
+      await iterator.return?.();
+    }
+  }
+
+  /** Between the machine's state and the rest of it there is a moment in which they do not belong together. */
+  #checkWhole(): void {
+    if (this.#isRestoring) throw new RangeError("a snapshot is being restored");
+  }
+
   /** A leader checks what it proposes; should nonsense be in the log all the same, every replica skips it alike. */
   #decode(index: number, payload: Uint8Array): Payload | null {
     try {
@@ -85,7 +127,7 @@ export class Replica {
   }
 
   #applyBatch(index: number, batch: CommandBatch): Applied {
-    const session = this.#sessions.get(batch.session);
+    const session = this.#own(batch.session);
     if (session === undefined) return { type: "session-unknown" };
     for (const number of session.outcomes.keys()) {
       if (number >= batch.floor) break; // Numbers were added in ascending order.
@@ -95,6 +137,15 @@ export class Replica {
     if (session.next < batch.floor) session.next = batch.floor;
     const outcomes = batch.commands.map((command, i) => this.#applyOnce(index, session, batch.first + i, command));
     return { type: "outcomes", outcomes };
+  }
+
+  /** A session that may be changed: a copy, if a snapshot may still have to tell it as it is. */
+  #own(id: number): Session | undefined {
+    const session = this.#sessions.get(id);
+    if (session === undefined || session.era === this.#era) return session;
+    const own = { ...session, outcomes: new Map(session.outcomes), era: this.#era };
+    this.#sessions.set(id, own);
+    return own;
   }
 
   #applyOnce(index: number, session: Session, number: number, command: Uint8Array): Outcome {

@@ -4,8 +4,9 @@ import * as fc from "fast-check";
 import * as assert from "uvu/assert";
 import { type Applied, encodePayload, type Payload } from "../../src/machine/commands.ts";
 import { KeyValueMachine, Replica, type StateMachine } from "../../src/machine/index.ts";
-import { encodeCommand, encodeQuery } from "../../src/machine/key-value-protocol.ts";
+import { encodeQuery } from "../../src/machine/key-value-protocol.ts";
 import { suite } from "../support/suite.ts";
+import { number, payload } from "./logs.ts";
 
 const test = suite("replica");
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -171,41 +172,14 @@ test("an entry that does not follow the last one is refused", () => {
   assert.is(scene.replica.appliedIndex, 1);
 });
 
-const number = fc.integer({ min: 1, max: 8 });
-const command = fc.oneof(
-  fc.record({ op: fc.constant("put" as const), key: fc.constantFrom("a", "b"), value: fc.string({ maxLength: 3 }) }),
-  fc.record({ op: fc.constant("increment" as const), key: fc.constantFrom("a", "n"), by: fc.integer() }),
-  fc.record({ op: fc.constant("delete" as const), key: fc.constantFrom("a", "b", "n") }),
-);
-const entry: fc.Arbitrary<Uint8Array | null> = fc.oneof(
-  fc.constant(null),
-  fc.uint8Array({ maxLength: 20 }),
-  fc.constant(encodePayload({ type: "open-session" })),
-  fc
-    .record({
-      type: fc.constant("commands" as const),
-      session: number,
-      floor: number,
-      first: number,
-      commands: fc.array(command.map(encodeCommand), { maxLength: 4 }),
-    })
-    .map(encodePayload),
-  fc
-    .record({
-      type: fc.constant("expire-sessions" as const),
-      sessions: fc.array(fc.record({ id: number, next: number }), { maxLength: 3 }),
-    })
-    .map(encodePayload),
-);
-
 test("replicas that are fed the same log have the same state and give the same answers", () =>
   fc.assert(
-    fc.property(fc.array(entry, { maxLength: 40 }), (log) => {
+    fc.property(fc.array(payload, { maxLength: 40 }), (log) => {
       const run = (): unknown => {
         const machine = new KeyValueMachine();
         const failures: unknown[] = [];
         const replica = new Replica(machine, (index, error) => void failures.push([index, error]));
-        const answers = log.map((payload, i) => replica.apply(i + 1, payload?.slice() ?? null));
+        const answers = log.map((bytes, i) => replica.apply(i + 1, bytes?.slice() ?? null));
         return { answers, failures, sessions: [...replica.sessions()], state: [...machine.snapshot()] };
       };
       assert.equal(run(), run());

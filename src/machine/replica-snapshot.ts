@@ -1,0 +1,114 @@
+/**
+ * The replicated state as pieces of bytes, each with a tag before it: first the sessions, then what the machine gave,
+ * and in the end the index that all of it belongs to. Giving a piece, or reading one, takes a moment only, however
+ * many sessions there are.
+ */
+
+import { ByteReader, ByteWriter } from "../bytes.ts";
+import { type Outcome, readOutcome, writeOutcome } from "./commands.ts";
+import type { Session, Sessions } from "./session.ts";
+import { emptyTree } from "./tree.ts";
+
+const Tag = { sessions: 1, sessionsEnd: 2, machine: 3, end: 4 } as const;
+const Item = { session: 1, outcome: 2 } as const;
+
+/** A piece of sessions ends once it holds this much. */
+const PIECE_BYTES_MAX = 64 * 1024;
+
+/** @param sessions must stay as they are while the pieces are drawn */
+export function* snapshotPieces(
+  index: number,
+  sessions: Sessions,
+  machine: Iterable<Uint8Array>,
+): Generator<Uint8Array> {
+  let piece = sessionsPiece();
+  for (const write of itemsOf(sessions)) {
+    write(piece);
+    if (piece.length < PIECE_BYTES_MAX) continue;
+    yield piece.finish();
+    piece = sessionsPiece();
+  }
+  yield piece.finish();
+  yield new ByteWriter(9).u8(Tag.sessionsEnd).u53(sessions.size).finish();
+  let count = 0;
+  for (const bytes of machine) {
+    count++;
+    yield new ByteWriter(1 + bytes.byteLength).u8(Tag.machine).raw(bytes).finish();
+  }
+  yield new ByteWriter(17).u8(Tag.end).u53(count).u53(index).finish();
+}
+
+const sessionsPiece = (): ByteWriter => new ByteWriter(PIECE_BYTES_MAX).u8(Tag.sessions);
+
+/** Small ones, so that one session with many outcomes does not make one large piece. */
+function* itemsOf(sessions: Sessions): Generator<(writer: ByteWriter) => void> {
+  for (const [id, { next, outcomes }] of sessions.entries()) {
+    yield (writer) => writer.u8(Item.session).u53(id).u53(next);
+    for (const [number, outcome] of outcomes) {
+      yield (writer) => writeOutcome(writer.u8(Item.outcome).u53(number), outcome);
+    }
+  }
+}
+
+/**
+ * Reads the sessions, which come first; the machine's pieces are left to be read.
+ *
+ * @throws RangeError if the pieces are no snapshot
+ */
+export async function readSessions(pieces: AsyncIterator<Uint8Array>): Promise<Sessions> {
+  const sessions: Sessions = emptyTree();
+  let session: Session | null = null;
+  for (;;) {
+    const reader = await nextPiece(pieces);
+    const tag = reader.u8();
+    if (tag === Tag.sessionsEnd) {
+      checkCount("sessions", reader.u53(), sessions.size);
+      return sessions;
+    }
+    if (tag !== Tag.sessions) throw new RangeError(`a piece with tag ${tag} stands among the sessions`);
+    while (reader.remaining > 0) {
+      const item = reader.u8();
+      const number = reader.u53();
+      if (item === Item.session) {
+        session = { next: reader.u53(), outcomes: new Map(), era: 0 };
+        sessions.set(number, session);
+      } else if (item === Item.outcome && session !== null) session.outcomes.set(number, ownOutcome(reader));
+      else throw new RangeError(`an item of kind ${item} stands among the sessions`);
+    }
+  }
+}
+
+/** One that lets go of the piece that brought it. */
+function ownOutcome(reader: ByteReader): Outcome {
+  const outcome = readOutcome(reader);
+  return outcome.type === "applied" ? { ...outcome, result: new Uint8Array(outcome.result) } : outcome;
+}
+
+/**
+ * The machine's pieces. They end in an error unless they are all there, and belong to that index: who has read them to
+ * their end may take the state for whole.
+ */
+export async function* readMachine(pieces: AsyncIterator<Uint8Array>, index: number): AsyncGenerator<Uint8Array> {
+  for (let count = 0; ; count++) {
+    const reader = await nextPiece(pieces);
+    const tag = reader.u8();
+    if (tag === Tag.machine) yield reader.raw(reader.remaining);
+    else if (tag !== Tag.end) throw new RangeError(`a piece with tag ${tag} stands among those of the machine`);
+    else {
+      checkCount("pieces of the machine", reader.u53(), count);
+      const own = reader.u53();
+      if (own !== index) throw new RangeError(`a snapshot of entry ${own} was given as one of entry ${index}`);
+      return;
+    }
+  }
+}
+
+function checkCount(what: string, written: number, read: number): void {
+  if (written !== read) throw new RangeError(`the snapshot has ${written} ${what}, and ${read} were read`);
+}
+
+async function nextPiece(pieces: AsyncIterator<Uint8Array>): Promise<ByteReader> {
+  const { done, value } = await pieces.next();
+  if (done === true) throw new RangeError("the pieces of the snapshot end too early");
+  return new ByteReader(value);
+}
