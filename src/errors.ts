@@ -23,6 +23,9 @@ export const ERROR_CODES = {
   ACTOR_FAILED: "The actor's handler threw; its process logged why.",
   MACHINE_FAILED: "The state machine threw while applying a command, which is a bug in it.",
   NOT_ENTITLED: "Somebody spoke for a node that it is not.",
+  CHANGE_IN_PROGRESS: "Another change of the members is under way; try again when it is through.",
+  NAME_TAKEN: "A node of that name is a member, and runs elsewhere with other data.",
+  TRANSFER_FAILED: "Leadership stays where it is: the other node can't be reached, or did not take over in time.",
   STALE_CLAIM: "A leader claim was refused: a newer term is known, or another leader of the same term.",
   // What stops a process from starting or going on.
   CONFIG_INVALID: "The configuration can't be used; the message names file, path and remedy.",
@@ -30,6 +33,7 @@ export const ERROR_CODES = {
   DATA_LOCKED: "Another process uses the data directory.",
   DATA_FOREIGN: "The data directory belongs to another node or cluster.",
   DATA_CORRUPT: "The log is damaged before its end; the message names file and offset.",
+  REMOVED: "The node was removed from its cluster, and can only come back as a new one, with an empty data directory.",
   DISK_FAILED: "The disk refused a write or a flush; what is not yet durable can't be trusted any more.",
 } as const;
 

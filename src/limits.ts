@@ -31,7 +31,9 @@ export interface Limits {
   readonly appendsInFlightMax: number;
   /** Log entries kept in memory. */
   readonly logCacheBytesMax: number;
-  /** A log file that has grown past this is followed by a new one. */
+  /** What the log may take on disk: in time before it has grown to this, a snapshot takes its place. */
+  readonly logBytesMax: number;
+  /** A log file that has grown past this is followed by a new one; whole files are removed. */
   readonly segmentBytesMax: number;
 }
 
@@ -44,6 +46,9 @@ export const CLIENT_WINDOW_MAX = 2_048;
 export const CLIENT_BATCH_BYTES_MAX = 512 * KiB;
 /** What messages and batches add to what they carry, generously. */
 const HEADROOM_BYTES = 64 * KiB;
+
+/** The fewest files that the log may be made of, if it is to be cut back in time. */
+const SEGMENTS_MIN = 4;
 
 /** What is wrong with the limits as a whole: which one, and the least that would do. */
 export function limitTooLow(
@@ -60,6 +65,9 @@ export function limitTooLow(
   }
   if (limits.sessionWindowMax < CLIENT_WINDOW_MAX) {
     return { limit: "sessionWindowMax", least: CLIENT_WINDOW_MAX, why: "clients have that many commands unanswered" };
+  }
+  if (limits.logBytesMax < SEGMENTS_MIN * limits.segmentBytesMax) {
+    return { limit: "logBytesMax", least: SEGMENTS_MIN * limits.segmentBytesMax, why: "it is removed a file at a time" };
   }
   return null;
 }
@@ -82,5 +90,6 @@ export const DEFAULT_LIMITS: Limits = {
   appendBytesMax: MiB,
   appendsInFlightMax: 64,
   logCacheBytesMax: 64 * MiB,
-  segmentBytesMax: 64 * MiB,
+  logBytesMax: 64 * MiB,
+  segmentBytesMax: 8 * MiB,
 };

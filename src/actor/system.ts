@@ -44,6 +44,8 @@ export interface SystemOptions {
   readonly name: string;
   /** The life of the data behind the name; a process without data leaves it out and gets a new one each time. */
   readonly incarnation?: string;
+  /** The life of the cluster that its data belongs to. */
+  readonly epoch?: string | null;
   /** Where others reach this process, if it listens. */
   readonly url?: string;
   readonly linkLimits?: Partial<LinkLimits>;
@@ -107,6 +109,7 @@ export class ActorSystem {
           process: environment.random.id(),
           name: options.name,
           incarnation: options.incarnation ?? environment.random.id(),
+          epoch: options.epoch ?? null,
           url: this.#url,
         },
         verify: options.verify ?? (() => Promise.resolve(null)),

@@ -37,7 +37,7 @@ export interface CallOptions {
 export interface ReadOptions extends CallOptions {
   /** Default `linearizable`. */
   readonly consistency?: Consistency;
-  /** For a `stale` read: the id of the node to ask. Default: any that answers. */
+  /** The id of the node to ask, which asks the leader first if it has to. Default: the leader; for `stale`, any. */
   readonly node?: string;
 }
 

@@ -5,7 +5,7 @@ import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, hasCode } from "../errors.ts";
 import { CLIENT_BATCH_BYTES_MAX } from "../limits.ts";
 import { decodeList, encodeList } from "../machine/commands.ts";
-import { NODE_ACTOR, nodeProtocol, QUERIES_MAX } from "../protocol/node.ts";
+import { type Consistency, NODE_ACTOR, nodeProtocol, QUERIES_MAX } from "../protocol/node.ts";
 import { type Call, Calls, late } from "./call.ts";
 import type { Leadership, NodeRef } from "./leadership.ts";
 import { ASK_TIMEOUT_MS, RETRY_DELAY_MS, type ReadOptions } from "./options.ts";
@@ -13,6 +13,7 @@ import { Sender } from "./sender.ts";
 
 interface Query extends Call<Uint8Array> {
   readonly bytes: Uint8Array;
+  readonly consistency: Consistency;
 }
 
 export interface QueriesOptions {
@@ -48,9 +49,10 @@ export class Queries {
   ask(bytes: Uint8Array, options: ReadOptions): Promise<Uint8Array> {
     this.#sender.wake();
     return this.#calls.open(options, (base: Call<Uint8Array>): Query => {
-      const query: Query = Object.assign(base, { bytes });
-      if (options.consistency !== "stale") this.#queue.add(query);
-      else this.#askAnyone(query, options.node ?? null).catch((error) => query.reject(error));
+      const { consistency = "linearizable", node = null } = options;
+      const query: Query = Object.assign(base, { bytes, consistency });
+      if (consistency !== "stale" && node === null) this.#queue.add(query);
+      else this.#askAnyone(query, node).catch((error) => query.reject(error));
       return query;
     });
   }
@@ -78,7 +80,7 @@ export class Queries {
       await this.#again(batch, null);
       return;
     }
-    return answers(leader.node, "linearizable", batch, ASK_TIMEOUT_MS).then(
+    return answers(leader.node, false, batch, ASK_TIMEOUT_MS).then(
       (results) => settle(batch, results),
       async (error) => {
         if (!hasCode(error, "BUSY") && !isFinal(error)) leadership.doubt(leader);
@@ -92,6 +94,7 @@ export class Queries {
     let bytes = 0;
     for (const query of this.#queue) {
       bytes += query.bytes.byteLength;
+      if (batch[0] !== undefined && batch[0].consistency !== query.consistency) break;
       if (batch.length === QUERIES_MAX || (bytes > CLIENT_BATCH_BYTES_MAX && batch.length > 0)) break;
       this.#queue.delete(query);
       batch.push(query);
@@ -126,7 +129,7 @@ export class Queries {
         const node = this.#options.context.ref(`${url}/${NODE_ACTOR}`, nodeProtocol);
         const attemptMs = wanted !== null && name === wanted ? leftMs : Math.min(leftMs, STALE_ATTEMPT_MS);
         try {
-          settle([query], await answers(node, "stale", [query], attemptMs));
+          settle([query], await answers(node, true, [query], attemptMs));
         } catch (error) {
           if (isFinal(error)) query.reject(error);
         }
@@ -146,12 +149,13 @@ export class Queries {
 
 async function answers(
   node: NodeRef,
-  consistency: "linearizable" | "stale",
+  anywhere: boolean,
   batch: readonly Query[],
   timeoutMs: number,
 ): Promise<Uint8Array[]> {
   const queries = encodeList(batch.map(({ bytes }) => bytes));
-  const answer = await node.ask({ type: "queries", consistency, queries }, { timeoutMs });
+  const consistency = batch[0]?.consistency ?? "linearizable";
+  const answer = await node.ask({ type: "queries", consistency, anywhere, queries }, { timeoutMs });
   const results = answer.type === "results" ? listed(answer.results) : null;
   if (results?.length === batch.length) return results;
   throw new ConclaveError("BAD_MESSAGE", "The node's answer makes no sense.");

@@ -19,6 +19,8 @@ const helloSchema = v.object({
   name,
   /** The life of the data behind the name: another one if the disk was lost. */
   incarnation: name,
+  /** The life of the cluster that the data belongs to; null for a process without data, or before it belongs to one. */
+  epoch: v.nullable(v.pipe(v.string(), v.maxLength(NAME_CHARS_MAX))),
   /** Where the process can be reached, if it listens. */
   url: v.nullable(v.pipe(v.string(), v.maxLength(NAME_CHARS_MAX))),
 });

@@ -24,6 +24,8 @@ export class Applier {
   readonly #options: ApplierOptions;
   #commitIndex: LogIndex;
   #fetching = false;
+  /** How many snapshots the state is to go on from, before anything is applied to it. */
+  #pauses = 0;
   /** Committed entries that came back from the disk. */
   #fetched: readonly Entry[] = [];
 
@@ -41,6 +43,19 @@ export class Applier {
     return this.appliedIndex >= this.#commitIndex;
   }
 
+  /** The state is being replaced. */
+  get isPaused(): boolean {
+    return this.#pauses > 0;
+  }
+
+  pause(): void {
+    this.#pauses++;
+  }
+
+  resume(): void {
+    this.#pauses--;
+  }
+
   commit(index: LogIndex): void {
     if (index > this.#commitIndex) this.#commitIndex = index;
   }
@@ -49,7 +64,7 @@ export class Applier {
   run(): void {
     const { clock } = this.#options;
     const endMs = clock.nowMs() + TURN_MS_MAX;
-    while (!this.#fetching && !this.isCurrent) {
+    while (!this.#fetching && !this.isCurrent && !this.isPaused) {
       const entries = this.#next();
       if (entries === null) {
         this.#fetching = true;

@@ -6,12 +6,11 @@
 import type { ActorContext, Answer, Behaviour, Delivery, Peer, Sender } from "../actor/index.ts";
 import { normalUrl } from "../actor/index.ts";
 import type { Environment, Timer } from "../environment.ts";
-import { ConclaveError, messageOf } from "../errors.ts";
+import { ConclaveError, hasCode, messageOf } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { decodeList, encodePayload } from "../machine/commands.ts";
 import type { Replica } from "../machine/index.ts";
 import {
-  type Member,
   NODE_ACTOR,
   type NodeAnswer,
   type NodeMessage,
@@ -20,35 +19,48 @@ import {
   QUERIES_MAX,
 } from "../protocol/node.ts";
 import {
+  canCampaign,
+  type Configuration,
+  configurationOf,
   type Effects,
   type Entry,
+  isAnswer,
+  isQuorum,
   knownLeader,
   type LogIndex,
+  memberNamed,
   type Outgoing,
   type Persist,
   type Raft,
   type RaftEvent,
   type RaftStory,
+  type Snapshot,
   step,
 } from "../raft/index.ts";
-import type { Wal } from "../storage/index.ts";
+import type { SnapshotStore, Wal } from "../storage/index.ts";
 import { admit } from "./admission.ts";
 import { Announcer, type AnnouncerStory } from "./announcer.ts";
 import { Applier } from "./applier.ts";
+import { Joiner, type JoinerStory } from "./joiner.ts";
+import { Members, type MembersStory } from "./members.ts";
+import { Peers } from "./peers.ts";
 import { notLeader, Proposals } from "./proposals.ts";
 import { decodeMessage, encodeMessage } from "./raft-codec.ts";
 import { Reads } from "./reads.ts";
 import { SessionKeeper } from "./session-keeper.ts";
+import { SnapshotTransfer, type TransferStory } from "./snapshot-transfer.ts";
+import { Snapshotter, type SnapshotterStory } from "./snapshotter.ts";
 import { toEntry } from "./stored.ts";
 
 /** What a node has to tell. */
 export type NodeStory =
   | RaftStory
   | AnnouncerStory
+  | MembersStory
+  | JoinerStory
+  | SnapshotterStory
+  | TransferStory
   | { readonly event: "sessions-expired"; readonly count: number }
-  /** A node whose disk is empty takes no part before the others, who are named, have all taken note of it. */
-  | { readonly event: "newcomer"; readonly waitsFor: readonly string[] }
-  | { readonly event: "admitted" }
   | { readonly event: "message-refused"; readonly from: string; readonly reason: string };
 
 /** What comes back to the node from its own disk and timers. */
@@ -59,64 +71,133 @@ export type NodeEvent =
   | { readonly type: "fetched"; readonly to: string; readonly entries: readonly Entry[] }
   | { readonly type: "fetched-to-apply"; readonly entries: readonly Entry[] }
   | { readonly type: "continue" }
-  | { readonly type: "expire-sessions" }
+  | { readonly type: "housekeeping" }
   | { readonly type: "admitted" }
+  | { readonly type: "snapshot-taken"; readonly snapshot: Snapshot }
+  | { readonly type: "snapshot-received"; readonly snapshot: Snapshot }
+  | { readonly type: "snapshot-lost"; readonly index: LogIndex }
+  | { readonly type: "compact"; readonly index: LogIndex }
   | { readonly type: "transfer" };
 
 export interface NodeParts {
   readonly environment: Environment;
-  readonly members: readonly Member[];
+  /** Where this node is reached. */
+  readonly url: string;
   readonly directories: readonly string[];
+  /** Members to be taken in by, if this node is to join a cluster. */
+  readonly join: readonly string[];
   readonly raft: Raft;
   readonly wal: Wal;
+  readonly store: SnapshotStore;
   readonly replica: Replica;
   readonly limits: Limits;
+  /** It was taken out of its cluster before. */
+  readonly isRemoved: boolean;
+  /** The incarnation under which a member was first met. */
+  readonly firstMet: (id: string) => string | null;
   readonly tell: (story: NodeStory) => void;
-  /** Writes down, durably, that every other member has taken note of this node. */
+  /** Writes down, durably, that every founder has taken note of this node. */
   readonly admit: () => Promise<void>;
-  /** The disk has failed: nothing more can be promised, and the process should end. */
+  /** Writes down, durably, that this node was taken out. */
+  readonly leave: () => Promise<void>;
+  /** The disk has failed, or the node was removed: nothing more can be promised, and the process should end. */
   readonly onFatal: (error: ConclaveError) => void;
 }
 
 type NodeDelivery = Delivery<NodeMessage, NodeAnswer, NodeEvent>;
 type NodeAnswerTo = Answer<NodeAnswer>;
 
+/** How long another node may take to answer a question of this one. */
+const ASK_TIMEOUT_MS = 5_000;
+/** How much of a snapshot goes over a link at once. */
+const SNAPSHOT_PART_BYTES_MAX = 512 * 1024;
+/** So many may wait for one hand-over. */
+const HEIRS_MAX = 100;
+
 export class NodeActor {
   readonly #parts: NodeParts;
   readonly #context: ActorContext<NodeEvent>;
   readonly #raft: Raft;
+  readonly #peers: Peers;
+  readonly #members: Members;
+  readonly #joiner: Joiner;
   readonly #announcer: Announcer;
   readonly #applier: Applier;
   readonly #proposals: Proposals;
   readonly #sessions: SessionKeeper;
   readonly #reads: Reads;
-  readonly #peers = new Map<string, Peer>();
-  /** Members that have taken note of this node, as long as that matters. */
-  readonly #recognizedBy = new Set<string>();
+  readonly #snapshotter: Snapshotter;
+  readonly #transfer: SnapshotTransfer;
+  readonly #directories: readonly string[];
   /** Messages that wait for what they promise to be durable. */
   #held: { readonly seq: number; readonly messages: readonly Outgoing[] }[] = [];
   #durableSeq = 0;
   /** Sessions that are proposed and not applied yet. */
   #opening = 0;
+  /** Who wants to know how the hand-over of leadership under way ends. */
+  #heirs: NodeAnswerTo[] = [];
   #timer: { readonly atMs: number; readonly timer: Timer } | null = null;
-  #sessionTimer: Timer | null = null;
+  #housekeeping: Timer | null = null;
+  #farewell: Timer | null = null;
   #wasLeader = false;
+  #hasNewSnapshot = false;
+  #compactTo: LogIndex | null = null;
+  /** The state goes on from one snapshot after the other. */
+  #restoring: Promise<void> = Promise.resolve();
+  #configuration: Configuration;
   #stopped = false;
 
   constructor(context: ActorContext<NodeEvent>, parts: NodeParts) {
-    const { raft, replica, limits, environment, tell } = parts;
-    const self = parts.members.find(({ id }) => id === raft.config.id);
-    if (self === undefined) throw new RangeError(`${raft.config.id} is not a member`);
+    const { raft, replica, limits, environment, tell, url, wal, store } = parts;
+    const { clock } = environment;
+    const { id, incarnation, electionTimeoutMaxMs } = raft.config;
     this.#parts = parts;
     this.#context = context;
     this.#raft = raft;
+    this.#configuration = configurationOf(raft);
+    this.#directories = parts.directories.map(normalUrl);
     this.#proposals = new Proposals(limits);
     this.#sessions = new SessionKeeper(replica, limits.sessionTimeoutMs);
     const continueLater = (): void => context.post({ type: "continue" });
-    this.#reads = new Reads({ clock: environment.clock, replica, limits, continueLater });
-    this.#announcer = new Announcer(context, { ...self, directories: parts.directories.map(normalUrl), tell });
+    this.#reads = new Reads({ clock, replica, limits, continueLater });
+    this.#announcer = new Announcer(context, { id, url, directories: this.#directories, tell });
+    this.#peers = new Peers({ id, configuration: () => configurationOf(raft), firstMet: parts.firstMet });
+    this.#members = new Members({
+      raft,
+      peers: this.#peers,
+      url,
+      isJoining: parts.join.length > 0,
+      isRemoved: parts.isRemoved,
+      view: () => this.#announcer.view,
+      firstMet: parts.firstMet,
+      send: (peer, message) => void peer.ref(NODE_ACTOR, nodeProtocol).tell(message),
+      keepLink: (to) => context.keepLink(to),
+      tell,
+      onRecognized: () => {
+        parts.admit().then(
+          () => context.post({ type: "admitted" }),
+          (error) => this.#fail(error),
+        );
+      },
+      onRemoved: () => this.#leave(),
+    });
+    this.#joiner = new Joiner({
+      clock,
+      retryMs: electionTimeoutMaxMs,
+      isNeeded: () => !this.#stopped && this.#members.hasToJoin,
+      candidates: () => {
+        const { leader } = this.#announcer.view;
+        const others = this.#peers.all.flatMap(({ hello }) => (hello.url === null ? [] : [hello.url]));
+        return [...(leader === null ? [] : [leader.url]), ...parts.join, ...others].filter((one) => one !== url);
+      },
+      ask: (to) => {
+        const ref = context.ref(`${to}/${NODE_ACTOR}`, nodeProtocol);
+        return ref.ask({ type: "join", id, url, incarnation }, { timeoutMs: ASK_TIMEOUT_MS });
+      },
+      tell,
+    });
     this.#applier = new Applier({
-      clock: environment.clock,
+      clock,
       log: raft.log,
       replica,
       fetch: (from, through, bytesMax) =>
@@ -129,6 +210,27 @@ export class NodeActor {
         }
       },
     });
+    this.#snapshotter = new Snapshotter({
+      clock,
+      raft,
+      replica,
+      wal,
+      store,
+      logBytesMax: limits.logBytesMax,
+      tell,
+      onTaken: (snapshot) => context.post({ type: "snapshot-taken", snapshot }),
+      onCompactable: (index) => context.post({ type: "compact", index }),
+    });
+    this.#transfer = new SnapshotTransfer({
+      store,
+      incarnation,
+      partBytesMax: Math.min(SNAPSHOT_PART_BYTES_MAX, limits.messageBytesMax / 2),
+      ask: (from, index, offset) => this.#askPeer(from, { type: "read-snapshot", index, offset }),
+      isWanted: (index) => index > raft.commitIndex,
+      tell,
+      onReceived: (snapshot) => context.post({ type: "snapshot-received", snapshot }),
+      onDamaged: (index) => context.post({ type: "snapshot-lost", index: index as LogIndex }),
+    });
     context.post({ type: "start" });
   }
 
@@ -140,32 +242,48 @@ export class NodeActor {
     return this.#raft.role.name === "leader";
   }
 
+  /** Is a quorum of the members reached? */
+  get hasQuorum(): boolean {
+    const { id } = this.#raft.config;
+    return isQuorum(configurationOf(this.#raft), (member) => member === id || this.#peers.isLinked(member));
+  }
+
   /** Asks the core to hand leadership over; whether it did shows in `isLeader`. */
   transfer(): void {
     this.#context.post({ type: "transfer" });
   }
 
   status(): NodeStatus {
-    const { config, role, term, log, commitIndex } = this.#raft;
-    const others = this.#parts.members.filter(({ id }) => id !== config.id);
+    const { config, role, term, log, commitIndex, snapshot } = this.#raft;
     return {
       id: config.id,
-      role: this.#raft.isAdmitted ? role.name : "newcomer",
+      role: this.#roleName(role.name),
       term,
       leader: knownLeader(this.#raft),
       lastIndex: log.lastIndex,
       commitIndex,
       appliedIndex: this.#applier.appliedIndex,
+      snapshotIndex: snapshot.index,
       sessions: this.#parts.replica.sessionCount,
-      links: Object.fromEntries(others.map(({ id }) => [id, this.#peers.has(id)])),
+      links: Object.fromEntries(this.#members.others.map(({ id }) => [id, this.#peers.isLinked(id)])),
     };
+  }
+
+  #roleName(name: Raft["role"]["name"]): NodeStatus["role"] {
+    if (name !== "follower" || canCampaign(this.#raft)) return name;
+    const { own } = this.#members;
+    return own?.role === "learner" && own.incarnation === this.#raft.config.incarnation ? "learner" : "newcomer";
   }
 
   /** No timer fires and no disk write is waited for after this. */
   stop(): void {
     this.#stopped = true;
     this.#timer?.timer.cancel();
-    this.#sessionTimer?.cancel();
+    this.#housekeeping?.cancel();
+    this.#farewell?.cancel();
+    this.#joiner.stop();
+    this.#snapshotter.stop();
+    this.#transfer.stop();
   }
 
   #receive(batch: readonly NodeDelivery[]): void {
@@ -176,9 +294,11 @@ export class NodeActor {
       else if (delivery.type === "link") this.#takeLink(delivery.up, delivery.url, delivery.peer, events);
       else this.#takeMessage(delivery.message, delivery.sender, delivery.answer, events);
     }
+    this.#peers.reconcile(events);
+    this.#members.tend(this.#nowMs, events);
     events.push({ type: "applied", index: this.#applier.appliedIndex });
     try {
-      this.#carryOut(step(this.#raft, events, this.#parts.environment.clock.nowMs()));
+      this.#carryOut(step(this.#raft, events, this.#nowMs));
     } catch (error) {
       // The core may now be ahead of what was carried out, the disk above all: it must not go on as if it were not.
       this.#fail(new ConclaveError("ACTOR_FAILED", `The node failed: ${messageOf(error)}`, { cause: error }));
@@ -186,10 +306,16 @@ export class NodeActor {
     }
   }
 
+  get #nowMs(): number {
+    return this.#parts.environment.clock.nowMs();
+  }
+
   #takeOwn(event: NodeEvent, events: RaftEvent[]): void {
     switch (event.type) {
       case "start":
-        this.#start();
+        this.#members.start(this.#nowMs);
+        this.#announcer.start();
+        this.#keepHouse();
         return;
       case "persisted":
         this.#durableSeq = Math.max(this.#durableSeq, event.seq);
@@ -212,65 +338,54 @@ export class NodeActor {
         this.#parts.tell({ event: "admitted" });
         events.push(event);
         return;
+      case "snapshot-lost":
+        events.push(event);
+        this.#snapshotter.force();
+        return;
+      case "snapshot-taken":
+      case "snapshot-received":
+        this.#hasNewSnapshot = true;
+        events.push(event);
+        return;
+      case "compact":
+        this.#compactTo = event.index;
+        events.push(event);
+        return;
       case "fetched":
         events.push(event);
         return;
-      case "expire-sessions":
+      case "housekeeping":
         this.#expireSessions(events);
+        this.#snapshotter.propose();
         return;
     }
   }
 
-  #start(): void {
-    for (const { id, url } of this.#parts.members) if (id !== this.#raft.config.id) this.#context.keepLink(url);
-    this.#announcer.start();
-    this.#watchSessions();
-    if (!this.#raft.isAdmitted) this.#parts.tell({ event: "newcomer", waitsFor: this.#others });
-  }
-
-  get #others(): string[] {
-    return this.#parts.members.map(({ id }) => id).filter((id) => id !== this.#raft.config.id);
-  }
-
   #takeLink(up: boolean, url: string | null, peer: Peer, events: RaftEvent[]): void {
-    const { nowMs } = this.#parts.environment.clock;
-    const member = this.#memberOf(peer);
     if (up) {
-      if (member !== null) {
-        this.#peers.set(member, peer);
-        peer.ref(NODE_ACTOR, nodeProtocol).tell({ type: "recognized" });
-        events.push({ type: "link-up", peer: member });
+      if (this.#isNode(peer)) {
+        this.#peers.add(peer);
+        this.#peers.reconcile(events);
+        this.#members.greet(peer);
       } else if (url !== null) this.#announcer.linkUp(url);
       return;
     }
     this.#announcer.linkLost(url, peer);
-    this.#sessions.linkLost(peer, nowMs());
-    if (member === null || this.#peers.get(member) !== peer) return;
-    this.#peers.delete(member);
-    events.push({ type: "link-lost", peer: member });
+    this.#sessions.linkLost(peer, this.#nowMs);
+    if (this.#peers.remove(peer)) this.#peers.reconcile(events);
   }
 
-  /** The member at the other end: the handshake has checked that it is who it says. */
-  #memberOf(peer: Peer): string | null {
-    const { name, url } = peer.hello;
-    if (url === null || name === this.#raft.config.id) return null;
-    return this.#parts.members.some((member) => member.id === name && normalUrl(member.url) === url) ? name : null;
+  /** Clients listen nowhere, and directories where it is known. */
+  #isNode({ hello: { name, url } }: Peer): boolean {
+    return url !== null && name !== this.#raft.config.id && !this.#directories.includes(url);
   }
 
   #takeMessage(message: NodeMessage, sender: Sender, answer: NodeAnswerTo | null, events: RaftEvent[]): void {
-    if (message.type === "raft") {
-      this.#takeRaft(message.packed, sender.peer, events);
+    const { peer } = sender;
+    if (answer === null) {
+      if (peer !== null) this.#takeWord(message, peer, events);
       return;
     }
-    if (message.type === "recognized") {
-      this.#takeRecognition(sender.peer);
-      return;
-    }
-    if (message.type === "keep-session") {
-      if (sender.peer !== null) this.#holdSession(message.session, sender.peer);
-      return;
-    }
-    if (answer === null) return; // The rest are questions; without anyone to answer there is nothing to do.
     try {
       this.#takeQuestion(message, sender, answer, events);
     } catch (error) {
@@ -279,35 +394,48 @@ export class NodeActor {
     }
   }
 
-  #takeRaft(bytes: Uint8Array, peer: Peer | null, events: RaftEvent[]): void {
-    const from = peer === null ? null : this.#memberOf(peer);
-    // Only over the link that stands: an older process of that member has nothing more to say.
-    if (from === null || this.#peers.get(from) !== peer) return;
+  /** What others tell without waiting for an answer. */
+  #takeWord(message: NodeMessage, peer: Peer, events: RaftEvent[]): void {
+    if (message.type === "keep-session") {
+      this.#holdSession(message.session, peer);
+      return;
+    }
+    if (!this.#peers.has(peer)) return; // No node, or one whose link is lost: it has nothing more to say.
+    switch (message.type) {
+      case "raft":
+        this.#takeRaft(message.packed, peer, events);
+        return;
+      case "recognized":
+        this.#members.recognized(peer);
+        return;
+      case "unrecognized":
+        this.#members.unrecognized(peer);
+        return;
+      case "am-i-a-member": {
+        const index = this.#members.isForgotten(peer);
+        if (index !== null) peer.ref(NODE_ACTOR, nodeProtocol).tell({ type: "not-a-member", index });
+        return;
+      }
+      case "not-a-member":
+        this.#members.disowned(peer, message.index);
+        return;
+      default:
+        return; // The rest are questions; without anyone to answer there is nothing to do.
+    }
+  }
+
+  #takeRaft(bytes: Uint8Array, peer: Peer, events: RaftEvent[]): void {
+    const from = peer.hello.name;
     try {
-      events.push({ type: "message", from, message: decodeMessage(bytes) });
+      const message = decodeMessage(bytes);
+      // An answer counts only from who is asked; a request is answered whoever asks (thesis, 4.1).
+      if (!isAnswer(message) || this.#peers.speaksFor(peer)) events.push({ type: "message", from, message });
     } catch (error) {
       this.#parts.tell({ event: "message-refused", from, reason: messageOf(error) });
     }
   }
 
-  /** Only if nobody has met another one under its name can this node not have promised anything before. */
-  #takeRecognition(peer: Peer | null): void {
-    const from = peer === null ? null : this.#memberOf(peer);
-    if (from === null || this.#raft.isAdmitted || this.#recognizedBy.has(from)) return;
-    this.#recognizedBy.add(from);
-    if (!this.#others.every((id) => this.#recognizedBy.has(id))) return;
-    this.#parts.admit().then(
-      () => this.#context.post({ type: "admitted" }),
-      (error) => this.#fail(error),
-    );
-  }
-
-  #takeQuestion(
-    message: Exclude<NodeMessage, { type: "raft" | "keep-session" | "recognized" }>,
-    sender: Sender,
-    answer: NodeAnswerTo,
-    events: RaftEvent[],
-  ): void {
+  #takeQuestion(message: NodeMessage, sender: Sender, answer: NodeAnswerTo, events: RaftEvent[]): void {
     switch (message.type) {
       case "commands":
         this.#takeBatch(message.batch, sender, answer, events);
@@ -316,7 +444,7 @@ export class NodeActor {
         this.#openSession(answer, events);
         return;
       case "queries":
-        this.#read(message.consistency === "stale", decodeList(message.queries, QUERIES_MAX), answer, events);
+        this.#read(message, answer, events);
         return;
       case "subscribe":
         if (sender.peer !== null) this.#announcer.subscribe(sender.peer, sender.name);
@@ -325,11 +453,51 @@ export class NodeActor {
       case "status":
         answer.ok({ type: "status", status: this.status() });
         return;
-      case "transfer":
-        if (!this.isLeader) throw notLeader(this.#announcer.view);
-        events.push({ type: "transfer", to: message.to });
-        answer.ok({ type: "done" });
+      case "members":
+        answer.ok({ type: "members", members: this.#members.views });
         return;
+      case "transfer":
+        this.#takeTransfer(message.to, answer, events);
+        return;
+      case "join":
+        this.#members.join(message, sender.peer, answer, events);
+        return;
+      case "change":
+        this.#members.change(message.wishes, answer, events);
+        return;
+      case "read-snapshot":
+        if (sender.peer === null || !this.#peers.has(sender.peer)) {
+          throw new ConclaveError("NOT_ENTITLED", "Snapshots are for nodes.");
+        }
+        this.#transfer.serve(message.index, message.offset).then(answer.ok, answer.fail);
+        return;
+      default:
+        throw new ConclaveError("BAD_MESSAGE", `A message of kind ${message.type} asks nothing.`);
+    }
+  }
+
+  #takeTransfer(to: string | null, answer: NodeAnswerTo, events: RaftEvent[]): void {
+    if (!this.isLeader) throw notLeader(this.#announcer.view);
+    if (to === this.#raft.config.id) {
+      answer.ok({ type: "done" });
+      return;
+    }
+    const heir = to === null ? null : memberNamed(configurationOf(this.#raft), to);
+    if (heir === undefined) throw new ConclaveError("INVALID_ARGUMENT", `${to} is no member.`);
+    if (heir?.role === "learner") throw new ConclaveError("INVALID_ARGUMENT", `${to} is a learner, and can't lead.`);
+    if (this.#heirs.length >= HEIRS_MAX) throw new ConclaveError("BUSY", "Leadership is being handed over.");
+    this.#heirs.push(answer);
+    events.push({ type: "transfer", to });
+  }
+
+  /** Those who asked for leadership to be handed over learn what came of it. */
+  #settleTransfers(story: readonly RaftStory[]): void {
+    if (this.#heirs.length === 0) return;
+    const hasFailed = story.some(({ event }) => event === "transfer-failed");
+    if (this.isLeader && !hasFailed) return;
+    for (const answer of this.#heirs.splice(0)) {
+      if (!this.isLeader) answer.ok({ type: "done" });
+      else answer.fail(new ConclaveError("TRANSFER_FAILED", "The other node is not reached, or did not take over."));
     }
   }
 
@@ -365,22 +533,31 @@ export class NodeActor {
     events.push({ type: "propose", ticket: this.#proposals.offer(payload, answer), payload });
   }
 
-  #read(stale: boolean, queries: readonly Uint8Array[], answer: NodeAnswerTo, events: RaftEvent[]): void {
+  #read(
+    { consistency, anywhere, queries: bytes }: Extract<NodeMessage, { type: "queries" }>,
+    answer: NodeAnswerTo,
+    events: RaftEvent[],
+  ): void {
+    const queries = decodeList(bytes, QUERIES_MAX);
     // It has nothing of its own to show yet, and an empty state is not an old one.
-    if (!this.#raft.isAdmitted) throw new ConclaveError("BUSY", "This node takes no part in its cluster yet.");
-    if (stale) this.#reads.askStale(queries, answer);
-    else events.push({ type: "read", ticket: this.#reads.ask(queries, answer) });
+    if (this.status().role === "newcomer") throw new ConclaveError("BUSY", "This node takes no part in its cluster yet.");
+    if (consistency === "stale") {
+      this.#reads.askStale(queries, answer);
+      return;
+    }
+    if (!anywhere && !this.isLeader) throw notLeader(this.#announcer.view);
+    events.push({ type: "read", ticket: this.#reads.ask(queries, answer), lease: consistency === "lease" });
   }
 
   #holdSession(session: number, peer: Peer): void {
     if (!this.#sessions.hold(session, peer)) this.#context.watch(peer);
   }
 
-  #watchSessions(): void {
+  #keepHouse(): void {
     const { environment, limits } = this.#parts;
-    this.#sessionTimer = environment.clock.setTimer(limits.sessionTimeoutMs / 4, () => {
-      this.#context.post({ type: "expire-sessions" });
-      this.#watchSessions();
+    this.#housekeeping = environment.clock.setTimer(limits.sessionTimeoutMs / 4, () => {
+      this.#context.post({ type: "housekeeping" });
+      this.#keepHouse();
     });
   }
 
@@ -395,17 +572,34 @@ export class NodeActor {
     if (effects.persist !== null) this.#persist(effects.persist);
     for (const story of effects.story) this.#parts.tell(story);
     for (const outcome of effects.proposals) this.#proposals.place(outcome, this.#announcer.view);
+    for (const outcome of effects.changes) this.#members.changes.place(outcome, this.#announcer.view);
+    this.#noteConfiguration();
     this.#noteRole(); // After the proposals have found their places: if leadership is lost already, they are abandoned.
     for (const { to, message } of effects.messages) this.#send(to, message);
     this.#hold(effects.messagesAfterPersist);
     for (const { to, from, through, bytesMax } of effects.fetches) {
       this.#fetch(from, through, bytesMax, (entries) => this.#context.post({ type: "fetched", to, entries }));
     }
+    if (effects.offer !== null) this.#transfer.draw(effects.offer);
+    if (effects.restore !== null) this.#restore(effects.restore);
     this.#reads.take(effects.reads, this.#announcer.view);
+    this.#settleTransfers(effects.story);
     this.#applier.commit(effects.commitIndex);
     this.#applier.run();
     this.#reads.run();
+    this.#tendSnapshots();
+    this.#joiner.wake();
     this.#setTimer(effects.deadlineMs);
+  }
+
+  /** The members may be others than before: so may be whom to keep links to, and what those that stand mean. */
+  #noteConfiguration(): void {
+    const configuration = configurationOf(this.#raft);
+    if (configuration === this.#configuration) return;
+    this.#configuration = configuration;
+    this.#members.keepLinks();
+    for (const peer of this.#peers.all) this.#members.greet(peer);
+    this.#context.post({ type: "continue" }); // What the links mean now is for the next batch.
   }
 
   /** Tells whoever should know when leadership has come, gone or moved. */
@@ -414,8 +608,14 @@ export class NodeActor {
     if (!this.isLeader) this.#proposals.abandon();
     if (!this.#wasLeader && this.isLeader) this.#sessions.restart();
     this.#wasLeader = this.isLeader;
-    const leader = this.#parts.members.find(({ id }) => id === knownLeader(this.#raft));
-    this.#announcer.update({ term, leader: leader === undefined ? null : { id: leader.id, url: leader.url } });
+    const leader = knownLeader(this.#raft);
+    const url = leader === null ? null : this.#urlOf(leader);
+    this.#announcer.update({ term, leader: leader === null || url === null ? null : { id: leader, url } });
+  }
+
+  #urlOf(id: string): string | null {
+    if (id === this.#raft.config.id) return this.#parts.url;
+    return this.#peers.get(id)?.hello.url ?? memberNamed(configurationOf(this.#raft), id)?.url ?? null;
   }
 
   #send(to: string, message: Outgoing["message"]): void {
@@ -425,8 +625,55 @@ export class NodeActor {
       .tell({ type: "raft", packed: encodeMessage(message) });
   }
 
-  #persist({ seq, hardState, entries }: Persist): void {
-    this.#parts.wal.append({ entries, state: hardState }).then(
+  async #askPeer(id: string, message: NodeMessage): Promise<NodeAnswer> {
+    const peer = this.#peers.get(id);
+    if (peer === null) throw new ConclaveError("UNREACHABLE", `There is no link to ${id}.`);
+    return peer.ref(NODE_ACTOR, nodeProtocol).ask(message, { timeoutMs: ASK_TIMEOUT_MS });
+  }
+
+  /** The state goes on from the snapshot. Until that is read, nothing is applied. */
+  #restore({ index }: Snapshot): void {
+    const { replica, store } = this.#parts;
+    this.#applier.pause();
+    this.#restoring = this.#restoring
+      .then(() => replica.restore(index, store.read(index)))
+      .then(
+        () => {
+          this.#applier.resume();
+          this.#context.post({ type: "continue" });
+        },
+        (error) => this.#fail(error),
+      );
+  }
+
+  /** What the core has let go of leaves the disk; and what it could let go of is for the next batch. */
+  #tendSnapshots(): void {
+    const through = this.#compactTo;
+    this.#compactTo = null;
+    // What is being restored from must not go away under it.
+    if (through !== null && !this.#applier.isPaused) void this.#snapshotter.compact(through);
+    if (this.#hasNewSnapshot) this.#snapshotter.propose();
+    this.#hasNewSnapshot = false;
+    if (!this.#applier.isPaused) this.#snapshotter.tend();
+  }
+
+  /** The members go on without this node. What it still has to say, such as who is to lead, gets a moment to go out. */
+  #leave(): void {
+    const { leave, environment } = this.#parts;
+    const { id } = this.#raft.config;
+    leave().then(
+      () => {
+        this.#farewell = environment.clock.setTimer(this.#raft.config.electionTimeoutMinMs, () => {
+          const message = `${id} was removed from the cluster. To bring it back, start it as a new node: with an empty data directory, and --join.`;
+          this.#fail(new ConclaveError("REMOVED", message));
+        });
+      },
+      (error) => this.#fail(error),
+    );
+  }
+
+  #persist({ seq, reset, hardState, entries }: Persist): void {
+    this.#parts.wal.append({ reset, entries, state: hardState }).then(
       () => this.#context.post({ type: "persisted", seq }),
       (error) => this.#fail(error),
     );
@@ -453,7 +700,8 @@ export class NodeActor {
     const termAt = (index: number): number | null => this.#raft.log.termAt(index as LogIndex);
     this.#parts.wal.read(from, through, bytesMax, termAt).then(
       (stored) => done(stored.map(toEntry)),
-      (error) => this.#fail(error),
+      // A snapshot stands for them now: whoever asked for them finds out.
+      (error) => (hasCode(error, "COMPACTED") ? done([]) : this.#fail(error)),
     );
   }
 

@@ -5,8 +5,10 @@
 
 import { ByteReader, ByteWriter } from "../bytes.ts";
 import {
+  decodeConfiguration,
   type Entry,
   EntryKind,
+  isEntryKind,
   type LogIndex,
   logIndex,
   type Message,
@@ -24,6 +26,9 @@ const MESSAGE_TYPES = [
   "heartbeat-request",
   "heartbeat-response",
   "timeout-now",
+  "snapshot-offer",
+  "read-request",
+  "read-response",
 ] as const satisfies readonly Message["type"][];
 
 const REFUSALS = [
@@ -65,6 +70,15 @@ export function encodeMessage(message: Message): Uint8Array {
       writer.u53(message.round);
       break;
     case "timeout-now":
+      break;
+    case "snapshot-offer":
+      writer.u53(message.lastIndex).u53(message.lastTerm);
+      break;
+    case "read-request":
+      writer.u53(message.id);
+      break;
+    case "read-response":
+      writer.u53(message.id).u53(message.index);
       break;
   }
   return writer.finish();
@@ -125,6 +139,18 @@ function read(reader: ByteReader): Message {
       return { type, term: messageTerm, round: reader.u53() };
     case "timeout-now":
       return { type, term: messageTerm };
+    case "snapshot-offer": {
+      const lastIndex = readIndex(reader);
+      const lastTerm = readTerm(reader);
+      if (lastIndex < 1 || lastTerm > messageTerm) throw new RangeError("a snapshot of nothing, or from the future");
+      return { type, term: messageTerm, lastIndex, lastTerm };
+    }
+    case "read-request":
+      return { type, term: messageTerm, id: reader.u53() };
+    case "read-response": {
+      const id = reader.u53();
+      return { type, term: messageTerm, id, index: readIndex(reader) };
+    }
   }
 }
 
@@ -142,9 +168,11 @@ function readEntries(reader: ByteReader, senderTerm: Term, prevLogIndex: LogInde
   for (let i = 1; i <= count; i++) {
     const entryTerm = readTerm(reader);
     const kind = reader.u8();
-    if (kind !== EntryKind.noop && kind !== EntryKind.command) throw new RangeError("an entry of an unknown kind");
+    if (!isEntryKind(kind)) throw new RangeError("an entry of an unknown kind");
     if (entryTerm < previous || entryTerm > senderTerm) throw new RangeError("an entry's term is out of order");
-    entries.push({ index: logIndex(prevLogIndex + i), term: entryTerm, kind, payload: reader.bytes() });
+    const payload = reader.bytes();
+    if (kind === EntryKind.configuration) decodeConfiguration(payload); // The core reads it without asking again.
+    entries.push({ index: logIndex(prevLogIndex + i), term: entryTerm, kind, payload });
     previous = entryTerm;
   }
   return entries;

@@ -7,10 +7,22 @@ import type { Limits } from "../limits.ts";
 import { CloseCode, type Hello, type Refusal } from "../link/index.ts";
 import { Replica, type StateMachine } from "../machine/index.ts";
 import { type Member, NODE_ACTOR, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
-import { createRaft, type Raft, type RaftConfig, type Recovered } from "../raft/index.ts";
-import { Identity, Wal } from "../storage/index.ts";
+import {
+  bootstrap,
+  type Configuration,
+  configurationOf,
+  createRaft,
+  memberNamed,
+  NO_INDEX,
+  NO_TERM,
+  type Raft,
+  type RaftConfig,
+  type Snapshot,
+} from "../raft/index.ts";
+import { type Founder, Identity, SnapshotStore, saltOfCluster, Wal } from "../storage/index.ts";
 import { APPEND_HEADROOM_BYTES } from "./admission.ts";
 import { NodeActor, type NodeStory } from "./node.ts";
+import { snapshotOf } from "./snapshot-transfer.ts";
 import { Recovery } from "./stored.ts";
 
 /** How often a server shows signs of life, and how long the others wait for them. */
@@ -29,8 +41,11 @@ export type NodeProcessStory =
       readonly term: number;
       readonly lastIndex: number;
       readonly commitIndex: number;
+      readonly snapshotIndex: number;
       readonly tornBytes: number;
     }
+  /** Nothing is written until there is room again; what was acknowledged stays so. */
+  | { readonly event: "disk-full" | "disk-has-room" }
   | { readonly event: "machine-failed"; readonly index: number; readonly error: string };
 
 /** What `startNode` needs. */
@@ -38,8 +53,15 @@ export interface NodeOptions {
   readonly environment: Environment;
   readonly cluster: string;
   readonly id: string;
-  /** All voting members, this one included. */
-  readonly members: readonly Member[];
+  /**
+   * The members that the cluster begins with, this one included; the same for all of them, and used at the very first
+   * start only. None for a node that joins a cluster.
+   */
+  readonly members: readonly (Member & { readonly priority?: number | undefined })[];
+  /** Where this node is reached, if that is not where `members` has it. */
+  readonly url?: string | undefined;
+  /** Any members of a running cluster, by which a new node is taken in. */
+  readonly join?: readonly string[] | undefined;
   readonly directories: readonly string[];
   /** Where this node listens. */
   readonly host: string;
@@ -50,10 +72,15 @@ export interface NodeOptions {
   readonly machine: StateMachine;
   readonly timing: Timing;
   readonly limits: Limits;
+  /**
+   * How much faster than another clock of the cluster a node's clock may run, as a share below 1, if leaders are to serve
+   * reads under a lease. The same for all nodes. By default they are not, and failovers need not wait for leases.
+   */
+  readonly clockDriftMax?: number | null | undefined;
   readonly tell: (story: NodeProcessStory) => void;
   /** @internal Gets the state of the core before anything happens to it: for checkers, to look at only. */
   readonly onStart?: (raft: Raft) => void;
-  /** The disk has failed; the node has stopped, and its process should end. */
+  /** The disk has failed, or the node was removed from its cluster; it has stopped, and its process should end. */
   readonly onFatal: (error: ConclaveError) => void;
 }
 
@@ -69,7 +96,7 @@ const EVIDENCE_DELAY_MAX_MS = 30;
 const HANDOVER_POLL_MS = 2;
 
 /**
- * @throws ConclaveError `DATA_LOCKED`, `DATA_FOREIGN`, `DATA_CORRUPT`, `DISK_FAILED`, `ADDRESS_IN_USE`
+ * @throws ConclaveError `DATA_LOCKED`, `DATA_FOREIGN`, `DATA_CORRUPT`, `DISK_FAILED`, `ADDRESS_IN_USE`, `REMOVED`
  */
 export async function startNode(given: NodeOptions): Promise<RunningNode> {
   const options = { ...given, tell: harmless(given.tell) };
@@ -77,7 +104,8 @@ export async function startNode(given: NodeOptions): Promise<RunningNode> {
   const { disk } = environment;
   const lock = await takeFolder(disk, dataFolder);
   try {
-    const identity = await Identity.open(environment, dataFolder, cluster, id);
+    const identity = await Identity.open(environment, dataFolder, cluster, id, founders(options));
+    if (identity.isRemoved) throw removed(id);
     const running = await startWith(options, identity);
     return {
       status: running.status,
@@ -118,36 +146,65 @@ function harmless(tell: NodeOptions["tell"]): NodeOptions["tell"] {
   };
 }
 
+/** Those that the cluster begins with; a node that joins one begins none. */
+const founders = ({ members, join = [] }: NodeOptions): Founder[] =>
+  join.length > 0 ? [] : members.map(({ id, url, priority = 0 }) => ({ id, url: normalUrl(url), priority }));
+
 async function startWith(options: NodeOptions, identity: Identity): Promise<RunningNode> {
   const { environment, dataFolder, limits } = options;
-  const url = urlOf(options);
-  const recovery = new Recovery(limits.logCacheBytesMax);
-  const walOptions = { salt: identity.salt, segmentBytesMax: limits.segmentBytesMax };
-  const wal = await Wal.open(environment.disk, dataFolder, walOptions, recovery);
+  const { disk, clock } = environment;
+  const store = await SnapshotStore.open(disk, dataFolder, { salt: saltOfCluster(options.cluster) });
+  const snapshot = store.latest === null ? beginning(identity) : snapshotOf(store.latest);
+  const recovery = new Recovery(snapshot, limits.logCacheBytesMax);
+  const walOptions = {
+    salt: identity.salt,
+    segmentBytesMax: limits.segmentBytesMax,
+    clock,
+    onFull: (isFull: boolean) => options.tell({ event: isFull ? "disk-full" : "disk-has-room" }),
+  };
+  const wal = await Wal.open(disk, dataFolder, walOptions, recovery);
   try {
-    return await run(options, identity, url, wal, recovery.recovered);
+    return await run(options, identity, store, wal, recovery);
   } catch (error) {
     await wal.close();
     throw error;
   }
 }
 
+/** Where a node stands that has taken no snapshot yet: before everything, among those that the cluster begins with. */
+const beginning = (identity: Identity): Snapshot => ({
+  index: NO_INDEX,
+  term: NO_TERM,
+  configuration: bootstrap(identity.founders),
+});
+
 async function run(
   options: NodeOptions,
   identity: Identity,
-  url: string,
+  store: SnapshotStore,
   wal: Wal,
-  recovered: Omit<Recovered, "isAdmitted">,
+  recovery: Recovery,
 ): Promise<RunningNode> {
   const { environment, limits, tell, timing, cluster, id, host, port, allowedOrigins } = options;
   const { clock } = environment;
+  const url = urlOf(options);
+  const { recovered } = recovery;
+  const { hardState, log, snapshot } = recovered;
+  const replica = new Replica(options.machine, (index, error) => tell({ event: "machine-failed", index, error }));
+  if (snapshot.index > 0) await replica.restore(snapshot.index, store.read(snapshot.index));
   const seed = Math.floor(environment.random.next() * 2 ** 32);
-  const isAdmitted = identity.isAdmitted || options.members.length === 1;
-  const raft = createRaft(raftConfig(options), { ...recovered, isAdmitted }, clock.nowMs(), seed);
+  const isAdmitted = identity.isAdmitted || isAlone(snapshot.configuration, id);
+  const raft = createRaft(raftConfig(options, identity), { ...recovered, isAdmitted }, clock.nowMs(), seed);
   options.onStart?.(raft);
-  const { hardState, log } = recovered;
   const { term, commitIndex } = hardState;
-  tell({ event: "recovered", term, lastIndex: log.lastIndex, commitIndex, tornBytes: wal.tornBytes });
+  tell({
+    event: "recovered",
+    term,
+    lastIndex: log.lastIndex,
+    commitIndex: Math.max(commitIndex, snapshot.index),
+    snapshotIndex: snapshot.index,
+    tornBytes: wal.tornBytes,
+  });
 
   const holder: { node: NodeActor | null; hasFailed: boolean } = { node: null, hasFailed: false };
   const onFatal = (error: ConclaveError): void => {
@@ -156,17 +213,17 @@ async function run(
     holder.node?.stop();
     options.onFatal(error);
   };
-  const replica = new Replica(options.machine, (index, error) => tell({ event: "machine-failed", index, error }));
   const system = new ActorSystem({
     environment,
     cluster,
     name: id,
     incarnation: identity.incarnation,
+    epoch: identity.epoch,
     url,
     linkLimits: { messageBytesMax: limits.messageBytesMax, sendBufferBytesMax: limits.sendBufferBytesMax },
     mailboxMax: limits.mailboxMax,
     verify: (remote) =>
-      verify(options, identity, remote).catch((error) => {
+      verify(options, identity, raft, remote).catch((error) => {
         if (error instanceof ConclaveError) onFatal(error);
         throw error;
       }),
@@ -179,7 +236,23 @@ async function run(
     if (!hasCode(error, "ADDRESS_IN_USE")) throw error;
     throw new ConclaveError("ADDRESS_IN_USE", `${id}: ${error.message}`, { cause: error });
   }
-  const parts = { ...options, onFatal, raft, wal, replica, admit: () => identity.admit() };
+  const parts = {
+    environment,
+    url: normalUrl(url),
+    directories: options.directories,
+    join: (options.join ?? []).map(normalUrl),
+    raft,
+    wal,
+    store,
+    replica,
+    limits,
+    isRemoved: identity.isRemoved,
+    firstMet: (member: string) => identity.incarnationOf(member),
+    tell,
+    admit: () => identity.admit(),
+    leave: () => identity.leave(),
+    onFatal,
+  };
   system.spawn(NODE_ACTOR, nodeProtocol, (context) => {
     holder.node = new NodeActor(context, parts);
     return holder.node.behaviour;
@@ -190,10 +263,7 @@ async function run(
   /** Waits until another node leads, an election timeout has passed, or no majority is left to elect one. */
   const handOver = async (): Promise<void> => {
     const giveUpMs = clock.nowMs() + timing.electionTimeoutMaxMs;
-    const isPossible = (): boolean => {
-      const others = Object.values(node.status().links).filter(Boolean).length;
-      return node.isLeader && others > 0 && others + 1 > options.members.length / 2 && clock.nowMs() < giveUpMs;
-    };
+    const isPossible = (): boolean => node.isLeader && node.hasQuorum && clock.nowMs() < giveUpMs;
     if (isPossible()) node.transfer();
     while (isPossible()) await new Promise<void>((resolve) => void clock.setTimer(HANDOVER_POLL_MS, resolve));
   };
@@ -209,39 +279,55 @@ async function run(
   };
 }
 
-function raftConfig({ id, members, timing, limits }: NodeOptions): RaftConfig {
+/** A cluster of one has nobody to take note of it. */
+const isAlone = ({ members }: Configuration, id: string): boolean => members.length === 1 && members[0]?.id === id;
+
+function raftConfig({ id, timing, limits, clockDriftMax = null }: NodeOptions, { incarnation }: Identity): RaftConfig {
   return {
     id,
-    voters: members.map((member) => member.id),
+    incarnation,
     ...timing,
     evidenceDelayMaxMs: Math.min(EVIDENCE_DELAY_MAX_MS, timing.electionTimeoutMinMs / 2),
     appendBytesMax: Math.min(limits.appendBytesMax, limits.messageBytesMax - APPEND_HEADROOM_BYTES),
     appendsInFlightMax: limits.appendsInFlightMax,
     appendBytesInFlightMax: limits.sendBufferBytesMax / 2,
     logCacheBytesMax: limits.logCacheBytesMax,
+    clockDriftMax,
   };
 }
 
-function urlOf({ members, id }: NodeOptions): string {
-  const self = members.find((member) => member.id === id);
-  if (self === undefined) {
-    const known = members.map((member) => member.id).join(", ");
-    throw new ConclaveError("CONFIG_INVALID", `No node "${id}" is configured, only ${known}.`);
-  }
-  return self.url;
+function urlOf({ members, id, url }: NodeOptions): string {
+  const own = url ?? members.find((member) => member.id === id)?.url;
+  if (own !== undefined) return own;
+  const known = members.map((member) => member.id).join(", ");
+  throw new ConclaveError("CONFIG_INVALID", `No node "${id}" is configured, only ${known}; give a new one its --url.`);
 }
 
-/** A link is had with members as they were first met, with directories, and with clients, who listen nowhere. */
-async function verify(options: NodeOptions, identity: Identity, remote: Hello): Promise<Refusal | null> {
-  const { id, members, directories } = options;
-  const refuse = (reason: string): Refusal => ({ code: CloseCode.wrongIdentity, reason });
-  if (remote.name === id && remote.url !== null) return refuse(`${id} is this node itself, or another has its name`);
-  const member = members.find(({ url }) => remote.url !== null && normalUrl(url) === remote.url);
-  if (member === undefined) {
-    const isDirectory = directories.some((url) => normalUrl(url) === remote.url);
-    return remote.url === null || isDirectory ? null : refuse(`${remote.name} at ${remote.url} is not a member`);
+/**
+ * A link is had with every process of the cluster, be it a member or not: one that is new wants to be taken in, and one
+ * that this node has not heard of yet may lead. Whose word counts for what is decided later, by who the members are; so
+ * those that the configuration has no incarnation of are remembered, durably, as they are met for the first time.
+ */
+async function verify(options: NodeOptions, identity: Identity, raft: Raft, remote: Hello): Promise<Refusal | null> {
+  const { id, directories } = options;
+  const { name, url, epoch, incarnation } = remote;
+  if (url === null || directories.some((directory) => normalUrl(directory) === url)) return null;
+  if (name === id) {
+    return { code: CloseCode.wrongIdentity, reason: `${id} is this node itself, or another has its name` };
   }
-  if (member.id !== remote.name) return refuse(`${member.url} belongs to ${member.id}, not to ${remote.name}`);
-  if (await identity.recognizes(remote.name, remote.incarnation)) return null;
-  return refuse(`${remote.name} has lost the data it had, and can't vote again under its old name`);
+  if (epoch !== null) {
+    if (identity.epoch === null) await identity.enter(epoch);
+    if (identity.epoch !== epoch) {
+      const reason = "the cluster was begun anew, and one of the two is from before";
+      return { code: CloseCode.wrongCluster, reason };
+    }
+  }
+  if (memberNamed(configurationOf(raft), name)?.incarnation === null) await identity.recognizes(name, incarnation);
+  return null;
 }
+
+const removed = (id: string): ConclaveError =>
+  new ConclaveError(
+    "REMOVED",
+    `${id} was removed from its cluster. To bring it back, start it with an empty data directory, and --join.`,
+  );

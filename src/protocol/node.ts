@@ -5,7 +5,7 @@
 
 import * as v from "valibot";
 import { type Codec, type Protocol, packed } from "../actor/index.ts";
-import { leaderViewSchema } from "./leader.ts";
+import { address, leaderViewSchema } from "./leader.ts";
 
 /** A server of the cluster, by name and address. */
 export interface Member {
@@ -13,13 +13,56 @@ export interface Member {
   readonly url: string;
 }
 
+const name = v.pipe(v.string(), v.minLength(1), v.maxLength(64));
+const incarnation = v.pipe(v.string(), v.minLength(1), v.maxLength(64));
+const priority = v.pipe(v.number(), v.safeInteger());
+
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
-/** `linearizable`: no older than any answer given before the question was asked. `stale`: what this node has. */
-export type Consistency = "linearizable" | "stale";
+/**
+ * `linearizable`: no older than any answer given before the question was asked. `lease`: the same, as long as clocks run
+ * as evenly as the configuration says (thesis, section 6.4.1). `stale`: what this node has.
+ */
+export type Consistency = "linearizable" | "lease" | "stale";
 
 /** How many queries may share a message. */
 export const QUERIES_MAX = 2_048;
+
+const roleSchema = v.picklist(["voter", "learner", "incoming", "demoting", "leaving"]);
+
+/** A member as its cluster sees it; see `Member` of the Raft core for what the roles mean. */
+const memberSchema = v.object({
+  id: name,
+  url: v.string(),
+  role: roleSchema,
+  priority,
+  incarnation: v.nullable(v.string()),
+  promotion: v.nullable(v.object({ replaces: v.nullable(v.string()) })),
+});
+
+/** A member of the cluster: who it is, what part it has, and what is to become of it. */
+export type MemberView = v.InferOutput<typeof memberSchema>;
+
+/** One wish of a change of the members; a change may hold several, which then come true together. */
+const wishSchema = v.variant("type", [
+  /** A new member, which votes once it keeps up if it is to vote. */
+  v.object({ type: v.literal("add"), id: name, url: address, votes: v.boolean(), priority }),
+  v.object({ type: v.literal("remove"), id: name }),
+  /** A learner is to vote, once it keeps up. */
+  v.object({ type: v.literal("promote"), id: name }),
+  /** A voter becomes a learner. */
+  v.object({ type: v.literal("demote"), id: name }),
+  /** A new member takes the place of another one, once it keeps up. */
+  v.object({ type: v.literal("replace"), id: name, by: name, url: address }),
+  /** Of two that could lead, the one with the higher priority is preferred. */
+  v.object({ type: v.literal("prefer"), id: name, priority }),
+]);
+
+/** What may be wished of the members. */
+export type MemberWish = v.InferOutput<typeof wishSchema>;
+
+/** How many wishes a change may hold. */
+const WISHES_MAX = 64;
 
 const controlSchema = v.variant("type", [
   /** Opens a session for commands. */
@@ -31,6 +74,19 @@ const controlSchema = v.variant("type", [
   v.object({ type: v.literal("status") }),
   /** "I have taken note of you, for ever": from one member to another, once their link stands. */
   v.object({ type: v.literal("recognized") }),
+  /** "I know another one by your name": whoever has lost its disk has to join anew. */
+  v.object({ type: v.literal("unrecognized") }),
+  /** From a node that is new, was moved, or has lost its disk: takes it in as a learner that votes once it keeps up. */
+  v.object({ type: v.literal("join"), id: name, url: address, incarnation }),
+  /** "Am I still a member?", from one that hears no leader. */
+  v.object({ type: v.literal("am-i-a-member") }),
+  /** "You are not, since entry `index`." */
+  v.object({ type: v.literal("not-a-member"), index: count }),
+  /** Changes the members, and answers once the change is through. */
+  v.object({ type: v.literal("change"), wishes: v.pipe(v.array(wishSchema), v.maxLength(WISHES_MAX)) }),
+  v.object({ type: v.literal("members") }),
+  /** Some of the snapshot that ends at entry `index`, from a place between two of its chunks on. */
+  v.object({ type: v.literal("read-snapshot"), index: count, offset: count }),
   /** Hands leadership over, to a node of the leader's choice if `to` is null. */
   v.object({ type: v.literal("transfer"), to: v.nullable(v.string()) }),
 ]);
@@ -41,19 +97,27 @@ export type NodeMessage =
   /** A batch of commands, as `machine/commands.ts` encodes it. */
   | { readonly type: "commands"; readonly batch: Uint8Array }
   /** A list of queries, as `machine/commands.ts` encodes it. */
-  | { readonly type: "queries"; readonly consistency: Consistency; readonly queries: Uint8Array }
+  | {
+      readonly type: "queries";
+      readonly consistency: Consistency;
+      /** Any node may answer, which may have to ask the leader first; otherwise only the leader does. */
+      readonly anywhere: boolean;
+      readonly queries: Uint8Array;
+    }
   | v.InferOutput<typeof controlSchema>;
 
 const statusSchema = v.object({
   id: v.string(),
   /** `newcomer`: it takes no part before every other node has taken note of it. */
-  role: v.picklist(["newcomer", "follower", "pre-candidate", "candidate", "leader"]),
+  role: v.picklist(["newcomer", "learner", "follower", "pre-candidate", "candidate", "leader"]),
   term: count,
   leader: v.nullable(v.string()),
   lastIndex: count,
   commitIndex: count,
   appliedIndex: count,
   sessions: count,
+  /** The last entry that its newest snapshot stands for. */
+  snapshotIndex: count,
   /** Whether a link stands to each of the other members. */
   links: v.record(v.string(), v.boolean()),
 });
@@ -65,6 +129,16 @@ const controlAnswerSchema = v.variant("type", [
   v.object({ type: v.literal("session"), session: count }),
   v.object({ type: v.literal("leader"), view: leaderViewSchema }),
   v.object({ type: v.literal("status"), status: statusSchema }),
+  v.object({ type: v.literal("members"), members: v.array(memberSchema) }),
+  /** Chunks of a snapshot, whole ones. `next` is where those after them begin; null if these were the last. */
+  v.object({
+    type: v.literal("chunks"),
+    bytes: v.instance(Uint8Array),
+    next: v.nullable(count),
+    /** The size of the whole, and whose it is: only what comes from one place fits together. */
+    total: count,
+    source: v.string(),
+  }),
   v.object({ type: v.literal("done") }),
 ]);
 
@@ -75,15 +149,18 @@ export type NodeAnswer =
   | { readonly type: "results"; readonly results: Uint8Array }
   | v.InferOutput<typeof controlAnswerSchema>;
 
-const Tag = { control: 0, raft: 1, commands: 2, queries: 3, staleQueries: 4, outcomes: 5, results: 6 } as const;
+const Tag = { control: 0, raft: 1, commands: 2, queries: 3, outcomes: 4, results: 5 } as const;
+const CONSISTENCIES = ["linearizable", "lease", "stale"] as const satisfies readonly Consistency[];
+const ANYWHERE = 0x80;
 
 const control = packed(controlSchema);
 const controlAnswer = packed(controlAnswerSchema);
 
-function tagged(tag: number, bytes: Uint8Array): Uint8Array {
-  const message = new Uint8Array(1 + bytes.byteLength);
+function tagged(tag: number, bytes: Uint8Array, ...flags: readonly number[]): Uint8Array {
+  const message = new Uint8Array(1 + flags.length + bytes.byteLength);
   message[0] = tag;
-  message.set(bytes, 1);
+  message.set(flags, 1);
+  message.set(bytes, 1 + flags.length);
   return message;
 }
 
@@ -94,8 +171,10 @@ const messageCodec: Codec<NodeMessage> = {
         return tagged(Tag.raft, message.packed);
       case "commands":
         return tagged(Tag.commands, message.batch);
-      case "queries":
-        return tagged(message.consistency === "stale" ? Tag.staleQueries : Tag.queries, message.queries);
+      case "queries": {
+        const { consistency, anywhere, queries } = message;
+        return tagged(Tag.queries, queries, CONSISTENCIES.indexOf(consistency) | (anywhere ? ANYWHERE : 0));
+      }
       default:
         return tagged(Tag.control, control.encode(message));
     }
@@ -107,10 +186,12 @@ const messageCodec: Codec<NodeMessage> = {
         return { type: "raft", packed: rest };
       case Tag.commands:
         return { type: "commands", batch: rest };
-      case Tag.queries:
-        return { type: "queries", consistency: "linearizable", queries: rest };
-      case Tag.staleQueries:
-        return { type: "queries", consistency: "stale", queries: rest };
+      case Tag.queries: {
+        const flags = rest[0] ?? 0;
+        const consistency = CONSISTENCIES[flags & ~ANYWHERE];
+        if (consistency === undefined) throw new RangeError("a consistency of an unknown kind");
+        return { type: "queries", consistency, anywhere: (flags & ANYWHERE) !== 0, queries: rest.subarray(1) };
+      }
       case Tag.control:
         return control.decode(rest);
       default:

@@ -54,8 +54,10 @@ export const memberOf = (id: NodeId, url: string, role: MemberRole): Member => (
 });
 
 /** What a cluster starts with: these vote, and nobody has met anybody yet. */
-export const bootstrap = (members: readonly { readonly id: NodeId; readonly url: string }[]): Configuration => ({
-  members: members.map(({ id, url }) => memberOf(id, url, "voter")),
+export const bootstrap = (
+  founders: readonly { readonly id: NodeId; readonly url: string; readonly priority?: number }[],
+): Configuration => ({
+  members: founders.map(({ id, url, priority = 0 }) => ({ ...memberOf(id, url, "voter"), priority })),
 });
 
 /** The member of that name; undefined if there is none. */

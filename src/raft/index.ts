@@ -5,6 +5,7 @@ export {
   type ChangeRefusal,
   type Configuration,
   decodeConfiguration,
+  encodeConfiguration,
   find as memberNamed,
   isJoint,
   isVoter,

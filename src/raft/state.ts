@@ -157,6 +157,8 @@ export interface Recovered {
   readonly log: Log;
   /** The configurations in that log, oldest first. */
   readonly configurations: readonly Configured[];
+  /** What the disk has of a log does not lead up to the snapshot: it has to be begun anew behind it. */
+  readonly needsReset: boolean;
   /** Every other server has once taken note of this one. */
   readonly isAdmitted: boolean;
 }
@@ -167,7 +169,7 @@ export interface Recovered {
  * @param seed any 32-bit number; election timeouts follow from it
  */
 export function createRaft(config: RaftConfig, recovered: Recovered, nowMs: number, seed: number): Raft {
-  const { hardState, snapshot, log, configurations } = recovered;
+  const { hardState, snapshot, log, configurations, needsReset } = recovered;
   if (log.base.index > snapshot.index) {
     throw new RangeError(`the log begins behind ${log.base.index}, and the snapshot ends at ${snapshot.index}`);
   }
@@ -196,7 +198,7 @@ export function createRaft(config: RaftConfig, recovered: Recovered, nowMs: numb
     randomState: mixed(seed),
     splitVotes: 0,
     quorumLost: false,
-    reset: null,
+    reset: needsReset ? { index: snapshot.index, term: snapshot.term } : null,
     unpersistedFrom: logIndex(log.lastIndex + 1),
     persistedState: hardState,
     durableIndex: log.lastIndex,

@@ -22,8 +22,17 @@ const identitySchema = v.strictObject({
   node: v.string(),
   /** Drawn when the folder was first used. A machine that lost its disk gets another one. */
   incarnation: v.string(),
+  /**
+   * The life of the cluster: another one if it had to be begun anew from a survivor; "" for the first, null if this node
+   * has yet to join one.
+   */
+  epoch: v.nullable(v.string()),
+  /** The members that the cluster began with, by name, address and priority; none for a node that joined one. */
+  founders: v.array(v.tuple([v.string(), v.string(), v.number()])),
   /** Every other member has taken note of this incarnation. */
   admitted: v.boolean(),
+  /** It was taken out of the cluster, and must not come back with this data. */
+  removed: v.boolean(),
   /** The incarnations of the other members, as first met. */
   members: v.array(v.tuple([v.string(), v.string()])),
   /** Of the other fields: a damaged incarnation would make a stranger of this node, and its log unreadable. */
@@ -33,7 +42,14 @@ const identitySchema = v.strictObject({
 type Stored = v.InferOutput<typeof identitySchema>;
 
 /** Whose data a folder holds. */
-export type Owner = Pick<Stored, "cluster" | "node" | "incarnation" | "admitted">;
+export type Owner = Pick<Stored, "cluster" | "epoch" | "node" | "incarnation" | "admitted" | "removed">;
+
+/** A member that the cluster begins with. */
+export interface Founder {
+  readonly id: string;
+  readonly url: string;
+  readonly priority: number;
+}
 
 /**
  * Whose data a folder holds, without claiming it; null if nobody's.
@@ -43,8 +59,8 @@ export type Owner = Pick<Stored, "cluster" | "node" | "incarnation" | "admitted"
 export async function ownerOf(disk: Disk, folder: string): Promise<Owner | null> {
   const stored = await readStored(disk, folder);
   if (stored === null) return null;
-  const { cluster, node, incarnation, admitted } = stored;
-  return { cluster, node, incarnation, admitted };
+  const { cluster, epoch, node, incarnation, admitted, removed } = stored;
+  return { cluster, epoch, node, incarnation, admitted, removed };
 }
 
 /** Was this folder ever a node's? Damage shows only when it is read. */
@@ -55,6 +71,9 @@ export async function isNodeFolder(disk: Disk, folder: string): Promise<boolean>
 
 /** For checksums that no other replica's bytes pass. */
 export const saltOf = ({ incarnation }: Pick<Owner, "incarnation">): number => crc32(incarnation);
+
+/** For checksums that the bytes of no other cluster pass; all of its nodes have the same. */
+export const saltOfCluster = (cluster: string): number => crc32(cluster);
 
 async function readStored(disk: Disk, folder: string): Promise<Stored | null> {
   const bytes = await readable(folder, readSmallFile(disk, folder, FILE));
@@ -93,6 +112,9 @@ export class Identity {
   /**
    * Reads the identity in a folder, or makes one for an empty folder.
    *
+   * @param founders the members that the cluster begins with, none if this node is to join one that has begun; they are
+   *   written down, since whoever went by other ones later would count other majorities
+   *
    * @throws ConclaveError `DATA_FOREIGN` if the folder is another node's, `DATA_CORRUPT` if that can't be told,
    * `DISK_FAILED`
    */
@@ -101,6 +123,7 @@ export class Identity {
     folder: string,
     cluster: string,
     node: string,
+    founders: readonly Founder[],
   ): Promise<Identity> {
     const stored = await readStored(environment.disk, folder);
     if (stored === null) {
@@ -108,9 +131,12 @@ export class Identity {
       const identity = new Identity(environment, folder, {
         format: 1,
         cluster,
+        epoch: founders.length > 0 ? "" : null,
         node,
         incarnation,
+        founders: founders.map(({ id, url, priority }) => [id, url, priority]),
         admitted: false,
+        removed: false,
         members: [],
         checksum: 0,
       });
@@ -151,6 +177,39 @@ export class Identity {
     return true;
   }
 
+  /** The incarnation that a member had when it was first met; null if it never was. */
+  incarnationOf(member: string): string | null {
+    return new Map(this.#stored.members).get(member) ?? null;
+  }
+
+  /** The members that the cluster began with. */
+  get founders(): readonly Founder[] {
+    return this.#stored.founders.map(([id, url, priority]) => ({ id, url, priority }));
+  }
+
+  /** The life of the cluster; "" for the first, null if this node has not joined one yet. */
+  get epoch(): string | null {
+    return this.#stored.epoch;
+  }
+
+  /** This node belongs to that life of the cluster from here on. */
+  async enter(epoch: string): Promise<void> {
+    if (epoch === this.#stored.epoch) return;
+    this.#stored = { ...this.#stored, epoch };
+    await this.#write();
+  }
+
+  /** It was taken out of the cluster. */
+  get isRemoved(): boolean {
+    return this.#stored.removed;
+  }
+
+  /** From here on it stays out. */
+  async leave(): Promise<void> {
+    this.#stored = { ...this.#stored, removed: true };
+    await this.#write();
+  }
+
   /** Has every other member once taken note of this incarnation? */
   get isAdmitted(): boolean {
     return this.#stored.admitted;
@@ -185,5 +244,11 @@ function parse(bytes: Uint8Array): Stored | null {
   }
 }
 
-const checksumOf = ({ format, cluster, node, incarnation, admitted, members }: Stored): number =>
-  crc32(JSON.stringify([format, cluster, node, incarnation, admitted, members]));
+const checksumOf = ({ checksum: _, ...fields }: Stored): number =>
+  crc32(
+    JSON.stringify(
+      Object.entries(fields)
+        .sort(([a], [b]) => a.localeCompare(b))
+        .map(([, value]) => value),
+    ),
+  );

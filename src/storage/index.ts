@@ -1,6 +1,6 @@
 /** What survives a crash. */
 
-export { Identity, isNodeFolder } from "./identity.ts";
+export { type Founder, Identity, isNodeFolder, saltOfCluster } from "./identity.ts";
 export { type Inspection, inspect, type Range, type SegmentReport, type TermReport } from "./inspect.ts";
 export { Wal, type WalOptions } from "./wal.ts";
 export type { Batch, Replay, StoredEntry, StoredState } from "./wal-format.ts";

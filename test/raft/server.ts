@@ -196,7 +196,8 @@ export class Server {
     // Neighbouring seeds give neighbouring first numbers: spread them.
     const seed = Math.imul(this.#seed++, 0x9e3779b1);
     const { isAdmitted } = this;
-    const recovered = { hardState, snapshot, log, configurations, isAdmitted };
+    const needsReset = log.lastIndex === snapshot.index && this.disk.base !== snapshot.index;
+    const recovered = { hardState, snapshot, log, configurations, isAdmitted, needsReset };
     this.#raft = createRaft(this.config, recovered, this.clock.nowMs, seed);
     this.applied = [];
     this.#appliedIndex = snapshot.index;
