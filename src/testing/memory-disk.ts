@@ -219,7 +219,7 @@ export class MemoryDisk implements Disk {
   }
 
   /** Makes the next operation of a kind fail; a write gets as far as `bytesWritten`. */
-  failNext(operation: Operation, code: "ENOSPC" | "EIO", bytesWritten = 0): void {
+  failNext(operation: Operation, code: "ENOSPC" | "EDQUOT" | "EIO", bytesWritten = 0): void {
     this.#faults.push({ operation, code, bytesWritten });
   }
 
@@ -299,7 +299,7 @@ export class MemoryDisk implements Disk {
 
   async remove(path: string): Promise<void> {
     await this.#begin("remove", path);
-    this.#inode(path);
+    this.roomBytes += this.#inode(path).content.length;
     this.#change("remove", path, [[path, null]]);
   }
 
@@ -386,6 +386,7 @@ export class MemoryDisk implements Disk {
       },
       truncate: async (length) => {
         await begin("truncate");
+        this.roomBytes += inode.content.length - length;
         make({ inode, type: "truncate", length });
         this.watch("truncate", path);
       },

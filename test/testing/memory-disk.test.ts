@@ -88,6 +88,15 @@ test("a disk with little room takes what fits, and more once there is room", asy
   assert.is(disk.roomBytes, 9);
 });
 
+test("what is cut off or removed gives its room back", async () => {
+  const { disk, file } = await withFile("content");
+  disk.roomBytes = 0;
+  await file.truncate(3);
+  assert.is(disk.roomBytes, 4);
+  await disk.remove("d/a");
+  assert.is(disk.roomBytes, 7);
+});
+
 test("a bit is turned over durably, also in a file that is open", async () => {
   const { disk, file } = await withFile("old ");
   disk.flip("d/a", 1);
