@@ -26,6 +26,7 @@ export const ERROR_CODES = {
   CHANGE_IN_PROGRESS: "Another change of the members is under way; try again when it is through.",
   NAME_TAKEN: "A node of that name is a member, and runs elsewhere with other data.",
   TRANSFER_FAILED: "Leadership stays where it is: the other node can't be reached, or did not take over in time.",
+  COMPACTED: "What was asked for is older than what is kept.",
   STALE_CLAIM: "A leader claim was refused: a newer term is known, or another leader of the same term.",
   // What stops a process from starting or going on.
   CONFIG_INVALID: "The configuration can't be used; the message names file, path and remedy.",
@@ -34,6 +35,7 @@ export const ERROR_CODES = {
   DATA_FOREIGN: "The data directory belongs to another node or cluster.",
   DATA_CORRUPT: "The log is damaged before its end; the message names file and offset.",
   REMOVED: "The node was removed from its cluster, and can only come back as a new one, with an empty data directory.",
+  DISK_FULL: "The disk is full: nothing is written until there is space again.",
   DISK_FAILED: "The disk refused a write or a flush; what is not yet durable can't be trusted any more.",
 } as const;
 
