@@ -3,6 +3,7 @@
 import type { Disk } from "../environment.ts";
 import { ConclaveError, messageOf } from "../errors.ts";
 import { type Owner, ownerOf, saltOf } from "./identity.ts";
+import { LogContents } from "./log-contents.ts";
 import { findFrames, missingSegment, segmentName, segmentsAmong } from "./segment.ts";
 import { replayBody, type StoredState } from "./wal-format.ts";
 
@@ -64,13 +65,12 @@ async function inspectLog(disk: Disk, folder: string, owner: Owner): Promise<Ins
   const numbers = segmentsAmong(await disk.list(folder));
   const segments: SegmentReport[] = [];
   const log = new ValidEntries();
-  let state: StoredState | null = null;
+  const contents = new LogContents();
   let tornBytes = 0;
-  let nextFrame: number | null = null;
   const report = (damage: Inspection["damage"]): Inspection => ({
     owner,
     segments,
-    state,
+    state: contents.start.state,
     terms: log.terms,
     tornBytes,
     damage,
@@ -81,30 +81,38 @@ async function inspectLog(disk: Disk, folder: string, owner: Owner): Promise<Ins
     if (missing !== null && segment > missing) break;
     const file = segmentName(segment);
     const bytes = await readWhole(disk, `${folder}/${file}`);
-    const found = findFrames(salt, bytes, { segment, firstFrame: nextFrame, isNewest: i === numbers.length - 1 });
+    const start = contents.newest === 0 ? null : contents.start;
+    const found = findFrames(salt, bytes, { segment, start, isNewest: i === numbers.length - 1 });
     if (found.type === "foreign") return report({ file, offset: 0, why: found.damage });
     if (found.type === "unborn") {
       tornBytes = bytes.byteLength;
       continue;
     }
-    const entries = new Extent();
-    const terms = new Extent();
-    const frames = new Extent();
-    for (const { frame, offset, body } of found.frames) {
+    const { header, headerBytes } = found;
+    if (contents.newest === 0) log.reset(header.base.index);
+    contents.beginSegment(header, headerBytes);
+    const entries = new Spread();
+    const terms = new Spread();
+    const frames = new Spread();
+    for (const { frame, offset, end, body } of found.frames) {
       try {
         replayBody(body, {
+          reset: (index, term) => {
+            log.reset(index);
+            contents.reset({ index, term });
+          },
           entry: ({ index, term }) => {
             log.take(index, term);
+            contents.entry({ index, term }, offset);
             entries.include(index);
             terms.include(term);
           },
-          state: (stored) => {
-            state = stored;
-          },
+          state: (stored) => contents.state(stored),
         });
       } catch (error) {
         return report({ file, offset, why: messageOf(error) });
       }
+      contents.endFrame(end);
       frames.include(frame);
     }
     segments.push({
@@ -115,7 +123,6 @@ async function inspectLog(disk: Disk, folder: string, owner: Owner): Promise<Ins
       terms: terms.range,
     });
     if (found.damage !== null) return report({ file, offset: found.end, why: found.damage });
-    nextFrame = found.nextFrame;
     tornBytes = found.restBytes;
   }
   return report(missing === null ? null : { file: segmentName(missing), offset: 0, why: "the file is missing" });
@@ -130,7 +137,7 @@ async function readWhole(disk: Disk, path: string): Promise<Uint8Array> {
   }
 }
 
-class Extent {
+class Spread {
   #first = Number.POSITIVE_INFINITY;
   #last = Number.NEGATIVE_INFINITY;
 
@@ -147,7 +154,13 @@ class Extent {
 /** The log as it is after all that was written to it: an entry makes void what was there at its index and behind it. */
 class ValidEntries {
   readonly #runs: { readonly term: number; readonly first: number }[] = [];
+  /** The entry before the first. */
+  #base = 0;
   #last = 0;
+
+  get base(): number {
+    return this.#base;
+  }
 
   get terms(): TermReport[] {
     return this.#runs.map(({ term, first }, i) => ({
@@ -157,9 +170,18 @@ class ValidEntries {
     }));
   }
 
+  /** The log goes on behind an entry that it does not hold. */
+  reset(base: number): void {
+    this.#runs.length = 0;
+    this.#base = base;
+    this.#last = base;
+  }
+
   /** @throws RangeError if it leaves a gap */
   take(index: number, term: number): void {
     if (index > this.#last + 1) throw new RangeError(`entry ${index} follows entry ${this.#last}`);
+    // What it follows was removed, and overwritten by it.
+    this.#base = Math.min(this.#base, index - 1);
     while ((this.#runs.at(-1)?.first ?? 0) >= index) this.#runs.pop();
     if (this.#runs.at(-1)?.term !== term) this.#runs.push({ term, first: index });
     this.#last = index;

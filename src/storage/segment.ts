@@ -1,12 +1,20 @@
 /** What one segment of the log holds, and where it ceases to make sense. Looks only: what to do about it is others' business. */
 
-import { decodeSegmentHeader, type FrameAt, frameAt, laterFrameAfter, SEGMENT_HEADER_BYTES } from "./wal-format.ts";
+import {
+  decodeSegmentHeader,
+  encodeSegmentHeader,
+  type FrameAt,
+  frameAt,
+  laterFrameAfter,
+  type SegmentHeader,
+  type SegmentStart,
+} from "./wal-format.ts";
 
 /** Where a segment stands among the others. */
 export interface SegmentPlace {
   readonly segment: number;
-  /** The number of the frame that has to come first; null in the oldest segment, which says so itself. */
-  readonly firstFrame: number | null;
+  /** How things stand behind the segment before; null if there is none, and the segment alone says so. */
+  readonly start: SegmentStart | null;
   /** Only the newest may end in what a crash has torn. */
   readonly isNewest: boolean;
 }
@@ -15,6 +23,8 @@ export interface SegmentPlace {
 export type SegmentFound =
   | {
       readonly type: "frames";
+      readonly header: SegmentHeader;
+      readonly headerBytes: number;
       /** Those that are sound, up to the first that is not. */
       readonly frames: readonly FrameAt[];
       /** The number of the frame that comes next. */
@@ -47,22 +57,45 @@ export function missingSegment(segments: readonly number[]): number | null {
 
 /** Looks through the bytes of a segment. */
 export function findFrames(salt: number, bytes: Uint8Array, place: SegmentPlace): SegmentFound {
-  const { segment, firstFrame, isNewest } = place;
-  const header = decodeSegmentHeader(salt, bytes);
-  if (header?.segment !== segment || (firstFrame !== null && header.firstFrame !== firstFrame)) {
-    if (isNewest && bytes.byteLength <= SEGMENT_HEADER_BYTES) return { type: "unborn" };
+  const found = decodeSegmentHeader(salt, bytes);
+  if (found === null) {
+    if (isUnborn(salt, bytes, place)) return { type: "unborn" };
     return { type: "foreign", damage: "its header is damaged, or it is from another log" };
+  }
+  const { header, end: headerBytes } = found;
+  if (header.segment !== place.segment || (place.start !== null && !isSame(header, place.start))) {
+    return { type: "foreign", damage: "it does not go on where the segment before it ends" };
   }
   const frames: FrameAt[] = [];
   let nextFrame = header.firstFrame;
-  let end = SEGMENT_HEADER_BYTES;
-  for (let found = frameAt(salt, bytes, end); found?.frame === nextFrame; found = frameAt(salt, bytes, end)) {
-    frames.push(found);
+  let end = headerBytes;
+  for (let frame = frameAt(salt, bytes, end); frame?.frame === nextFrame; frame = frameAt(salt, bytes, end)) {
+    frames.push(frame);
     nextFrame++;
-    end = found.end;
+    end = frame.end;
   }
   const restBytes = bytes.byteLength - end;
-  const isDamaged = restBytes > 0 && (!isNewest || laterFrameAfter(salt, bytes, end, nextFrame));
+  const isDamaged = restBytes > 0 && (!place.isNewest || laterFrameAfter(salt, bytes, end, nextFrame));
   const damage = isDamaged ? "its checksum does not match, and intact records follow" : null;
-  return { type: "frames", frames, nextFrame, end, restBytes, damage };
+  return { type: "frames", header, headerBytes, frames, nextFrame, end, restBytes, damage };
 }
+
+/** How a log begins. */
+const NOTHING: SegmentStart = { firstFrame: 1, base: { index: 0, term: 0 }, state: null };
+
+/**
+ * Can a crash have left a segment so while it was being made? Then it holds no more than a header, since nothing is
+ * written to it, and nothing older is removed, before that is durable.
+ */
+function isUnborn(salt: number, bytes: Uint8Array, { segment, start, isNewest }: SegmentPlace): boolean {
+  if (!isNewest || (start === null && segment !== 1)) return false;
+  return bytes.byteLength <= encodeSegmentHeader(salt, { segment, ...(start ?? NOTHING) }).byteLength;
+}
+
+const isSame = (a: SegmentStart, b: SegmentStart): boolean =>
+  a.firstFrame === b.firstFrame &&
+  a.base.index === b.base.index &&
+  a.base.term === b.base.term &&
+  a.state?.term === b.state?.term &&
+  a.state?.vote === b.state?.vote &&
+  a.state?.commitIndex === b.state?.commitIndex;

@@ -5,10 +5,19 @@
  *     segment header                      frame header
  *     0   8 bytes  "CONCLAVE"             0   u32  CRC of the header's other fields
  *     8   u32      version of the format  4   u32  length of the body
- *     12  u53      number of the segment  8   u32  CRC of the body
- *     20  u53      number of its first    12  u53  number of the frame; each is one more than the last,
- *                  frame                           across segments
- *     28  u32      CRC of the above
+ *     12  u32      length of the header   8   u32  CRC of the body
+ *     16  u53      number of the segment  12  u53  number of the frame; each is one more than the last,
+ *     24  u53      number of its first                across segments
+ *                  frame
+ *     32  u53      index and
+ *     40  u53      term of the last entry
+ *                  before the segment
+ *     48           the hard state, if
+ *                  there is one
+ *     end u32      CRC of the above
+ *
+ * A header repeats all that the older segments say besides their entries. They can go without being missed, once a
+ * snapshot has what was in the entries.
  *
  * The checksums are salted with the identity of the replica: bytes that a user stored, even if they are a copy of some
  * log, can't pass for frames of this one.
@@ -17,14 +26,19 @@
 import { crc32 } from "node:zlib";
 import { ByteReader, ByteWriter } from "../bytes.ts";
 
-const FORMAT_VERSION = 1;
-export const SEGMENT_HEADER_BYTES = 32;
+const FORMAT_VERSION = 2;
 export const FRAME_HEADER_BYTES = 20;
 const MAGIC = new TextEncoder().encode("CONCLAVE");
+/** Up to and including the header's length. */
+const PREFIX_BYTES = MAGIC.length + 8;
 
-export interface StoredEntry {
+/** What names an entry, and with it all that come before it: no two logs differ up to it (paper, 5.3). */
+export interface EntryId {
   readonly index: number;
   readonly term: number;
+}
+
+export interface StoredEntry extends EntryId {
   readonly kind: number;
   readonly payload: Uint8Array;
 }
@@ -35,47 +49,83 @@ export interface StoredState {
   readonly commitIndex: number;
 }
 
-/** One atomic addition: the entries, then the state, which may speak of them. */
+/** One atomic addition: the reset, then the entries, then the state, which may speak of them. */
 export interface Batch {
+  /**
+   * Everything before is void, and the log goes on behind this entry: written by a follower that has installed a
+   * snapshot (paper, Figure 13).
+   */
+  readonly reset: EntryId | null;
   readonly entries: readonly StoredEntry[];
   readonly state: StoredState | null;
 }
 
-/** What takes a log's records, in the order in which they were written. */
-export interface Replay {
+/** What takes records, in the order in which they were written. */
+export interface Records {
+  /** Everything before is void; what follows goes on behind the entry at this index. */
+  reset(index: number, term: number): void;
   entry(entry: StoredEntry): void;
   state(state: StoredState): void;
 }
 
-const RecordKind = { entry: 1, state: 2 } as const;
-
-export function encodeSegmentHeader(salt: number, segment: number, firstFrame: number): Uint8Array {
-  const header = new ByteWriter(SEGMENT_HEADER_BYTES).raw(MAGIC).u32(FORMAT_VERSION).u53(segment).u53(firstFrame);
-  const fields = header.finish();
-  return new ByteWriter(SEGMENT_HEADER_BYTES).raw(fields).u32(crc32(fields, salt)).finish();
+/** What takes a whole log. */
+export interface Replay extends Records {
+  /**
+   * Called once, before everything else: what the log held before the oldest segment that is left ended with this entry,
+   * which may have been overwritten since. Entries at its index or before may follow, then; as all that was removed,
+   * they are no later than a snapshot. Not called where nothing was ever written.
+   */
+  base(index: number, term: number): void;
 }
 
-/** `null` if the bytes are not the header of a segment of this log. */
-export function decodeSegmentHeader(salt: number, bytes: Uint8Array): { segment: number; firstFrame: number } | null {
-  if (bytes.byteLength < SEGMENT_HEADER_BYTES) return null;
-  const fields = bytes.subarray(0, SEGMENT_HEADER_BYTES - 4);
-  const reader = new ByteReader(bytes.subarray(MAGIC.length));
-  const version = reader.u32();
-  const [low, high] = [reader.raw(8), reader.raw(8)];
-  if (MAGIC.some((byte, i) => bytes[i] !== byte) || version !== FORMAT_VERSION) return null;
-  if (reader.u32() !== crc32(fields, salt)) return null;
-  return { segment: new ByteReader(low).u53(), firstFrame: new ByteReader(high).u53() };
+/** How things stand where a segment begins. */
+export interface SegmentStart {
+  readonly firstFrame: number;
+  /** The last entry before the segment. */
+  readonly base: EntryId;
+  /** The hard state as last written; null if it never was. */
+  readonly state: StoredState | null;
+}
+
+export interface SegmentHeader extends SegmentStart {
+  readonly segment: number;
+}
+
+const RecordKind = { entry: 1, state: 2, reset: 3 } as const;
+
+export function encodeSegmentHeader(salt: number, { segment, firstFrame, base, state }: SegmentHeader): Uint8Array {
+  const rest = new ByteWriter(128).u53(segment).u53(firstFrame).u53(base.index).u53(base.term);
+  if (state !== null) putState(rest, state);
+  const length = PREFIX_BYTES + rest.length + 4;
+  const header = new ByteWriter(length).raw(MAGIC).u32(FORMAT_VERSION).u32(length).raw(rest.finish());
+  const fields = header.finish().subarray(0, length - 4);
+  return new ByteWriter(length).raw(fields).u32(crc32(fields, salt)).finish();
+}
+
+/** `null` if the bytes do not begin with the header of a segment of this log. */
+export function decodeSegmentHeader(salt: number, bytes: Uint8Array): { header: SegmentHeader; end: number } | null {
+  if (bytes.byteLength < PREFIX_BYTES || MAGIC.some((byte, i) => bytes[i] !== byte)) return null;
+  const prefix = new ByteReader(bytes.subarray(MAGIC.length, PREFIX_BYTES));
+  const version = prefix.u32();
+  const end = prefix.u32();
+  if (version !== FORMAT_VERSION || end < PREFIX_BYTES + 4 || end > bytes.byteLength) return null;
+  if (new ByteReader(bytes.subarray(end - 4, end)).u32() !== crc32(bytes.subarray(0, end - 4), salt)) return null;
+  const reader = new ByteReader(bytes.subarray(PREFIX_BYTES, end - 4));
+  const segment = reader.u53();
+  const firstFrame = reader.u53();
+  const base = takeEntryId(reader);
+  const state = reader.remaining > 0 ? takeState(reader) : null;
+  return { header: { segment, firstFrame, base, state }, end };
 }
 
 export function encodeFrame(salt: number, frame: number, batches: readonly Batch[]): Uint8Array {
   const body = new ByteWriter(1024);
-  for (const { entries, state } of batches) {
+  for (const { reset, entries, state } of batches) {
+    if (reset !== null) body.u8(RecordKind.reset).u53(reset.index).u53(reset.term);
     for (const { index, term, kind, payload } of entries) {
       body.u8(RecordKind.entry).u8(kind).u53(index).u53(term).bytes(payload);
     }
-    if (state === null) continue;
-    body.u8(RecordKind.state).u53(state.term).u53(state.commitIndex);
-    body.u8(state.vote === null ? 0 : 1).text(state.vote ?? "");
+    if (state !== null) putState(body.u8(RecordKind.state), state);
   }
   const bodyBytes = body.finish();
   const fields = new ByteWriter(FRAME_HEADER_BYTES).u32(bodyBytes.byteLength).u32(crc32(bodyBytes, salt)).u53(frame);
@@ -142,23 +192,48 @@ export function laterFrameAfter(salt: number, bytes: Uint8Array, offset: number,
 }
 
 /** Takes a frame's body apart. @throws RangeError, TypeError if it is not what `encodeFrame` makes */
-export function replayBody(body: Uint8Array, replay: Replay): void {
+export function replayBody(body: Uint8Array, records: Records): void {
   const reader = new ByteReader(body);
   while (reader.remaining > 0) {
     const record = reader.u8();
     if (record === RecordKind.entry) {
       const kind = reader.u8();
-      const index = reader.u53();
-      const term = reader.u53();
-      replay.entry({ index, term, kind, payload: reader.bytes() });
+      const id = takeEntryId(reader);
+      records.entry({ ...id, kind, payload: reader.bytes() });
     } else if (record === RecordKind.state) {
-      const term = reader.u53();
-      const commitIndex = reader.u53();
-      const voted = reader.u8() === 1;
-      const vote = reader.text();
-      replay.state({ term, commitIndex, vote: voted ? vote : null });
+      records.state(takeState(reader));
+    } else if (record === RecordKind.reset) {
+      const { index, term } = takeEntryId(reader);
+      records.reset(index, term);
     } else {
       throw new RangeError(`a record of kind ${record} is not known`);
     }
   }
+}
+
+/** The records that a batch becomes. */
+export function replayBatch({ reset, entries, state }: Batch, records: Records): void {
+  if (reset !== null) records.reset(reset.index, reset.term);
+  for (const entry of entries) records.entry(entry);
+  if (state !== null) records.state(state);
+}
+
+function takeEntryId(reader: ByteReader): EntryId {
+  const index = reader.u53();
+  return { index, term: reader.u53() };
+}
+
+const putState = (writer: ByteWriter, { term, commitIndex, vote }: StoredState): ByteWriter =>
+  writer
+    .u53(term)
+    .u53(commitIndex)
+    .u8(vote === null ? 0 : 1)
+    .text(vote ?? "");
+
+function takeState(reader: ByteReader): StoredState {
+  const term = reader.u53();
+  const commitIndex = reader.u53();
+  const voted = reader.u8() === 1;
+  const vote = reader.text();
+  return { term, commitIndex, vote: voted ? vote : null };
 }

@@ -1,44 +1,38 @@
 /**
  * The durable log. Writes gather while a flush is on its way, and leave together with the next one (group commit).
  * Nothing is ever overwritten: an entry at an index that the log already has makes the older one, and all after it,
- * void.
+ * void. Its oldest segments are removed once a snapshot has what is in them.
  */
 
-import type { Disk, DiskFile } from "../environment.ts";
-import { ConclaveError, messageOf } from "../errors.ts";
-import { ADVICE } from "./identity.ts";
-import { findFrames, missingSegment, type SegmentPlace, segmentName, segmentsAmong } from "./segment.ts";
+import type { Clock, Disk, DiskFile } from "../environment.ts";
+import { ConclaveError } from "../errors.ts";
+import { asOurs, diskFailed, diskFull, isDiskFull, isNoFile, isNoSpace } from "./disk-errors.ts";
+import type { LogContents } from "./log-contents.ts";
+import { LogFolder } from "./log-folder.ts";
 import {
   type Batch,
   encodeFrame,
   encodeSegmentHeader,
-  FRAME_HEADER_BYTES,
-  type FrameAt,
-  frameAt,
-  missingBytes,
   type Replay,
-  replayBody,
-  SEGMENT_HEADER_BYTES,
+  replayBatch,
   type StoredEntry,
 } from "./wal-format.ts";
+import { readEntries } from "./wal-read.ts";
+import { type RecoveredLog, recoverLog } from "./wal-recovery.ts";
 
 export interface WalOptions {
   /** A segment that has grown past this is followed by a new one. */
   readonly segmentBytesMax: number;
   /** Ties the checksums to this replica; any 32-bit number, the same at every start. */
   readonly salt: number;
+  /** To wait by while the disk is full. */
+  readonly clock: Pick<Clock, "setTimer">;
+  /** Told when the disk has no room for what is to be written, and when it has again. */
+  readonly onFull?: (isFull: boolean) => void;
 }
 
-/** How far apart the places are from which reading may start. */
-const MARK_EVERY_BYTES = 64 * 1024;
-const READ_BYTES = 256 * 1024;
-
-/** The frame at this place has this entry first. */
-interface Mark {
-  readonly index: number;
-  readonly segment: number;
-  readonly offset: number;
-}
+/** How long a full disk is left alone before it is tried again. */
+const FULL_PAUSE_MS = 500;
 
 interface Waiting {
   readonly batch: Batch;
@@ -47,40 +41,53 @@ interface Waiting {
 }
 
 export class Wal {
-  readonly #disk: Disk;
-  readonly #folder: string;
+  readonly #log: LogFolder;
   readonly #options: WalOptions;
-  /** Ascending by index and by place. */
-  readonly #marks: Mark[] = [];
-  #segment = 0;
-  #file: DiskFile | null = null;
-  /** Where the next frame goes. */
-  #end = 0;
-  #nextFrame = 1;
+  readonly #contents: LogContents;
+  readonly #tornBytes: number;
+  /** The newest segment. */
+  #file: DiskFile | null;
+  /** The one to come, if a full disk has kept it from being finished. */
+  #unborn: DiskFile | null = null;
+  /** The index of the last entry that was ever given to it. */
+  #lastGiven: number;
   #waiting: Waiting[] = [];
   #flushing: Promise<void> | null = null;
+  #compacting: Promise<void> = Promise.resolve();
   #failure: ConclaveError | null = null;
-  #tornBytes = 0;
+  #isFull = false;
+  #endPause: () => void = () => {};
   /** The last frame holds something, and nothing shields it yet. */
-  #hasNews = false;
+  #hasNews: boolean;
 
-  private constructor(disk: Disk, folder: string, options: WalOptions) {
-    this.#disk = disk;
-    this.#folder = folder;
+  private constructor(log: LogFolder, options: WalOptions, { contents, file, tornBytes, hasNews }: RecoveredLog) {
+    this.#log = log;
     this.#options = options;
+    this.#contents = contents;
+    this.#file = file;
+    this.#tornBytes = tornBytes;
+    this.#hasNews = hasNews;
+    this.#lastGiven = contents.start.base.index;
   }
 
   /**
    * Opens the log in a folder, which must be there, and replays what it holds. A torn last frame is cut off.
    *
-   * @throws ConclaveError `DATA_CORRUPT` with file and offset if anything else is damaged; `DISK_FAILED`
+   * @throws ConclaveError `DATA_CORRUPT` with file and offset if anything else is damaged; `DISK_FAILED`; `DISK_FULL`
+   * if there is no room for the first segment
    */
   static async open(disk: Disk, folder: string, options: WalOptions, replay: Replay): Promise<Wal> {
-    const wal = new Wal(disk, folder, options);
+    const log = new LogFolder(disk, folder, options.salt);
+    const what = `The log in ${folder} can't be opened`;
+    const recovered = await recoverLog(log, replay).catch((error: unknown) => {
+      throw asOurs(error, what);
+    });
+    const wal = new Wal(log, options, recovered);
     try {
-      await wal.#recover(replay);
+      if (recovered.file === null) await wal.#startSegment(1);
     } catch (error) {
-      throw error instanceof ConclaveError ? error : diskFailed(`The log in ${folder} can't be opened`, error);
+      await wal.#unborn?.close().catch(() => {});
+      throw asOurs(error, what);
     }
     return wal;
   }
@@ -90,14 +97,30 @@ export class Wal {
     return this.#tornBytes;
   }
 
+  /** How much of the disk it takes. */
+  get bytes(): number {
+    return this.#contents.bytes;
+  }
+
+  /** About how many bytes of it lie behind an entry. */
+  bytesBehind(index: number): number {
+    return this.#contents.bytesBehind(index);
+  }
+
   /**
-   * Adds a batch; the promise resolves once it is durable, in the order of the calls.
+   * Adds a batch; the promise resolves once it is durable, in the order of the calls. While the disk is full it waits.
    *
    * @throws ConclaveError `DISK_FAILED`; after one failure every later call fails too, since what the system's cache
-   * holds after a failed flush can't be trusted
+   * holds after a failed flush can't be trusted. `DISK_FULL` if the log was closed before there was room. RangeError if
+   * an entry would leave a gap, which no later start could make sense of
    */
   append(batch: Batch): Promise<void> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
+    try {
+      this.#lastGiven = lastAfter(batch, this.#lastGiven);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ batch, resolve, reject });
       this.#flushing ??= this.#flush();
@@ -105,64 +128,58 @@ export class Wal {
   }
 
   /**
-   * Entries from `from` through `through`: as many as fit in `bytesMax` with their overhead, but at least one.
+   * Entries from `from` through `through`: as many as fit in `bytesMax` with their overhead, but at least one. None if
+   * the first was overwritten before it was read.
    *
    * @param termAt tells which of several entries ever written at an index is the valid one
-   * @throws ConclaveError `DATA_CORRUPT`, `DISK_FAILED`
+   * @throws ConclaveError `COMPACTED` if the first was removed, even while it was to be read; `DATA_CORRUPT`,
+   * `DISK_FAILED`
    */
-  async read(
+  read(
     from: number,
     through: number,
     bytesMax: number,
     termAt: (index: number) => number | null,
   ): Promise<StoredEntry[]> {
-    const start = this.#marks.findLast((mark) => mark.index <= from);
-    if (start === undefined) throw this.#corrupt(this.#segment, 0, `entry ${from} is not in the log`);
-    const entries: StoredEntry[] = [];
-    let bytes = 0;
-    let full = false;
-    const take: Replay = {
-      state: () => {},
-      entry: (entry) => {
-        const wanted = from + entries.length;
-        if (full || entry.index !== wanted || wanted > through || entry.term !== termAt(wanted)) return;
-        bytes += entry.payload.byteLength + FRAME_HEADER_BYTES;
-        full = bytes > bytesMax && entries.length > 0;
-        if (!full) entries.push(entry);
-      },
-    };
-    try {
-      let { offset } = start;
-      for (let segment = start.segment; segment <= this.#segment; segment++) {
-        await this.#readSegment(segment, offset, take, () => full || from + entries.length > through);
-        if (full || from + entries.length > through) break;
-        offset = SEGMENT_HEADER_BYTES;
-      }
-    } catch (error) {
-      throw error instanceof ConclaveError ? error : diskFailed(`The log in ${this.#folder} can't be read`, error);
-    }
-    if (entries.length === 0) throw this.#corrupt(start.segment, start.offset, `entry ${from} is not in the log`);
-    return entries;
+    return readEntries(this.#log, this.#contents, { from, through, bytesMax, termAt });
+  }
+
+  /**
+   * Removes what holds no entry behind `through`: whole segments, the oldest first, and never the newest. A snapshot
+   * that covers the entry at `through` must be durable before.
+   *
+   * @throws ConclaveError `DISK_FAILED`, which does the log no harm: the next call tries again
+   */
+  compact(through: number): Promise<void> {
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    this.#contents.drop(through);
+    this.#compacting = this.#compacting.catch(() => {}).then(() => this.#removeDropped());
+    return this.#compacting;
   }
 
   /**
    * Waits for what was appended, and closes. Later calls of `append` fail. A last, empty frame shields the one before
-   * it: damage to that can then be told from a write that a crash has torn.
+   * it: damage to that can then be told from a write that a crash has torn. A full disk is not waited for: what it has
+   * no room for fails, and a shield that it has no room for is left out.
    *
    * @throws ConclaveError `DISK_FAILED`; what was appended and resolved is durable all the same
    */
   async close(): Promise<void> {
     const failed = this.#failure;
     this.#failure ??= new ConclaveError("CLOSED", "The log is closed.");
+    this.#endPause();
     await this.#flushing;
+    await this.#compacting.catch(() => {});
     const { code } = this.#failure;
     try {
-      if (failed === null && code === "CLOSED" && this.#hasNews) await this.#write([]);
+      if (failed === null && code === "CLOSED" && this.#hasNews) await this.#writeShield();
+      await this.#unborn?.close();
       await this.#file?.close();
     } catch (error) {
-      throw diskFailed(`The log in ${this.#folder} can't be closed in order`, error);
+      throw diskFailed(`The log in ${this.#log.folder} can't be closed in order`, error);
     } finally {
       this.#hasNews = false;
+      this.#unborn = null;
       this.#file = null;
     }
   }
@@ -174,11 +191,13 @@ export class Wal {
       const group = this.#waiting;
       this.#waiting = [];
       try {
-        await this.#write(group.map(({ batch }) => batch));
+        await this.#writeInTime(group.map(({ batch }) => batch));
         for (const waiting of group) waiting.resolve();
       } catch (error) {
-        const failure = diskFailed(`A write to ${this.#pathOf(this.#segment)} failed`, error);
-        this.#failure = failure;
+        const failure = isDiskFull(error)
+          ? error
+          : diskFailed(`A write to ${this.#log.pathOf(this.#contents.newest)} failed`, error);
+        if (failure !== error) this.#failure = failure;
         for (const waiting of [...group, ...this.#waiting]) waiting.reject(failure);
         this.#waiting = [];
       }
@@ -186,150 +205,125 @@ export class Wal {
     this.#flushing = null;
   }
 
+  /** Now, or once there is room. @throws ConclaveError `DISK_FULL` if there was none when the log was closed */
+  async #writeInTime(batches: readonly Batch[]): Promise<void> {
+    for (;;) {
+      try {
+        await this.#write(batches);
+        this.#setFull(false);
+        return;
+      } catch (error) {
+        if (!isDiskFull(error)) throw error;
+        this.#setFull(true);
+        await this.#pause();
+        if (this.#failure !== null) throw error;
+      }
+    }
+  }
+
+  #setFull(isFull: boolean): void {
+    if (isFull !== this.#isFull) this.#options.onFull?.(isFull);
+    this.#isFull = isFull;
+  }
+
+  /** Until it is worth while to try again, or the log is closed. */
+  #pause(): Promise<void> {
+    if (this.#failure !== null) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = this.#options.clock.setTimer(FULL_PAUSE_MS, resolve);
+      this.#endPause = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+
+  async #writeShield(): Promise<void> {
+    try {
+      await this.#write([]);
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+    }
+  }
+
+  /** @throws ConclaveError `DISK_FULL`, and then nothing has changed; or what the disk throws */
   async #write(batches: readonly Batch[]): Promise<void> {
-    if (this.#end >= this.#options.segmentBytesMax) await this.#startSegment(this.#segment + 1);
+    const contents = this.#contents;
+    if (contents.end >= this.#options.segmentBytesMax) await this.#startSegment(contents.newest + 1);
     const file = this.#file;
     if (file === null) throw new Error("the log is closed");
-    const frame = encodeFrame(this.#options.salt, this.#nextFrame, batches);
-    await file.write(this.#end, [frame]);
+    const { end } = contents;
+    const frame = encodeFrame(this.#options.salt, contents.nextFrame, batches);
+    await this.#writeIfRoom(file, end, frame);
     await file.sync();
-    for (const { entries } of batches) for (const entry of entries) this.#mark(entry.index, this.#segment, this.#end);
-    this.#nextFrame++;
-    this.#end += frame.byteLength;
+    for (const batch of batches) {
+      replayBatch(batch, {
+        reset: (index, term) => contents.reset({ index, term }),
+        entry: (entry) => contents.entry(entry, end),
+        state: (state) => contents.state(state),
+      });
+    }
+    contents.endFrame(end + frame.byteLength);
     this.#hasNews = true;
   }
 
   /** The new file counts only once its header, and its name in the folder, are durable. */
   async #startSegment(segment: number): Promise<void> {
-    const file = await this.#disk.open(this.#pathOf(segment), "create");
-    try {
-      await file.write(0, [encodeSegmentHeader(this.#options.salt, segment, this.#nextFrame)]);
-      await file.sync();
-      await this.#disk.syncFolder(this.#folder);
-      await this.#file?.close();
-    } catch (error) {
-      await file.close().catch(() => {});
-      throw error;
-    }
+    const { disk, folder, salt } = this.#log;
+    const header = { segment, ...this.#contents.start };
+    const bytes = encodeSegmentHeader(salt, header);
+    this.#unborn ??= await disk.open(this.#log.pathOf(segment), "create").catch(fullOrThrow);
+    const file = this.#unborn;
+    await this.#writeIfRoom(file, 0, bytes);
+    await file.sync();
+    await disk.syncFolder(folder);
+    const previous = this.#file;
     this.#file = file;
-    this.#segment = segment;
-    this.#end = SEGMENT_HEADER_BYTES;
+    this.#unborn = null;
+    this.#contents.beginSegment(header, bytes.byteLength);
+    await previous?.close();
   }
 
-  #mark(index: number, segment: number, offset: number): void {
-    while ((this.#marks.at(-1)?.index ?? 0) >= index) this.#marks.pop();
-    const last = this.#marks.at(-1);
-    if (last === undefined || last.segment !== segment || offset - last.offset >= MARK_EVERY_BYTES) {
-      this.#marks.push({ index, segment, offset });
-    }
-  }
-
-  async #recover(replay: Replay): Promise<void> {
-    const segments = segmentsAmong(await this.#disk.list(this.#folder));
-    const missing = missingSegment(segments);
-    if (missing !== null) throw this.#corrupt(missing, 0, "the file is missing");
-    for (const [i, segment] of segments.entries()) {
-      const firstFrame = i === 0 ? null : this.#nextFrame;
-      await this.#recoverSegment({ segment, firstFrame, isNewest: i === segments.length - 1 }, replay);
-    }
-    if (this.#file === null) await this.#startSegment(this.#segment + 1);
-  }
-
-  async #recoverSegment(place: SegmentPlace, replay: Replay): Promise<void> {
-    const { segment, isNewest } = place;
-    const file = await this.#disk.open(this.#pathOf(segment), "existing");
+  /** Cuts off again what a full disk took of it: nobody was promised any of that. */
+  async #writeIfRoom(file: DiskFile, offset: number, bytes: Uint8Array): Promise<void> {
     try {
-      const bytes = await file.read(0, await file.size());
-      const found = findFrames(this.#options.salt, bytes, place);
-      if (found.type === "foreign") throw this.#corrupt(segment, 0, found.damage);
-      if (found.type === "unborn") {
-        await file.close();
-        await this.#disk.remove(this.#pathOf(segment));
-        await this.#disk.syncFolder(this.#folder);
-        this.#segment = segment - 1;
-        this.#end = Number.POSITIVE_INFINITY;
-        return;
-      }
-      if (found.damage !== null) throw this.#corrupt(segment, found.end, found.damage);
-      for (const frame of found.frames) this.#replayMarked(segment, frame, replay);
-      this.#nextFrame = found.nextFrame;
-      this.#tornBytes = found.restBytes;
-      if (found.restBytes > 0) await file.truncate(found.end);
-      if (isNewest) {
-        const last = found.frames.at(-1);
-        this.#hasNews = last !== undefined && last.body.byteLength > 0;
-        // A process that was killed, or whose flush failed, may have left these bytes in the system's cache alone.
-        // A flush alone may report success for what an earlier one failed to write: hence the same bytes again.
-        const lastFrame = last?.offset ?? 0;
-        await file.write(lastFrame, [bytes.subarray(lastFrame, found.end)]);
-        await file.sync();
-        await this.#disk.syncFolder(this.#folder);
-      }
-      this.#segment = segment;
-      this.#end = found.end;
+      await file.write(offset, [bytes]);
     } catch (error) {
-      await file.close().catch(() => {});
-      throw error;
-    }
-    if (isNewest) this.#file = file;
-    else await file.close();
-  }
-
-  #replayMarked(segment: number, frame: FrameAt, replay: Replay): void {
-    this.#replayFrame(segment, frame, {
-      state: (state) => replay.state(state),
-      entry: (entry) => {
-        this.#mark(entry.index, segment, frame.offset);
-        replay.entry(entry);
-      },
-    });
-  }
-
-  #replayFrame(segment: number, { offset, body }: FrameAt, replay: Replay): void {
-    try {
-      replayBody(body, replay);
-    } catch (error) {
-      throw this.#corrupt(segment, offset, messageOf(error));
+      if (isNoSpace(error)) await file.truncate(offset);
+      fullOrThrow(error);
     }
   }
 
-  async #readSegment(segment: number, from: number, take: Replay, done: () => boolean): Promise<void> {
-    const { salt } = this.#options;
-    const file = await this.#disk.open(this.#pathOf(segment), "reading");
-    try {
-      const end = segment === this.#segment ? this.#end : await file.size();
-      let at = from;
-      let want = READ_BYTES;
-      while (at < end && !done()) {
-        const bytes = await file.read(at, Math.min(want, end - at));
-        let offset = 0;
-        for (let found = frameAt(salt, bytes, 0); found !== null && !done(); found = frameAt(salt, bytes, offset)) {
-          this.#replayFrame(segment, found, take);
-          offset = found.end;
-        }
-        if (offset === 0 && bytes.byteLength >= end - at) {
-          throw this.#corrupt(segment, at, "its checksum does not match");
-        }
-        // The frame is longer than what was read, or ended before a whole header was.
-        want =
-          offset > 0 ? READ_BYTES : Math.max(bytes.byteLength * 2, bytes.byteLength + missingBytes(salt, bytes, 0));
-        at += offset;
+  async #removeDropped(): Promise<void> {
+    const { disk, folder } = this.#log;
+    for (let segment = this.#contents.dropped; segment !== null; segment = this.#contents.dropped) {
+      if (this.#failure !== null) throw this.#failure;
+      const path = this.#log.pathOf(segment);
+      try {
+        await disk.remove(path).catch((error: unknown) => {
+          // An earlier try got as far as this.
+          if (!isNoFile(error)) throw error;
+        });
+        // Before the next one goes: a crash must not leave a gap.
+        await disk.syncFolder(folder);
+      } catch (error) {
+        throw diskFailed(`${path} can't be removed`, error);
       }
-    } finally {
-      await file.close();
+      this.#contents.forgetDropped();
     }
-  }
-
-  #pathOf(segment: number): string {
-    return `${this.#folder}/${segmentName(segment)}`;
-  }
-
-  #corrupt(segment: number, offset: number, why: string): ConclaveError {
-    const file = this.#pathOf(segment);
-    const message = `The log is damaged in ${file} at offset ${offset}: ${why}. ${ADVICE}`;
-    return new ConclaveError("DATA_CORRUPT", message, { details: { file, offset } });
   }
 }
 
-const diskFailed = (what: string, cause: unknown): ConclaveError =>
-  new ConclaveError("DISK_FAILED", `${what}: ${messageOf(cause)}`, { cause });
+function fullOrThrow(error: unknown): never {
+  throw isNoSpace(error) ? diskFull("There is no room for the log to grow", error) : error;
+}
+
+/** The index of the last entry once a batch was added. */
+function lastAfter({ reset, entries }: Batch, lastBefore: number): number {
+  let last = reset?.index ?? lastBefore;
+  for (const { index } of entries) {
+    if (index < 1 || index > last + 1) throw new RangeError(`entry ${index} would leave a gap behind entry ${last}`);
+    last = index;
+  }
+  return last;
+}

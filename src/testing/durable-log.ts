@@ -3,7 +3,7 @@
  */
 
 import type { Disk, DiskFile } from "../environment.ts";
-import { FRAME_HEADER_BYTES, replayBody, SEGMENT_HEADER_BYTES } from "../storage/wal-format.ts";
+import { FRAME_HEADER_BYTES, replayBody } from "../storage/wal-format.ts";
 
 /** A log and a hard state as a restart would find them. */
 export interface Version {
@@ -98,7 +98,8 @@ export class DurableLog {
       close: () => file.close(),
       write: async (offset, chunks) => {
         for (const chunk of chunks) {
-          if (offset >= SEGMENT_HEADER_BYTES) this.#pending.push(frameOf(path, chunk));
+          // At the start there is the header, which only repeats what older segments hold.
+          if (offset > 0) this.#pending.push(frameOf(path, chunk));
         }
         await file.write(offset, chunks);
       },
@@ -152,6 +153,9 @@ function frameOf(path: string, bytes: Uint8Array): Frame {
   const entries: { index: number; term: number }[] = [];
   let state: Frame["state"] = null;
   replayBody(bytes.subarray(FRAME_HEADER_BYTES), {
+    reset: () => {
+      throw new RangeError("no node installs snapshots yet");
+    },
     entry: ({ index, term }) => void entries.push({ index, term }),
     state: ({ term, vote }) => {
       state = { term, vote };

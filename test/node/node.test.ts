@@ -20,7 +20,9 @@ type NodeDelivery = Delivery<NodeMessage, NodeAnswer, NodeEvent>;
 async function startAlone(): Promise<{ readonly node: NodeActor; deliver(delivery: NodeDelivery): void }> {
   const disk = new MemoryDisk(["/n1"]);
   const recovery = new Recovery(DEFAULT_LIMITS.logCacheBytesMax);
-  const wal = await Wal.open(disk, "/n1", { salt: 1, segmentBytesMax: DEFAULT_LIMITS.segmentBytesMax }, recovery);
+  const { clock } = realEnvironment;
+  const { segmentBytesMax } = DEFAULT_LIMITS;
+  const wal = await Wal.open(disk, "/n1", { clock, salt: 1, segmentBytesMax }, recovery);
   const context: ActorContext<NodeEvent> = {
     name: "node",
     ref: () => {

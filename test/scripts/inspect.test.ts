@@ -8,7 +8,7 @@ import * as assert from "uvu/assert";
 import { realEnvironment } from "../../src/environment/real.ts";
 import { Identity, Wal } from "../../src/storage/index.ts";
 import { scriptCommand } from "../end-to-end/cluster.ts";
-import { batchOf } from "../storage/plain-log.ts";
+import { batchOf, PlainLog, walOptions } from "../storage/plain-log.ts";
 import { suite } from "../support/suite.ts";
 
 const test = suite("scripts: inspect");
@@ -27,7 +27,7 @@ async function dataOf(...nodes: readonly string[]): Promise<string> {
     const own = path.join(folder, node);
     mkdirSync(own);
     const { salt } = await Identity.open(realEnvironment, own, "demo", node);
-    const wal = await Wal.open(disk, own, { segmentBytesMax: 1 << 20, salt }, { entry: () => {}, state: () => {} });
+    const wal = await Wal.open(disk, own, { ...walOptions(), salt }, new PlainLog());
     for (const index of [1, 2, 3]) await wal.append(batchOf(index));
     await wal.close();
   }

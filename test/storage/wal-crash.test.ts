@@ -7,7 +7,7 @@ import { encodeFrame, encodeSegmentHeader } from "../../src/storage/wal-format.t
 import { MemoryDisk } from "../../src/testing/memory-disk.ts";
 import { codeOf } from "../environment/code-of.ts";
 import { suite } from "../support/suite.ts";
-import { batchOf, entry, FOLDER, linesOn, logOf, openLog, SALT } from "./plain-log.ts";
+import { batch, batchOf, entry, FOLDER, linesOn, logOf, openLog, SALT } from "./plain-log.ts";
 
 const test = suite("log, crashing");
 
@@ -66,7 +66,7 @@ test("what a process finds after a failed sync survives, although a later sync d
 });
 
 test("the rest of a long torn frame is gone once the log goes on behind it", async () => {
-  const long: Batch = { entries: [entry(1, 1, new Uint8Array(5000).fill(9)), entry(2, 1)], state: null };
+  const long = batch([entry(1, 1, new Uint8Array(5000).fill(9)), entry(2, 1)]);
   const disk = (await duringSync([long])).crash({ bytesKept: 4500 });
   const { wal } = await openLog(disk, 200);
   const batches = [1, 2, 3, 4, 5, 6].map((index) => batchOf(index, 2));
@@ -117,11 +117,14 @@ test("bytes of a log within a payload are not taken for what followed a torn fra
   for (let index = 1; index <= 5; index++) await wal.append(batchOf(index));
   const ownLog = disk.bytesOf(`${FOLDER}/wal-0000000001.log`);
   const later = Array.from({ length: 9 }, (_, i) => encodeFrame(SALT + 1, i + 5, [batchOf(i + 5)]));
-  const foreignLog = Buffer.concat([encodeSegmentHeader(SALT + 1, 1, 1), ...later]);
+  const foreignLog = Buffer.concat([
+    encodeSegmentHeader(SALT + 1, { segment: 1, firstFrame: 1, base: { index: 0, term: 0 }, state: null }),
+    ...later,
+  ]);
 
   const gate = disk.hold("sync");
   const copies = [entry(6, 1, ownLog), entry(7, 1, foreignLog), entry(8, 1, "end")];
-  void wal.append({ entries: copies, state: null });
+  void wal.append(batch(copies));
   await gate.reached;
   const durable = logOf([1, 2, 3, 4, 5].map((index) => batchOf(index))).lines();
   for (let bytesKept = 0; bytesKept < disk.unsyncedBytes; bytesKept++) {
@@ -193,12 +196,12 @@ test("through any appends, conflicts, crashes and restarts it holds what a plain
           } else if (one.type === "crash") {
             // One frame is on its way: it is found whole or not at all.
             const gate = disk.hold("sync");
-            const batch = batchOf(logOf(durable).entries.length + 1, term);
-            void wal.append(batch);
+            const next = batchOf(logOf(durable).entries.length + 1, term);
+            void wal.append(next);
             await gate.reached;
             disk = disk.crash({ bytesKept: one.kept, tail: one.tail, namesKept: one.names });
             const found = await reopen();
-            if (String(found) === String(logOf([...durable, batch]).lines())) durable = [...durable, batch];
+            if (String(found) === String(logOf([...durable, next]).lines())) durable = [...durable, next];
             assert.equal(found, logOf(durable).lines());
           } else {
             const log = logOf(durable);
@@ -206,11 +209,11 @@ test("through any appends, conflicts, crashes and restarts it holds what a plain
               if (back > 0) term++;
               const first = Math.max(1, log.entries.length + 1 - back);
               const entries = sizes.map((size, i) => entry(first + i, term, new Uint8Array(size).fill(term)));
-              const batch = { entries, state: state ? { term, vote: null, commitIndex: 0 } : null };
-              log.add(batch);
-              return batch;
+              const added = batch(entries, state ? { term, vote: null, commitIndex: 0 } : null);
+              log.add(added);
+              return added;
             });
-            await Promise.all(batches.map((batch) => wal.append(batch)));
+            await Promise.all(batches.map((one) => wal.append(one)));
             durable = [...durable, ...batches];
             const { entries, termAt } = logOf(durable);
             if (entries.length > 0) assert.equal(await wal.read(1, entries.length, 1e6, termAt), entries);

@@ -3,11 +3,11 @@
 import * as assert from "uvu/assert";
 import { hasCode } from "../../src/errors.ts";
 import { Wal } from "../../src/storage/index.ts";
-import { FRAME_HEADER_BYTES } from "../../src/storage/wal-format.ts";
+import { decodeSegmentHeader, FRAME_HEADER_BYTES } from "../../src/storage/wal-format.ts";
 import { MemoryDisk } from "../../src/testing/memory-disk.ts";
 import { codeOf } from "../environment/code-of.ts";
 import { suite } from "../support/suite.ts";
-import { batchOf, FOLDER, linesOn, logOf, openLog, PlainLog, SALT } from "./plain-log.ts";
+import { batchOf, FOLDER, linesOn, logOf, openLog, PlainLog, SALT, walOptions } from "./plain-log.ts";
 
 const test = suite("log, damaged");
 const BATCHES = [batchOf(1), batchOf(2), batchOf(3), batchOf(2, 2), batchOf(3, 2), batchOf(4, 2)];
@@ -72,10 +72,11 @@ test("a frame that is there twice is not replayed twice", async () => {
   await (await openLog(disk)).wal.append(batchOf(1));
   const path = `${FOLDER}/wal-0000000001.log`;
   const log = disk.bytesOf(path);
-  disk.plant(path, Buffer.concat([log, log.subarray(32)]));
+  const { end } = decodeSegmentHeader(SALT, log) ?? { end: 0 };
+  disk.plant(path, Buffer.concat([log, log.subarray(end)]));
   let replayed = 0;
-  const replay = { entry: () => void replayed++, state: () => {} };
-  await Wal.open(disk, FOLDER, { segmentBytesMax: 1000, salt: SALT }, replay);
+  const replay = { base: () => {}, reset: () => {}, entry: () => void replayed++, state: () => {} };
+  await Wal.open(disk, FOLDER, walOptions(), replay);
   assert.is(replayed, 1);
 });
 
@@ -107,13 +108,13 @@ test("a segment that was cut short is refused, unless it is the last", async () 
 
 test("the log of another replica is refused", async () => {
   const disk = await closedLog(200);
-  const opened = Wal.open(disk, FOLDER, { segmentBytesMax: 200, salt: 1 }, new PlainLog());
+  const opened = Wal.open(disk, FOLDER, { ...walOptions(200), salt: 1 }, new PlainLog());
   assert.is(await codeOf(opened), "DATA_CORRUPT");
 });
 
 test("the log of another replica is refused, also if it is one segment", async () => {
   const disk = await closedLog(1 << 20);
-  const opened = Wal.open(disk, FOLDER, { segmentBytesMax: 200, salt: 1 }, new PlainLog());
+  const opened = Wal.open(disk, FOLDER, { ...walOptions(200), salt: 1 }, new PlainLog());
   assert.is(await codeOf(opened), "DATA_CORRUPT");
 });
 

@@ -5,7 +5,7 @@ import type { Batch, StoredEntry, Wal } from "../../src/storage/index.ts";
 import { MemoryDisk } from "../../src/testing/memory-disk.ts";
 import { codeOf } from "../environment/code-of.ts";
 import { suite } from "../support/suite.ts";
-import { entry, FOLDER, logOf, openLog, type PlainLog } from "./plain-log.ts";
+import { batch, entry, FOLDER, logOf, openLog, type PlainLog } from "./plain-log.ts";
 
 const test = suite("log, read");
 const ENTRY_OVERHEAD_BYTES = 20;
@@ -45,10 +45,8 @@ async function readsEverywhere(wal: Wal, log: PlainLog, bytesMaxes: readonly num
   }
 }
 
-const entries = (first: number, count: number, term: number, size = (index: number) => index % 40): Batch => ({
-  entries: Array.from({ length: count }, (_, i) => entry(first + i, term, new Uint8Array(size(first + i)).fill(term))),
-  state: null,
-});
+const entries = (first: number, count: number, term: number, size = (index: number) => index % 40): Batch =>
+  batch(Array.from({ length: count }, (_, i) => entry(first + i, term, new Uint8Array(size(first + i)).fill(term))));
 
 for (const segmentBytesMax of [1, 150, 1000, 1 << 20]) {
   test(`any range, at any bound, in segments of ${segmentBytesMax} bytes, also after a restart`, async () => {
@@ -64,7 +62,7 @@ for (const segmentBytesMax of [1, 150, 1000, 1 << 20]) {
     const { disk, wal, log } = await logWith(segmentBytesMax, [
       entries(1, 10, 1),
       entries(4, 2, 2),
-      { entries: [], state },
+      batch([], state),
       entries(6, 9, 2),
       entries(3, 1, 3),
       entries(4, 20, 3),

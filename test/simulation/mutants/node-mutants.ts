@@ -23,10 +23,10 @@ export const NODE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "node/node.ts",
-        find: "this.#parts.wal.append({ entries, state: hardState }).then(",
+        find: "this.#parts.wal.append({ reset: null, entries, state: hardState }).then(",
         replace: `this.#parts.wal
-      .append({ entries: [], state: hardState })
-      .then(() => this.#parts.wal.append({ entries, state: null }))
+      .append({ reset: null, entries: [], state: hardState })
+      .then(() => this.#parts.wal.append({ reset: null, entries, state: null }))
       .then(`,
       },
     ],

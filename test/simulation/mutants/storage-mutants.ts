@@ -10,8 +10,8 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "storage/wal.ts",
-        find: "await file.sync();\n    for (const { entries } of batches)",
-        replace: "for (const { entries } of batches)",
+        find: "await file.sync();\n    for (const batch of batches)",
+        replace: "for (const batch of batches)",
       },
     ],
   },
@@ -22,8 +22,8 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "storage/wal.ts",
-        find: "await file.sync();\n    for (const { entries } of batches)",
-        replace: "await file.sync().catch(() => file.sync());\n    for (const { entries } of batches)",
+        find: "await file.sync();\n    for (const batch of batches)",
+        replace: "await file.sync().catch(() => file.sync());\n    for (const batch of batches)",
       },
     ],
   },
@@ -47,8 +47,8 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "storage/wal.ts",
-        find: "await this.#disk.syncFolder(this.#folder);\n      await this.#file?.close();",
-        replace: "await this.#file?.close();",
+        find: "await disk.syncFolder(folder);\n    const previous = this.#file;",
+        replace: "const previous = this.#file;",
       },
     ],
   },
@@ -71,9 +71,9 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     profile: "divided",
     edits: [
       {
-        file: "storage/wal.ts",
-        find: "wanted > through || entry.term !== termAt(wanted)) return;",
-        replace: "wanted > through) return;",
+        file: "storage/wal-read.ts",
+        find: "entry.index !== this.#next || entry.term !== termAt(entry.index)) return;",
+        replace: "entry.index !== this.#next) return;",
       },
     ],
   },
