@@ -67,7 +67,11 @@ export function limitTooLow(
     return { limit: "sessionWindowMax", least: CLIENT_WINDOW_MAX, why: "clients have that many commands unanswered" };
   }
   if (limits.logBytesMax < SEGMENTS_MIN * limits.segmentBytesMax) {
-    return { limit: "logBytesMax", least: SEGMENTS_MIN * limits.segmentBytesMax, why: "it is removed a file at a time" };
+    return {
+      limit: "logBytesMax",
+      least: SEGMENTS_MIN * limits.segmentBytesMax,
+      why: "it is removed a file at a time",
+    };
   }
   return null;
 }

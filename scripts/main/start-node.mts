@@ -1,6 +1,7 @@
 /** Starts one node of a cluster. */
 
 import * as path from "node:path";
+import { isUrl } from "../../src/actor/index.ts";
 import { hostOf, portOf, readConfig } from "../../src/config/index.ts";
 import { realEnvironment } from "../../src/environment/real.ts";
 import { ConclaveError } from "../../src/errors.ts";
@@ -8,14 +9,20 @@ import { KeyValueMachine } from "../../src/machine/index.ts";
 import { startNode } from "../../src/node/index.ts";
 import { fail, logFormat, readArguments, serve, teller } from "./process.mts";
 
-const USAGE = `usage: start-node --id ID [--config FILE] [--data DIR] [--log pretty|json]
+const USAGE = `usage: start-node --id ID [--url URL] [--join URL] [--config FILE] [--data DIR] [--log pretty|json]
 
-  --id ID        which of the configured nodes this is
+  --id ID        which of the configured nodes this is, or what a new one is called
+  --url URL      where others reach it, such as ws://10.0.0.5:7101; for one that is configured, if it has moved
+  --host HOST    the host to bind, if it is not the url's
+  --join URL     any member of a running cluster that this node is to join
   --config FILE  default cluster.config.json
   --data DIR     where nodes keep their data, each in a folder of its own; default .conclave`;
 
 const { values } = readArguments(USAGE, {
   id: { type: "string" },
+  url: { type: "string" },
+  host: { type: "string" },
+  join: { type: "string", multiple: true, default: [] },
   config: { type: "string", default: "cluster.config.json" },
   data: { type: "string", default: ".conclave" },
   log: { type: "string" },
@@ -26,24 +33,40 @@ async function main(): Promise<void> {
   const known = config.nodes.map(({ id }) => id).join(", ");
   if (values.id === undefined)
     throw new ConclaveError("INVALID_ARGUMENT", `Say which node this is with --id: ${known}.`);
-  const self = config.nodes.find(({ id }) => id === values.id);
-  if (self === undefined) {
-    throw new ConclaveError("INVALID_ARGUMENT", `No node "${values.id}" is configured, only ${known}.`);
+  const { id } = values;
+  const configured = config.nodes.find((node) => node.id === id);
+  const url = values.url ?? configured?.url;
+  if (url === undefined) {
+    throw new ConclaveError(
+      "INVALID_ARGUMENT",
+      `No node "${id}" is configured, only ${known}; give a new one its --url.`,
+    );
   }
-  const tell = teller(self.id, logFormat(values.log));
+  if (configured === undefined && values.join.length === 0) {
+    throw new ConclaveError("INVALID_ARGUMENT", `"${id}" is new: name a member of the cluster with --join.`);
+  }
+  for (const address of [url, ...values.join]) {
+    if (isUrl(address)) continue;
+    throw new ConclaveError("INVALID_ARGUMENT", `"${address}" is no address; one looks like ws://10.0.0.5:7101.`);
+  }
+  const host = values.host ?? (values.url === undefined ? configured?.host : undefined);
+  const tell = teller(id, logFormat(values.log));
   await serve(tell, () =>
     startNode({
       environment: realEnvironment,
       cluster: config.cluster,
-      id: self.id,
-      members: config.nodes.map(({ id, url }) => ({ id, url })),
-      directories: config.directories.map(({ url }) => url),
-      host: hostOf(self),
-      port: portOf(self.url),
+      id,
+      members: config.nodes,
+      url,
+      join: values.join,
+      directories: config.directories.map((directory) => directory.url),
+      host: hostOf({ url, host }),
+      port: portOf(url),
       allowedOrigins: config.allowedOrigins,
-      dataFolder: path.join(values.data, self.id),
+      dataFolder: path.join(values.data, id),
       machine: new KeyValueMachine(),
       timing: config,
+      clockDriftMax: config.clockDriftMax,
       limits: config.limits,
       tell,
       onFatal: (error) => {

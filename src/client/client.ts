@@ -21,7 +21,8 @@ import {
   valueBytes,
 } from "../machine/key-value-protocol.ts";
 import { CLIENT_ACTOR, type ClientMessage, clientProtocol } from "../protocol/client.ts";
-import { NODE_ACTOR, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
+import { type MemberView, type MemberWish, NODE_ACTOR, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
+import { Admin } from "./admin.ts";
 import { closed } from "./call.ts";
 import { Commands } from "./commands.ts";
 import { type LeaderInfo, Leadership } from "./leadership.ts";
@@ -54,6 +55,7 @@ export class Client {
   readonly #leadership: Leadership;
   readonly #commands: Commands;
   readonly #queries: Queries;
+  readonly #admin: Admin;
   readonly #listeners = new Set<(leader: LeaderInfo | null) => void>();
   #closed = false;
 
@@ -77,6 +79,7 @@ export class Client {
       leadership: () => this.#leadership,
     };
     this.#commands = new Commands(shared);
+    this.#admin = new Admin(shared);
     const spawned = this.#spawn();
     this.#queries = new Queries({ ...shared, context: spawned });
     this.#leadership = new Leadership({
@@ -192,12 +195,40 @@ export class Client {
     return (await Promise.all(reports)).sort((a, b) => (a.id ?? a.url).localeCompare(b.id ?? b.url));
   }
 
+  /** The members of the cluster, as its leader has them. */
+  async members(options: CallOptions = {}): Promise<readonly MemberView[]> {
+    const answer = await this.#admin.ask({ type: "members" }, options);
+    if (answer.type !== "members") throw new ConclaveError("BAD_MESSAGE", "The leader's answer makes no sense.");
+    return answer.members;
+  }
+
+  /**
+   * Changes the members: everything that is wished for at once, by joint consensus (thesis, section 4.3). Resolves once
+   * the change is committed. A new member is then a learner; it becomes a voter, or takes another one's place, by itself
+   * once it keeps up.
+   *
+   * @throws ConclaveError `CHANGE_IN_PROGRESS`, `INVALID_ARGUMENT`, `UNKNOWN_OUTCOME`, or as every call
+   */
+  async change(wishes: readonly MemberWish[], options: CallOptions = {}): Promise<void> {
+    await this.#admin.ask({ type: "change", wishes: [...wishes] }, options);
+  }
+
+  /**
+   * Hands leadership over (thesis, section 3.10): to the node of that id, or to whichever is furthest along.
+   *
+   * @throws ConclaveError `TRANSFER_FAILED` if the other did not take over within an election timeout
+   */
+  async transfer(to: string | null = null, options: CallOptions = {}): Promise<void> {
+    await this.#admin.ask({ type: "transfer", to }, options);
+  }
+
   /** Ends every open call with `CLOSED`, or `UNKNOWN_OUTCOME` if it was sent, and every link. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#commands.close();
     this.#queries.close();
+    this.#admin.close();
     this.#leadership.close();
     this.#listeners.clear();
     await this.#system.close();

@@ -15,7 +15,7 @@ import type { ConnectOptions } from "./options.ts";
 
 export { ConclaveError, ERROR_CODES, type ErrorCode, hasCode } from "../errors.ts";
 export type { Expected, KeyValueEntry, KeyValuePage, KeyValueResults, Value } from "../machine/key-value-protocol.ts";
-export type { Consistency, NodeStatus } from "../protocol/node.ts";
+export type { Consistency, MemberView, MemberWish, NodeStatus } from "../protocol/node.ts";
 export type { Client, ListOptions, NodeReport } from "./client.ts";
 export type { LeaderInfo } from "./leadership.ts";
 export type { CallOptions, ConnectOptions, ReadOptions } from "./options.ts";

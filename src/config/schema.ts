@@ -19,6 +19,12 @@ const url = v.pipe(
 
 const host = v.pipe(v.string(), v.minLength(1, "leave it out to bind to the url's host"));
 
+const priority = v.pipe(
+  v.number(),
+  v.safeInteger("a whole number is needed"),
+  v.description("Of nodes that could lead, the one with the highest is preferred. 0 by default."),
+);
+
 const limits = v.strictObject(
   Object.fromEntries(
     Object.entries(DEFAULT_LIMITS).map(([key, value]) => [key, v.optional(positive, value)]),
@@ -34,10 +40,12 @@ export const configSchema = v.strictObject({
     v.description("Where directories listen. Nodes register with all of them, clients use any that answers."),
   ),
   nodes: v.pipe(
-    v.array(v.strictObject({ id: name, url, host: v.optional(host) })),
+    v.array(v.strictObject({ id: name, url, host: v.optional(host), priority: v.optional(priority) })),
     v.minLength(1, "name at least one node"),
     v.maxLength(31, "a cluster of more than 31 voters is slower, not safer"),
-    v.description("The voting members: id, address, and the host to bind if it is not the address's."),
+    v.description(
+      "The members that the cluster begins with: id, address, the host to bind if it is not the address's, priority.",
+    ),
   ),
   heartbeatMs: v.pipe(
     v.optional(positive, 50),
@@ -48,6 +56,15 @@ export const configSchema = v.strictObject({
     v.description("The shortest wait for a leader before an election, in milliseconds."),
   ),
   electionTimeoutMaxMs: v.pipe(v.optional(positive, 600), v.description("The longest such wait, in milliseconds.")),
+  clockDriftMax: v.pipe(
+    v.optional(
+      v.nullable(v.pipe(v.number(), v.minValue(0, "0 is the least"), v.maxValue(0.9, "0.9 is the most"))),
+      null,
+    ),
+    v.description(
+      "How much faster than another a node's clock may run, as a share, if leaders are to serve reads under a lease.",
+    ),
+  ),
   allowedOrigins: v.pipe(
     v.optional(v.array(v.string()), []),
     v.description("Origins of web pages that may connect. None by default."),

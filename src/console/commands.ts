@@ -5,6 +5,7 @@ import type { Clock } from "../environment.ts";
 import { ConclaveError } from "../errors.ts";
 import { type Arguments, readArguments, type Takes, usage } from "./arguments.ts";
 import { onOneLine, visible } from "./clean.ts";
+import { CLUSTER_COMMANDS } from "./cluster-commands.ts";
 import { colourOf, colours } from "./colours.ts";
 import { table } from "./table.ts";
 
@@ -313,6 +314,7 @@ export const CLIENT_COMMANDS: readonly Command[] = [
   status,
   watch,
   bench,
+  ...CLUSTER_COMMANDS,
 ];
 
 /** The help text for a set of commands. */

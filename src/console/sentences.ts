@@ -26,7 +26,18 @@ const STEP_DOWNS = {
   "higher-term": "a higher term was seen",
   "quorum-lost": "a majority can't be reached",
   transferred: "leadership was handed over",
+  removed: "it is no member any more",
 } as const;
+
+const ROLES = {
+  voter: "",
+  learner: " (learner)",
+  incoming: " (becomes a voter)",
+  demoting: " (becomes a learner)",
+  leaving: " (leaves)",
+} as const;
+
+const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
 /** One line, without the time and without who tells it. */
 export function sentence(story: Story): string {
@@ -36,8 +47,10 @@ export function sentence(story: Story): string {
     case "recovered": {
       const torn = story.tornBytes > 0 ? bad(`, ${story.tornBytes} bytes of a torn write were cut off`) : "";
       if (story.lastIndex === 0 && story.term === 0) return `starts with an empty log${torn}`;
-      const { lastIndex, term, commitIndex } = story;
-      return `recovered ${lastIndex} entries, term ${term}, committed up to ${commitIndex}${torn}`;
+      const { lastIndex, term, commitIndex, snapshotIndex } = story;
+      const entries =
+        snapshotIndex === 0 ? `${lastIndex} entries` : `a snapshot to entry ${snapshotIndex}, the log to ${lastIndex}`;
+      return `recovered ${entries}, term ${term}, committed up to ${commitIndex}${torn}`;
     }
     case "link-up":
       return dim(`link to ${story.peer} is up`);
@@ -89,6 +102,42 @@ export function sentence(story: Story): string {
       return `hands leadership over to ${name(story.to)}`;
     case "transfer-failed":
       return `could not hand leadership over${story.to === null ? "" : ` to ${name(story.to)}`}`;
+    case "configuration": {
+      const members = story.configuration.members.map(({ id, role }) => `${name(id)}${ROLES[role]}`).join(", ");
+      return story.committed ? `the members are ${members}` : dim(`the members are to be ${members}`);
+    }
+    case "configuration-rolled-back":
+      return `the change of the members in entry ${story.index} ${bad("did not come to pass")}`;
+    case "snapshot-offered":
+      return `offers ${name(story.to)} a snapshot to entry ${story.index}`;
+    case "snapshot-drawn":
+      return `draws a snapshot to entry ${story.index} from ${name(story.from)}${story.resumedAt > 0 ? `, from byte ${story.resumedAt} on` : ""}`;
+    case "snapshot-interrupted":
+      return `has ${bad("not")} got the snapshot to entry ${story.index} from ${name(story.from)}: ${story.reason}`;
+    case "snapshot-installed":
+      return `goes on from a snapshot to entry ${story.index}`;
+    case "snapshot-damaged":
+      return bad(`the snapshot to entry ${story.index} is damaged: ${story.reason}`);
+    case "snapshot-taken":
+      return dim(
+        `took a snapshot to entry ${story.index}, ${mebibytes(story.bytes)} in ${(story.tookMs / 1000).toFixed(2)} s`,
+      );
+    case "snapshot-failed":
+      return bad(`could not take a snapshot: ${story.reason}`);
+    case "compacted":
+      return dim(`let go of the log to entry ${story.through}: ${mebibytes(story.logBytes)} are left`);
+    case "joining":
+      return `asks ${story.through} to be taken in`;
+    case "join-refused":
+      return `was ${bad("not")} taken in by ${story.by}: ${story.reason}`;
+    case "unrecognized":
+      return bad(`is not who ${story.by} knows by its name: it has to be taken in anew`);
+    case "removed":
+      return bad("is no member any more, and stops for good");
+    case "disk-full":
+      return bad("the disk is full: nothing is written until there is room again");
+    case "disk-has-room":
+      return good("the disk has room again");
     case "registered":
       return dim(`registered with the directory at ${story.directory}`);
     case "claim-refused":

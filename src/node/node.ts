@@ -8,19 +8,11 @@ import { normalUrl } from "../actor/index.ts";
 import type { Environment, Timer } from "../environment.ts";
 import { ConclaveError, hasCode, messageOf } from "../errors.ts";
 import type { Limits } from "../limits.ts";
-import { decodeList, encodePayload } from "../machine/commands.ts";
 import type { Replica } from "../machine/index.ts";
+import { NODE_ACTOR, type NodeAnswer, type NodeMessage, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
 import {
-  NODE_ACTOR,
-  type NodeAnswer,
-  type NodeMessage,
-  type NodeStatus,
-  nodeProtocol,
-  QUERIES_MAX,
-} from "../protocol/node.ts";
-import {
-  canCampaign,
   type Configuration,
+  canCampaign,
   configurationOf,
   type Effects,
   type Entry,
@@ -38,16 +30,14 @@ import {
   step,
 } from "../raft/index.ts";
 import type { SnapshotStore, Wal } from "../storage/index.ts";
-import { admit } from "./admission.ts";
 import { Announcer, type AnnouncerStory } from "./announcer.ts";
 import { Applier } from "./applier.ts";
+import { Clients } from "./clients.ts";
+import { DiskRoom } from "./disk-room.ts";
 import { Joiner, type JoinerStory } from "./joiner.ts";
 import { Members, type MembersStory } from "./members.ts";
 import { Peers } from "./peers.ts";
-import { notLeader, Proposals } from "./proposals.ts";
 import { decodeMessage, encodeMessage } from "./raft-codec.ts";
-import { Reads } from "./reads.ts";
-import { SessionKeeper } from "./session-keeper.ts";
 import { SnapshotTransfer, type TransferStory } from "./snapshot-transfer.ts";
 import { Snapshotter, type SnapshotterStory } from "./snapshotter.ts";
 import { toEntry } from "./stored.ts";
@@ -77,6 +67,8 @@ export type NodeEvent =
   | { readonly type: "snapshot-received"; readonly snapshot: Snapshot }
   | { readonly type: "snapshot-lost"; readonly index: LogIndex }
   | { readonly type: "compact"; readonly index: LogIndex }
+  /** The log's disk has become full, or has room again. */
+  | { readonly type: "disk-full"; readonly isFull: boolean }
   | { readonly type: "transfer" };
 
 export interface NodeParts {
@@ -111,8 +103,6 @@ type NodeAnswerTo = Answer<NodeAnswer>;
 const ASK_TIMEOUT_MS = 5_000;
 /** How much of a snapshot goes over a link at once. */
 const SNAPSHOT_PART_BYTES_MAX = 512 * 1024;
-/** So many may wait for one hand-over. */
-const HEIRS_MAX = 100;
 
 export class NodeActor {
   readonly #parts: NodeParts;
@@ -123,23 +113,17 @@ export class NodeActor {
   readonly #joiner: Joiner;
   readonly #announcer: Announcer;
   readonly #applier: Applier;
-  readonly #proposals: Proposals;
-  readonly #sessions: SessionKeeper;
-  readonly #reads: Reads;
+  readonly #clients: Clients;
+  readonly #room: DiskRoom;
   readonly #snapshotter: Snapshotter;
   readonly #transfer: SnapshotTransfer;
   readonly #directories: readonly string[];
   /** Messages that wait for what they promise to be durable. */
   #held: { readonly seq: number; readonly messages: readonly Outgoing[] }[] = [];
   #durableSeq = 0;
-  /** Sessions that are proposed and not applied yet. */
-  #opening = 0;
-  /** Who wants to know how the hand-over of leadership under way ends. */
-  #heirs: NodeAnswerTo[] = [];
   #timer: { readonly atMs: number; readonly timer: Timer } | null = null;
   #housekeeping: Timer | null = null;
   #farewell: Timer | null = null;
-  #wasLeader = false;
   #hasNewSnapshot = false;
   #compactTo: LogIndex | null = null;
   /** The state goes on from one snapshot after the other. */
@@ -156,11 +140,20 @@ export class NodeActor {
     this.#raft = raft;
     this.#configuration = configurationOf(raft);
     this.#directories = parts.directories.map(normalUrl);
-    this.#proposals = new Proposals(limits);
-    this.#sessions = new SessionKeeper(replica, limits.sessionTimeoutMs);
     const continueLater = (): void => context.post({ type: "continue" });
-    this.#reads = new Reads({ clock, replica, limits, continueLater });
+    this.#clients = new Clients({
+      clock,
+      raft,
+      replica,
+      limits,
+      view: () => this.#announcer.view,
+      whyReadOnly: () => this.#room.whyReadOnly,
+      canShow: () => this.#roleName() !== "newcomer",
+      watch: (peer) => context.watch(peer),
+      continueLater,
+    });
     this.#announcer = new Announcer(context, { id, url, directories: this.#directories, tell });
+    this.#room = new DiskRoom(raft);
     this.#peers = new Peers({ id, configuration: () => configurationOf(raft), firstMet: parts.firstMet });
     this.#members = new Members({
       raft,
@@ -204,7 +197,7 @@ export class NodeActor {
         this.#fetch(from, through, bytesMax, (entries) => context.post({ type: "fetched-to-apply", entries })),
       continueLater,
       onApplied: (entry, applied) => {
-        this.#proposals.applied(entry.index, entry.term, applied);
+        this.#clients.applied(entry, applied);
         if (applied?.type === "sessions-expired" && applied.count > 0) {
           tell({ event: "sessions-expired", count: applied.count });
         }
@@ -248,16 +241,21 @@ export class NodeActor {
     return isQuorum(configurationOf(this.#raft), (member) => member === id || this.#peers.isLinked(member));
   }
 
+  /** The log's disk has become full, or has room again. */
+  diskFull(isFull: boolean): void {
+    this.#context.post({ type: "disk-full", isFull });
+  }
+
   /** Asks the core to hand leadership over; whether it did shows in `isLeader`. */
   transfer(): void {
     this.#context.post({ type: "transfer" });
   }
 
   status(): NodeStatus {
-    const { config, role, term, log, commitIndex, snapshot } = this.#raft;
+    const { config, term, log, commitIndex, snapshot } = this.#raft;
     return {
       id: config.id,
-      role: this.#roleName(role.name),
+      role: this.#roleName(),
       term,
       leader: knownLeader(this.#raft),
       lastIndex: log.lastIndex,
@@ -269,7 +267,8 @@ export class NodeActor {
     };
   }
 
-  #roleName(name: Raft["role"]["name"]): NodeStatus["role"] {
+  #roleName(): NodeStatus["role"] {
+    const { name } = this.#raft.role;
     if (name !== "follower" || canCampaign(this.#raft)) return name;
     const { own } = this.#members;
     return own?.role === "learner" && own.incarnation === this.#raft.config.incarnation ? "learner" : "newcomer";
@@ -354,8 +353,11 @@ export class NodeActor {
       case "fetched":
         events.push(event);
         return;
+      case "disk-full":
+        this.#noteRoom(event.isFull, events);
+        return;
       case "housekeeping":
-        this.#expireSessions(events);
+        this.#clients.expireSessions(events);
         this.#snapshotter.propose();
         return;
     }
@@ -367,12 +369,22 @@ export class NodeActor {
         this.#peers.add(peer);
         this.#peers.reconcile(events);
         this.#members.greet(peer);
+        if (this.#room.isFull) peer.ref(NODE_ACTOR, nodeProtocol).tell({ type: "disk-full", isFull: true });
       } else if (url !== null) this.#announcer.linkUp(url);
       return;
     }
     this.#announcer.linkLost(url, peer);
-    this.#sessions.linkLost(peer, this.#nowMs);
-    if (this.#peers.remove(peer)) this.#peers.reconcile(events);
+    this.#clients.linkLost(peer);
+    if (!this.#peers.remove(peer)) return;
+    this.#peers.reconcile(events);
+    this.#room.note(peer.hello.name, false);
+  }
+
+  /** While it can't write it had better not lead; and whoever leads should know whom not to count on. */
+  #noteRoom(isFull: boolean, events: RaftEvent[]): void {
+    this.#room.note(this.#raft.config.id, isFull);
+    for (const peer of this.#peers.all) peer.ref(NODE_ACTOR, nodeProtocol).tell({ type: "disk-full", isFull });
+    if (isFull && this.isLeader) events.push({ type: "transfer", to: null });
   }
 
   /** Clients listen nowhere, and directories where it is known. */
@@ -397,7 +409,7 @@ export class NodeActor {
   /** What others tell without waiting for an answer. */
   #takeWord(message: NodeMessage, peer: Peer, events: RaftEvent[]): void {
     if (message.type === "keep-session") {
-      this.#holdSession(message.session, peer);
+      this.#clients.holdSession(message.session, peer);
       return;
     }
     if (!this.#peers.has(peer)) return; // No node, or one whose link is lost: it has nothing more to say.
@@ -416,6 +428,9 @@ export class NodeActor {
         if (index !== null) peer.ref(NODE_ACTOR, nodeProtocol).tell({ type: "not-a-member", index });
         return;
       }
+      case "disk-full":
+        this.#room.note(peer.hello.name, message.isFull);
+        return;
       case "not-a-member":
         this.#members.disowned(peer, message.index);
         return;
@@ -438,13 +453,13 @@ export class NodeActor {
   #takeQuestion(message: NodeMessage, sender: Sender, answer: NodeAnswerTo, events: RaftEvent[]): void {
     switch (message.type) {
       case "commands":
-        this.#takeBatch(message.batch, sender, answer, events);
+        this.#clients.takeBatch(message.batch, sender, answer, events);
         return;
       case "open-session":
-        this.#openSession(answer, events);
+        this.#clients.openSession(answer, events);
         return;
       case "queries":
-        this.#read(message, answer, events);
+        this.#clients.read(message, answer, events);
         return;
       case "subscribe":
         if (sender.peer !== null) this.#announcer.subscribe(sender.peer, sender.name);
@@ -457,7 +472,7 @@ export class NodeActor {
         answer.ok({ type: "members", members: this.#members.views });
         return;
       case "transfer":
-        this.#takeTransfer(message.to, answer, events);
+        this.#clients.transfer(message.to, answer, events);
         return;
       case "join":
         this.#members.join(message, sender.peer, answer, events);
@@ -476,83 +491,6 @@ export class NodeActor {
     }
   }
 
-  #takeTransfer(to: string | null, answer: NodeAnswerTo, events: RaftEvent[]): void {
-    if (!this.isLeader) throw notLeader(this.#announcer.view);
-    if (to === this.#raft.config.id) {
-      answer.ok({ type: "done" });
-      return;
-    }
-    const heir = to === null ? null : memberNamed(configurationOf(this.#raft), to);
-    if (heir === undefined) throw new ConclaveError("INVALID_ARGUMENT", `${to} is no member.`);
-    if (heir?.role === "learner") throw new ConclaveError("INVALID_ARGUMENT", `${to} is a learner, and can't lead.`);
-    if (this.#heirs.length >= HEIRS_MAX) throw new ConclaveError("BUSY", "Leadership is being handed over.");
-    this.#heirs.push(answer);
-    events.push({ type: "transfer", to });
-  }
-
-  /** Those who asked for leadership to be handed over learn what came of it. */
-  #settleTransfers(story: readonly RaftStory[]): void {
-    if (this.#heirs.length === 0) return;
-    const hasFailed = story.some(({ event }) => event === "transfer-failed");
-    if (this.isLeader && !hasFailed) return;
-    for (const answer of this.#heirs.splice(0)) {
-      if (!this.isLeader) answer.ok({ type: "done" });
-      else answer.fail(new ConclaveError("TRANSFER_FAILED", "The other node is not reached, or did not take over."));
-    }
-  }
-
-  #takeBatch(batch: Uint8Array, sender: Sender, answer: NodeAnswerTo, events: RaftEvent[]): void {
-    if (!this.isLeader) throw notLeader(this.#announcer.view);
-    const session = admit(batch, this.#parts.replica, this.#parts.limits);
-    if (this.#proposals.isFull) throw new ConclaveError("BUSY", "The leader holds too many uncommitted commands.");
-    if (sender.peer !== null) this.#holdSession(session, sender.peer);
-    this.#propose(batch, answer, events);
-  }
-
-  #openSession(answer: NodeAnswerTo, events: RaftEvent[]): void {
-    const { replica, limits } = this.#parts;
-    if (!this.isLeader) throw notLeader(this.#announcer.view);
-    if (replica.sessionCount + this.#opening >= limits.sessionsMax || this.#proposals.isFull) {
-      throw new ConclaveError("BUSY", `${replica.sessionCount} sessions are open, of ${limits.sessionsMax}.`);
-    }
-    this.#opening++;
-    const counted: NodeAnswerTo = {
-      ok: (opened) => {
-        this.#opening--;
-        answer.ok(opened);
-      },
-      fail: (error) => {
-        this.#opening--;
-        answer.fail(error);
-      },
-    };
-    this.#propose(encodePayload({ type: "open-session" }), counted, events);
-  }
-
-  #propose(payload: Uint8Array, answer: NodeAnswerTo | null, events: RaftEvent[]): void {
-    events.push({ type: "propose", ticket: this.#proposals.offer(payload, answer), payload });
-  }
-
-  #read(
-    { consistency, anywhere, queries: bytes }: Extract<NodeMessage, { type: "queries" }>,
-    answer: NodeAnswerTo,
-    events: RaftEvent[],
-  ): void {
-    const queries = decodeList(bytes, QUERIES_MAX);
-    // It has nothing of its own to show yet, and an empty state is not an old one.
-    if (this.status().role === "newcomer") throw new ConclaveError("BUSY", "This node takes no part in its cluster yet.");
-    if (consistency === "stale") {
-      this.#reads.askStale(queries, answer);
-      return;
-    }
-    if (!anywhere && !this.isLeader) throw notLeader(this.#announcer.view);
-    events.push({ type: "read", ticket: this.#reads.ask(queries, answer), lease: consistency === "lease" });
-  }
-
-  #holdSession(session: number, peer: Peer): void {
-    if (!this.#sessions.hold(session, peer)) this.#context.watch(peer);
-  }
-
   #keepHouse(): void {
     const { environment, limits } = this.#parts;
     this.#housekeeping = environment.clock.setTimer(limits.sessionTimeoutMs / 4, () => {
@@ -561,20 +499,16 @@ export class NodeActor {
     });
   }
 
-  #expireSessions(events: RaftEvent[]): void {
-    const sessions = this.#sessions.idle(this.#parts.environment.clock.nowMs());
-    if (this.isLeader && sessions.length > 0)
-      this.#propose(encodePayload({ type: "expire-sessions", sessions }), null, events);
-  }
-
   #carryOut(effects: Effects): void {
     // First of all: from here on the core counts it as on its way.
     if (effects.persist !== null) this.#persist(effects.persist);
     for (const story of effects.story) this.#parts.tell(story);
-    for (const outcome of effects.proposals) this.#proposals.place(outcome, this.#announcer.view);
+    this.#clients.place(effects);
     for (const outcome of effects.changes) this.#members.changes.place(outcome, this.#announcer.view);
     this.#noteConfiguration();
-    this.#noteRole(); // After the proposals have found their places: if leadership is lost already, they are abandoned.
+    this.#clients.noteRole(effects.story); // After the proposals have found their places: if leadership is lost already, they are abandoned.
+    this.#announceLeader();
+    this.#members.changes.settle();
     for (const { to, message } of effects.messages) this.#send(to, message);
     this.#hold(effects.messagesAfterPersist);
     for (const { to, from, through, bytesMax } of effects.fetches) {
@@ -582,11 +516,10 @@ export class NodeActor {
     }
     if (effects.offer !== null) this.#transfer.draw(effects.offer);
     if (effects.restore !== null) this.#restore(effects.restore);
-    this.#reads.take(effects.reads, this.#announcer.view);
-    this.#settleTransfers(effects.story);
+    this.#clients.takeReads(effects);
     this.#applier.commit(effects.commitIndex);
     this.#applier.run();
-    this.#reads.run();
+    this.#clients.run();
     this.#tendSnapshots();
     this.#joiner.wake();
     this.#setTimer(effects.deadlineMs);
@@ -603,11 +536,8 @@ export class NodeActor {
   }
 
   /** Tells whoever should know when leadership has come, gone or moved. */
-  #noteRole(): void {
+  #announceLeader(): void {
     const { term } = this.#raft;
-    if (!this.isLeader) this.#proposals.abandon();
-    if (!this.#wasLeader && this.isLeader) this.#sessions.restart();
-    this.#wasLeader = this.isLeader;
     const leader = knownLeader(this.#raft);
     const url = leader === null ? null : this.#urlOf(leader);
     this.#announcer.update({ term, leader: leader === null || url === null ? null : { id: leader, url } });

@@ -18,7 +18,7 @@ export type TransferStory =
 type Chunks = Extract<NodeAnswer, { type: "chunks" }>;
 
 export interface TransferOptions {
-  readonly store: Pick<SnapshotStore, "readChunks" | "receive" | "latest">;
+  readonly store: Pick<SnapshotStore, "readChunks" | "receive" | "all">;
   /** Tells apart files that different nodes have made of the same state. */
   readonly incarnation: string;
   /** How much one part holds, at most, if a single chunk is not larger. */
@@ -64,7 +64,8 @@ export class SnapshotTransfer {
   async serve(index: number, offset: number): Promise<Chunks> {
     const { store, partBytesMax, incarnation, onDamaged, tell } = this.#options;
     try {
-      const { bytes, next, done, total } = await store.readChunks(index, offset, partBytesMax);
+      const { bytes, next, done } = await store.readChunks(index, offset, partBytesMax);
+      const total = store.all.find((info) => info.index === index)?.bytes ?? 0;
       return { type: "chunks", bytes, next: done ? null : next, total, source: incarnation };
     } catch (error) {
       if (!hasCode(error, "DATA_CORRUPT")) throw error;
@@ -109,8 +110,10 @@ export class SnapshotTransfer {
       if (part.total !== first.total || part.source !== first.source) {
         throw new ConclaveError("BAD_MESSAGE", `${from} goes on with another snapshot.`);
       }
+      const before = file.offset;
       try {
         await file.write(part.bytes);
+        if (file.offset === before) throw new ConclaveError("BAD_MESSAGE", `${from} sends nothing.`);
         attempts = 0;
       } catch (error) {
         if (!hasCode(error, "DATA_CORRUPT") || ++attempts >= ATTEMPTS_MAX) throw error;

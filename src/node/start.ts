@@ -19,7 +19,7 @@ import {
   type RaftConfig,
   type Snapshot,
 } from "../raft/index.ts";
-import { type Founder, Identity, SnapshotStore, saltOfCluster, Wal } from "../storage/index.ts";
+import { type Founder, Identity, SnapshotStore, Wal } from "../storage/index.ts";
 import { APPEND_HEADROOM_BYTES } from "./admission.ts";
 import { NodeActor, type NodeStory } from "./node.ts";
 import { snapshotOf } from "./snapshot-transfer.ts";
@@ -45,7 +45,8 @@ export type NodeProcessStory =
       readonly tornBytes: number;
     }
   /** Nothing is written until there is room again; what was acknowledged stays so. */
-  | { readonly event: "disk-full" | "disk-has-room" }
+  | { readonly event: "disk-full" }
+  | { readonly event: "disk-has-room" }
   | { readonly event: "machine-failed"; readonly index: number; readonly error: string };
 
 /** What `startNode` needs. */
@@ -150,21 +151,31 @@ function harmless(tell: NodeOptions["tell"]): NodeOptions["tell"] {
 const founders = ({ members, join = [] }: NodeOptions): Founder[] =>
   join.length > 0 ? [] : members.map(({ id, url, priority = 0 }) => ({ id, url: normalUrl(url), priority }));
 
+/** What its own parts reach the actor by; there is none before it is spawned. */
+interface NodeHolder {
+  node: NodeActor | null;
+  hasFailed: boolean;
+}
+
 async function startWith(options: NodeOptions, identity: Identity): Promise<RunningNode> {
   const { environment, dataFolder, limits } = options;
   const { disk, clock } = environment;
-  const store = await SnapshotStore.open(disk, dataFolder, { salt: saltOfCluster(options.cluster) });
+  const holder: NodeHolder = { node: null, hasFailed: false };
+  const store = await SnapshotStore.open(disk, dataFolder, { salt: identity.clusterSalt });
   const snapshot = store.latest === null ? beginning(identity) : snapshotOf(store.latest);
   const recovery = new Recovery(snapshot, limits.logCacheBytesMax);
   const walOptions = {
     salt: identity.salt,
     segmentBytesMax: limits.segmentBytesMax,
     clock,
-    onFull: (isFull: boolean) => options.tell({ event: isFull ? "disk-full" : "disk-has-room" }),
+    onFull: (isFull: boolean) => {
+      options.tell({ event: isFull ? "disk-full" : "disk-has-room" });
+      holder.node?.diskFull(isFull);
+    },
   };
   const wal = await Wal.open(disk, dataFolder, walOptions, recovery);
   try {
-    return await run(options, identity, store, wal, recovery);
+    return await run(options, identity, store, wal, recovery, holder);
   } catch (error) {
     await wal.close();
     throw error;
@@ -184,6 +195,7 @@ async function run(
   store: SnapshotStore,
   wal: Wal,
   recovery: Recovery,
+  holder: NodeHolder,
 ): Promise<RunningNode> {
   const { environment, limits, tell, timing, cluster, id, host, port, allowedOrigins } = options;
   const { clock } = environment;
@@ -206,7 +218,6 @@ async function run(
     tornBytes: wal.tornBytes,
   });
 
-  const holder: { node: NodeActor | null; hasFailed: boolean } = { node: null, hasFailed: false };
   const onFatal = (error: ConclaveError): void => {
     if (holder.hasFailed) return;
     holder.hasFailed = true;

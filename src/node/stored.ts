@@ -97,7 +97,9 @@ export class Recovery implements Replay {
   #goOnBehind(position: Position): void {
     const { index } = this.#snapshot;
     if (position.index > index) {
-      throw new RangeError(`it goes on behind entry ${position.index}, and the newest snapshot ends with entry ${index}`);
+      throw new RangeError(
+        `it goes on behind entry ${position.index}, and the newest snapshot ends with entry ${index}`,
+      );
     }
     this.#last = position;
     this.#isJoined = this.#isEnd(position);

@@ -82,6 +82,8 @@ const controlSchema = v.variant("type", [
   v.object({ type: v.literal("am-i-a-member") }),
   /** "You are not, since entry `index`." */
   v.object({ type: v.literal("not-a-member"), index: count }),
+  /** "My disk is full", or has room again: from one node to the others. */
+  v.object({ type: v.literal("disk-full"), isFull: v.boolean() }),
   /** Changes the members, and answers once the change is through. */
   v.object({ type: v.literal("change"), wishes: v.pipe(v.array(wishSchema), v.maxLength(WISHES_MAX)) }),
   v.object({ type: v.literal("members") }),
@@ -133,7 +135,7 @@ const controlAnswerSchema = v.variant("type", [
   /** Chunks of a snapshot, whole ones. `next` is where those after them begin; null if these were the last. */
   v.object({
     type: v.literal("chunks"),
-    bytes: v.instance(Uint8Array),
+    bytes: v.custom<Uint8Array>((value) => value instanceof Uint8Array),
     next: v.nullable(count),
     /** The size of the whole, and whose it is: only what comes from one place fits together. */
     total: count,

@@ -69,11 +69,11 @@ export async function isNodeFolder(disk: Disk, folder: string): Promise<boolean>
   return names.includes(FILE) || segmentsAmong(names).length > 0;
 }
 
+/** For checksums that the bytes of every replica of the cluster pass, and nobody else's. */
+export const clusterSaltOf = ({ cluster }: Pick<Owner, "cluster">): number => crc32(cluster);
+
 /** For checksums that no other replica's bytes pass. */
 export const saltOf = ({ incarnation }: Pick<Owner, "incarnation">): number => crc32(incarnation);
-
-/** For checksums that the bytes of no other cluster pass; all of its nodes have the same. */
-export const saltOfCluster = (cluster: string): number => crc32(cluster);
 
 async function readStored(disk: Disk, folder: string): Promise<Stored | null> {
   const bytes = await readable(folder, readSmallFile(disk, folder, FILE));
@@ -158,6 +158,11 @@ export class Identity {
 
   get incarnation(): string {
     return this.#stored.incarnation;
+  }
+
+  /** See `clusterSaltOf`. */
+  get clusterSalt(): number {
+    return clusterSaltOf(this.#stored);
   }
 
   /** See `saltOf`. */

@@ -1,6 +1,16 @@
 /** What survives a crash. */
 
-export { type Founder, Identity, isNodeFolder, saltOfCluster } from "./identity.ts";
+export { type Founder, Identity, isNodeFolder } from "./identity.ts";
 export { type Inspection, inspect, type Range, type SegmentReport, type TermReport } from "./inspect.ts";
+export {
+  type Chunks,
+  type Pieces,
+  readSnapshot,
+  type VerifiedSnapshot,
+  verifySnapshot,
+} from "./snapshot-file.ts";
+export type { SnapshotHeader, SnapshotInfo } from "./snapshot-format.ts";
+export type { Announcement, SnapshotReceiver } from "./snapshot-receiver.ts";
+export { type SnapshotOptions, SnapshotStore } from "./snapshots.ts";
 export { Wal, type WalOptions } from "./wal.ts";
 export type { Batch, EntryId, Records, Replay, StoredEntry, StoredState } from "./wal-format.ts";

@@ -210,6 +210,7 @@ const STATUS = {
   lastIndex: 0,
   commitIndex: 0,
   appliedIndex: 0,
+  snapshotIndex: 0,
   sessions: 0,
   links: {},
 } as const;

@@ -20,6 +20,7 @@ const REPORTS: readonly NodeReport[] = [
     lastIndex: 10,
     commitIndex: 9,
     appliedIndex: 8,
+    snapshotIndex: 0,
     sessions: 1,
     links: { n2: false, n3: true },
   },

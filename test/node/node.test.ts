@@ -8,8 +8,8 @@ import { NodeActor, type NodeEvent } from "../../src/node/node.ts";
 import { encodeMessage } from "../../src/node/raft-codec.ts";
 import { Recovery } from "../../src/node/stored.ts";
 import type { NodeAnswer, NodeMessage } from "../../src/protocol/node.ts";
-import { createRaft, logIndex, term } from "../../src/raft/index.ts";
-import { Wal } from "../../src/storage/index.ts";
+import { bootstrap, createRaft, logIndex, term } from "../../src/raft/index.ts";
+import { SnapshotStore, Wal } from "../../src/storage/index.ts";
 import { MemoryDisk } from "../../src/testing/memory-disk.ts";
 import { suite } from "../support/suite.ts";
 
@@ -19,7 +19,8 @@ type NodeDelivery = Delivery<NodeMessage, NodeAnswer, NodeEvent>;
 
 async function startAlone(): Promise<{ readonly node: NodeActor; deliver(delivery: NodeDelivery): void }> {
   const disk = new MemoryDisk(["/n1"]);
-  const recovery = new Recovery(DEFAULT_LIMITS.logCacheBytesMax);
+  const beginning = { index: logIndex(0), term: term(0), configuration: bootstrap(MEMBERS) };
+  const recovery = new Recovery(beginning, DEFAULT_LIMITS.logCacheBytesMax);
   const { clock } = realEnvironment;
   const { segmentBytesMax } = DEFAULT_LIMITS;
   const wal = await Wal.open(disk, "/n1", { clock, salt: 1, segmentBytesMax }, recovery);
@@ -34,7 +35,8 @@ async function startAlone(): Promise<{ readonly node: NodeActor; deliver(deliver
   };
   const config = {
     id: "n1",
-    voters: MEMBERS.map(({ id }) => id),
+    incarnation: "n1",
+    clockDriftMax: null,
     heartbeatMs: 60_000,
     electionTimeoutMinMs: 600_000,
     electionTimeoutMaxMs: 900_000,
@@ -46,10 +48,15 @@ async function startAlone(): Promise<{ readonly node: NodeActor; deliver(deliver
   };
   const node = new NodeActor(context, {
     environment: { ...realEnvironment, disk },
-    members: MEMBERS,
+    url: "ws://127.0.0.1:7101",
     directories: [],
+    join: [],
     raft: createRaft(config, { ...recovery.recovered, isAdmitted: true }, realEnvironment.clock.nowMs(), 1),
     wal,
+    store: await SnapshotStore.open(disk, "/n1", { salt: 1 }),
+    isRemoved: false,
+    firstMet: (id) => id,
+    leave: () => Promise.resolve(),
     replica: new Replica(new KeyValueMachine(), () => {}),
     limits: DEFAULT_LIMITS,
     tell: () => {},
@@ -63,7 +70,15 @@ async function startAlone(): Promise<{ readonly node: NodeActor; deliver(deliver
 
 /** One life of n2's process. */
 const processOfN2 = (life: string): Peer => ({
-  hello: { protocol: 1, cluster: "test", process: life, name: "n2", incarnation: "n2", url: MEMBERS[1]?.url ?? null },
+  hello: {
+    protocol: 1,
+    cluster: "test",
+    process: life,
+    name: "n2",
+    incarnation: "n2",
+    epoch: "",
+    url: MEMBERS[1]?.url ?? null,
+  },
   ref: () => ({ tell: () => true, ask: () => Promise.reject(new Error("nothing is asked here")) }),
 });
 

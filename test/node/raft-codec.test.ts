@@ -69,6 +69,14 @@ const MESSAGES: { readonly [Type in Message["type"]]: fc.Arbitrary<Message> } = 
   }),
   "heartbeat-response": fc.record({ type: fc.constant("heartbeat-response"), term: aTerm, round: number }),
   "timeout-now": fc.record({ type: fc.constant("timeout-now"), term: aTerm }),
+  "snapshot-offer": fc.record({
+    type: fc.constant("snapshot-offer"),
+    term: aTerm,
+    lastIndex: index.map((last) => logIndex(Math.max(1, last))),
+    lastTerm: fc.constant(term(0)),
+  }),
+  "read-request": fc.record({ type: fc.constant("read-request"), term: aTerm, id: number }),
+  "read-response": fc.record({ type: fc.constant("read-response"), term: aTerm, id: number, index }),
 };
 const anyMessage = fc.oneof(...Object.values(MESSAGES));
 

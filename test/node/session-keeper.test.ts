@@ -10,7 +10,7 @@ import { suite } from "../support/suite.ts";
 const TIMEOUT_MS = 1_000;
 
 const peer = (name: string): Peer => ({
-  hello: { protocol: 1, cluster: "test", process: name, name, incarnation: name, url: null },
+  hello: { protocol: 1, cluster: "test", process: name, name, incarnation: name, epoch: null, url: null },
   ref: () => {
     throw new Error("nobody is called here");
   },

@@ -19,15 +19,35 @@ const view = fc.record({ term: count, leader });
 const is = <T extends string>(text: T): fc.Arbitrary<T> => fc.constant(text);
 const term = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
 
+const wish = fc.oneof(
+  fc.record({ type: is("add"), id: name, url, votes: fc.boolean(), priority: fc.integer() }),
+  fc.record({ type: fc.constantFrom("remove", "promote", "demote"), id: name }),
+  fc.record({ type: is("replace"), id: name, by: name, url }),
+  fc.record({ type: is("prefer"), id: name, priority: fc.integer() }),
+);
+
 const NODE_MESSAGES: { readonly [T in NodeMessage["type"]]: fc.Arbitrary<NodeMessage> } = {
   raft: fc.record({ type: is("raft"), packed: bytes }),
   commands: fc.record({ type: is("commands"), batch: bytes }),
-  queries: fc.record({ type: is("queries"), consistency: fc.constantFrom("linearizable", "stale"), queries: bytes }),
+  queries: fc.record({
+    type: is("queries"),
+    consistency: fc.constantFrom("linearizable", "lease", "stale"),
+    anywhere: fc.boolean(),
+    queries: bytes,
+  }),
   "open-session": fc.record({ type: is("open-session") }),
   "keep-session": fc.record({ type: is("keep-session"), session: count }),
   subscribe: fc.record({ type: is("subscribe") }),
   status: fc.record({ type: is("status") }),
   recognized: fc.record({ type: is("recognized") }),
+  unrecognized: fc.record({ type: is("unrecognized") }),
+  join: fc.record({ type: is("join"), id: name, url, incarnation: name }),
+  "am-i-a-member": fc.record({ type: is("am-i-a-member") }),
+  "not-a-member": fc.record({ type: is("not-a-member"), index: count }),
+  "disk-full": fc.record({ type: is("disk-full"), isFull: fc.boolean() }),
+  change: fc.record({ type: is("change"), wishes: fc.array(wish, { maxLength: 5 }) }),
+  members: fc.record({ type: is("members") }),
+  "read-snapshot": fc.record({ type: is("read-snapshot"), index: count, offset: count }),
   transfer: fc.record({ type: is("transfer"), to: fc.option(name, { nil: null }) }),
 };
 
@@ -37,16 +57,37 @@ const NODE_ANSWERS: { readonly [T in NodeAnswer["type"]]: fc.Arbitrary<NodeAnswe
   session: fc.record({ type: is("session"), session: count }),
   leader: fc.record({ type: is("leader"), view }),
   done: fc.record({ type: is("done") }),
+  members: fc.record({
+    type: is("members"),
+    members: fc.array(
+      fc.record({
+        id: name,
+        url,
+        role: fc.constantFrom("voter", "learner", "incoming", "demoting", "leaving"),
+        priority: fc.integer(),
+        incarnation: fc.option(name, { nil: null }),
+        promotion: fc.option(fc.record({ replaces: fc.option(name, { nil: null }) }), { nil: null }),
+      }),
+    ),
+  }),
+  chunks: fc.record({
+    type: is("chunks"),
+    bytes,
+    next: fc.option(count, { nil: null }),
+    total: count,
+    source: name,
+  }),
   status: fc.record({
     type: is("status"),
     status: fc.record({
       id: name,
-      role: fc.constantFrom("follower", "pre-candidate", "candidate", "leader"),
+      role: fc.constantFrom("newcomer", "learner", "follower", "pre-candidate", "candidate", "leader"),
       term: count,
       leader: fc.option(name, { nil: null }),
       lastIndex: count,
       commitIndex: count,
       appliedIndex: count,
+      snapshotIndex: count,
       sessions: count,
       links: fc.record({ n1: fc.boolean(), n2: fc.boolean() }),
     }),

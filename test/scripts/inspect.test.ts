@@ -26,7 +26,7 @@ async function dataOf(...nodes: readonly string[]): Promise<string> {
   for (const node of nodes) {
     const own = path.join(folder, node);
     mkdirSync(own);
-    const { salt } = await Identity.open(realEnvironment, own, "demo", node);
+    const { salt } = await Identity.open(realEnvironment, own, "demo", node, []);
     const wal = await Wal.open(disk, own, { ...walOptions(), salt }, new PlainLog());
     for (const index of [1, 2, 3]) await wal.append(batchOf(index));
     await wal.close();

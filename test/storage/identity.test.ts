@@ -13,8 +13,9 @@ const FILE = `${FOLDER}/identity.json`;
 
 let drawn = 0;
 const random = { next: () => 0.5, id: () => `incarnation-${++drawn}` };
+const FOUNDERS = [{ id: "n1", url: "ws://127.0.0.1:7101", priority: 0 }];
 const open = (disk: MemoryDisk, cluster = "cluster", node = "node-1"): Promise<Identity> =>
-  Identity.open({ disk, random }, FOLDER, cluster, node);
+  Identity.open({ disk, random }, FOLDER, cluster, node, FOUNDERS);
 
 test("is made once, and is the same after every restart and crash", async () => {
   const disk = new MemoryDisk([FOLDER]);

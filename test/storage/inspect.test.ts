@@ -8,6 +8,7 @@ import { realEnvironment } from "../../src/environment/real.ts";
 import type { Disk } from "../../src/environment.ts";
 import { hasCode } from "../../src/errors.ts";
 import { Recovery } from "../../src/node/stored.ts";
+import { logIndex, NOBODY, term } from "../../src/raft/index.ts";
 import { type Batch, Identity, inspect, Wal } from "../../src/storage/index.ts";
 import { decodeSegmentHeader } from "../../src/storage/wal-format.ts";
 import { MemoryDisk } from "../../src/testing/memory-disk.ts";
@@ -18,7 +19,9 @@ import { batch, batchOf, entry, FOLDER, PlainLog, walOptions } from "./plain-log
 const test = suite("inspect");
 
 const random = { next: () => 0.5, id: () => "incarnation" };
-const identityOn = (disk: MemoryDisk): Promise<Identity> => Identity.open({ disk, random }, FOLDER, "cluster", "n1");
+const BEGINNING = { index: logIndex(0), term: term(0), configuration: NOBODY };
+const identityOn = (disk: MemoryDisk): Promise<Identity> =>
+  Identity.open({ disk, random }, FOLDER, "cluster", "n1", []);
 
 async function startOn(disk: MemoryDisk, segmentBytesMax = 1 << 20): Promise<{ wal: Wal; found: PlainLog }> {
   const found = new PlainLog();
@@ -146,7 +149,7 @@ test("a log whose beginning is missing is damaged, as it is for a start", async 
   for (const segment of [1, 2]) await disk.remove(`${FOLDER}/wal-000000000${segment}.log`);
   const { salt } = await identityOn(disk);
   const options = { ...walOptions(1), salt };
-  const started = await Wal.open(disk, FOLDER, options, new Recovery(0)).catch((thrown) => thrown);
+  const started = await Wal.open(disk, FOLDER, options, new Recovery(BEGINNING, 0)).catch((thrown) => thrown);
   if (!hasCode(started, "DATA_CORRUPT")) throw new Error("it starts");
   const { damage } = await look(disk);
   assert.equal([`${FOLDER}/${damage?.file}`, damage?.offset], [started.details["file"], started.details["offset"]]);
@@ -154,7 +157,7 @@ test("a log whose beginning is missing is damaged, as it is for a start", async 
 
 test("on a real disk, too, nothing is opened for writing", async () => {
   const folder = await mkdtemp(path.join(os.tmpdir(), "conclave-inspect-"));
-  const { salt } = await Identity.open(realEnvironment, folder, "cluster", "n1");
+  const { salt } = await Identity.open(realEnvironment, folder, "cluster", "n1", []);
   const wal = await Wal.open(realEnvironment.disk, folder, { ...walOptions(1), salt }, new PlainLog());
   for (const batch of BATCHES) await wal.append(batch);
   await wal.close();

@@ -30,6 +30,7 @@ export const helloOf = (name: string, changes: Partial<Hello> = {}): Hello => ({
   process: standardRandom.id(),
   name,
   incarnation: "life",
+  epoch: null,
   url: null,
   ...changes,
 });

@@ -1,7 +1,7 @@
 /** What is looked after from outside, told of something that must not be. */
 
 import * as assert from "uvu/assert";
-import { createRaft, Log, logIndex, type Raft, term } from "../../src/raft/index.ts";
+import { bootstrap, createRaft, Log, logIndex, type Raft, term } from "../../src/raft/index.ts";
 import { DurableLog } from "../../src/testing/durable-log.ts";
 import { Invariants } from "../../src/testing/invariants.ts";
 import { DEFAULTS } from "../raft/server.ts";
@@ -19,6 +19,16 @@ interface Watch {
   apply(id: string, index: number, command?: number, result?: number): void;
 }
 
+const BEGINNING = {
+  snapshot: {
+    index: logIndex(0),
+    term: term(0),
+    configuration: bootstrap(NODES.map((id) => ({ id, url: `ws://${id}` }))),
+  },
+  configurations: [],
+  needsReset: false,
+};
+
 /** Replicas that have just started, and know of ten committed entries. */
 function watch(isKnown = true): Watch {
   const found: string[] = [];
@@ -30,7 +40,12 @@ function watch(isKnown = true): Watch {
   const rafts = new Map<string, Raft>();
   for (const id of NODES) {
     const hardState = { term: term(0), vote: null, commitIndex: logIndex(0) };
-    const raft = createRaft({ id, voters: NODES, ...DEFAULTS }, { hardState, log: new Log(), isAdmitted: false }, 0, 1);
+    const raft = createRaft(
+      { id, incarnation: id, ...DEFAULTS },
+      { ...BEGINNING, hardState, log: new Log(), isAdmitted: false },
+      0,
+      1,
+    );
     invariants.started(id, raft, new DurableLog());
     raft.commitIndex = logIndex(10);
     rafts.set(id, raft);

@@ -1,0 +1,94 @@
+/** Questions to the leader about the cluster itself: who its members are, and who is to lead. One at a time each. */
+
+import type { ClientEnvironment } from "../environment.ts";
+import { ConclaveError, hasCode } from "../errors.ts";
+import type { NodeAnswer, NodeMessage } from "../protocol/node.ts";
+import { type Call, Calls, late } from "./call.ts";
+import type { Leader, Leadership } from "./leadership.ts";
+import { type CallOptions, RETRY_DELAY_MS } from "./options.ts";
+
+type Question = Extract<NodeMessage, { type: "members" | "change" | "transfer" }>;
+
+interface Request extends Call<NodeAnswer> {
+  readonly question: Question;
+  /** It was sent, and what came of it is not known. */
+  isSent: boolean;
+}
+
+export interface AdminOptions {
+  readonly environment: ClientEnvironment;
+  readonly leadership: () => Leadership;
+  readonly timeoutMs: number;
+  readonly callsMax: number;
+}
+
+export class Admin {
+  readonly #options: AdminOptions;
+  readonly #calls: Calls<Request>;
+
+  constructor(options: AdminOptions) {
+    this.#options = options;
+    this.#calls = new Calls<Request>({
+      ...options,
+      clock: options.environment.clock,
+      giveUp: (request, reason) => {
+        const why = reason === "expired" ? late(request.timeoutMs, options.leadership().leader) : reason;
+        request.reject(request.isSent ? unknownOutcome(why) : why);
+      },
+    });
+  }
+
+  ask(question: Question, options: CallOptions): Promise<NodeAnswer> {
+    return this.#calls.open(options, (base: Call<NodeAnswer>): Request => {
+      const request: Request = Object.assign(base, { question, isSent: false });
+      this.#send(request).catch((error) => request.reject(error));
+      return request;
+    });
+  }
+
+  close(): void {
+    this.#calls.close();
+  }
+
+  async #send(request: Request): Promise<void> {
+    while (!request.isOver) {
+      const { leader } = this.#options.leadership();
+      if (leader === null || !(await this.#isDone(leader, request))) await this.#pause();
+    }
+  }
+
+  /** False if it is to be asked again: nothing has come of it. */
+  async #isDone(leader: Leader, request: Request): Promise<boolean> {
+    const { question } = request;
+    const leftMs = request.deadlineMs - this.#options.environment.clock.nowMs();
+    request.isSent = question.type !== "members";
+    try {
+      request.resolve(await leader.node.ask(question, { timeoutMs: Math.max(0, leftMs) }));
+      return true;
+    } catch (error) {
+      if (hasCode(error, "NOT_LEADER") || hasCode(error, "UNKNOWN_ACTOR") || hasCode(error, "BUSY")) {
+        request.isSent = false;
+        if (!hasCode(error, "BUSY")) this.#options.leadership().doubt(leader);
+        return false;
+      }
+      const isLost = hasCode(error, "UNREACHABLE") || hasCode(error, "TIMEOUT");
+      if (isLost) this.#options.leadership().doubt(leader);
+      if (isLost && !request.isSent) return false;
+      request.reject(isLost ? unknownOutcome(error) : asOurs(error));
+      return true;
+    }
+  }
+
+  #pause(): Promise<void> {
+    const { clock } = this.#options.environment;
+    return new Promise((resolve) => void clock.setTimer(RETRY_DELAY_MS, resolve));
+  }
+}
+
+const asOurs = (error: unknown): ConclaveError =>
+  error instanceof ConclaveError ? error : new ConclaveError("BAD_MESSAGE", String(error));
+
+const unknownOutcome = (cause: ConclaveError): ConclaveError =>
+  new ConclaveError("UNKNOWN_OUTCOME", `It may or may not have been done: ${cause.message} Ask for the members.`, {
+    cause,
+  });

@@ -1,0 +1,185 @@
+/** What clients want of this node: their commands in the log, their reads answered, their sessions kept. */
+
+import type { Answer, Peer, Sender } from "../actor/index.ts";
+import type { Clock } from "../environment.ts";
+import { ConclaveError } from "../errors.ts";
+import type { Limits } from "../limits.ts";
+import { type Applied, decodeList, encodePayload } from "../machine/commands.ts";
+import type { Replica } from "../machine/index.ts";
+import type { LeaderView } from "../protocol/leader.ts";
+import { type NodeAnswer, type NodeMessage, QUERIES_MAX } from "../protocol/node.ts";
+import {
+  configurationOf,
+  type Effects,
+  type Entry,
+  memberNamed,
+  type Raft,
+  type RaftEvent,
+  type RaftStory,
+} from "../raft/index.ts";
+import { admit } from "./admission.ts";
+import { notLeader, Proposals } from "./proposals.ts";
+import { Reads } from "./reads.ts";
+import { SessionKeeper } from "./session-keeper.ts";
+
+export interface ClientsParts {
+  readonly clock: Clock;
+  readonly raft: Raft;
+  readonly replica: Replica;
+  readonly limits: Limits;
+  view(): LeaderView;
+  /** Why nothing can be written just now; null if it can. */
+  whyReadOnly(): ConclaveError | null;
+  /** Has this node anything of its own to show? An empty state is not an old one. */
+  canShow(): boolean;
+  /** The link to this client is to be watched. */
+  watch(peer: Peer): void;
+  /** Calls `run` again in a later turn. */
+  continueLater(): void;
+}
+
+type Message<Type extends NodeMessage["type"]> = Extract<NodeMessage, { type: Type }>;
+
+/** So many may wait for one hand-over of leadership. */
+const HEIRS_MAX = 100;
+
+export class Clients {
+  readonly #parts: ClientsParts;
+  readonly #proposals: Proposals;
+  readonly #sessions: SessionKeeper;
+  readonly #reads: Reads;
+  /** Sessions that are proposed and not applied yet. */
+  #opening = 0;
+  /** Who wants to know how the hand-over of leadership under way ends. */
+  #heirs: Answer<NodeAnswer>[] = [];
+  #wasLeader = false;
+
+  constructor(parts: ClientsParts) {
+    const { replica, limits, clock, continueLater } = parts;
+    this.#parts = parts;
+    this.#proposals = new Proposals(limits);
+    this.#sessions = new SessionKeeper(replica, limits.sessionTimeoutMs);
+    this.#reads = new Reads({ clock, replica, limits, continueLater });
+  }
+
+  get #isLeader(): boolean {
+    return this.#parts.raft.role.name === "leader";
+  }
+
+  /** @throws ConclaveError see `admit`; `NOT_LEADER`, `BUSY`, `DISK_FULL` */
+  takeBatch(batch: Uint8Array, sender: Sender, answer: Answer<NodeAnswer>, events: RaftEvent[]): void {
+    this.#checkWritable();
+    const session = admit(batch, this.#parts.replica, this.#parts.limits);
+    if (this.#proposals.isFull) throw new ConclaveError("BUSY", "The leader holds too many uncommitted commands.");
+    if (sender.peer !== null) this.holdSession(session, sender.peer);
+    this.#propose(batch, answer, events);
+  }
+
+  /** @throws ConclaveError `NOT_LEADER`, `BUSY`, `DISK_FULL` */
+  openSession(answer: Answer<NodeAnswer>, events: RaftEvent[]): void {
+    const { replica, limits } = this.#parts;
+    this.#checkWritable();
+    if (replica.sessionCount + this.#opening >= limits.sessionsMax || this.#proposals.isFull) {
+      throw new ConclaveError("BUSY", `${replica.sessionCount} sessions are open, of ${limits.sessionsMax}.`);
+    }
+    this.#opening++;
+    const counted: Answer<NodeAnswer> = {
+      ok: (opened) => {
+        this.#opening--;
+        answer.ok(opened);
+      },
+      fail: (error) => {
+        this.#opening--;
+        answer.fail(error);
+      },
+    };
+    this.#propose(encodePayload({ type: "open-session" }), counted, events);
+  }
+
+  /** @throws ConclaveError `NOT_LEADER`, `BUSY`; RangeError if the bytes are no queries */
+  read(
+    { consistency, anywhere, queries: bytes }: Message<"queries">,
+    answer: Answer<NodeAnswer>,
+    events: RaftEvent[],
+  ): void {
+    const queries = decodeList(bytes, QUERIES_MAX);
+    if (!this.#parts.canShow()) throw new ConclaveError("BUSY", "This node takes no part in its cluster yet.");
+    if (consistency === "stale") this.#reads.askStale(queries, answer);
+    else if (!anywhere && !this.#isLeader) throw notLeader(this.#parts.view());
+    else events.push({ type: "read", ticket: this.#reads.ask(queries, answer), lease: consistency === "lease" });
+  }
+
+  /** @throws ConclaveError `NOT_LEADER`, `INVALID_ARGUMENT`, `BUSY` */
+  transfer(to: string | null, answer: Answer<NodeAnswer>, events: RaftEvent[]): void {
+    const { raft, view } = this.#parts;
+    if (!this.#isLeader) throw notLeader(view());
+    if (to === raft.config.id) {
+      answer.ok({ type: "done" });
+      return;
+    }
+    const heir = to === null ? null : memberNamed(configurationOf(raft), to);
+    if (heir === undefined) throw new ConclaveError("INVALID_ARGUMENT", `${to} is no member.`);
+    if (heir?.role === "learner") throw new ConclaveError("INVALID_ARGUMENT", `${to} is a learner, and can't lead.`);
+    if (this.#heirs.length >= HEIRS_MAX) throw new ConclaveError("BUSY", "Leadership is being handed over.");
+    this.#heirs.push(answer);
+    events.push({ type: "transfer", to });
+  }
+
+  /** Something came over this link for this session. */
+  holdSession(session: number, peer: Peer): void {
+    if (!this.#sessions.hold(session, peer)) this.#parts.watch(peer);
+  }
+
+  linkLost(peer: Peer): void {
+    this.#sessions.linkLost(peer, this.#parts.clock.nowMs());
+  }
+
+  /** The leader proposes to end what has been idle for too long. */
+  expireSessions(events: RaftEvent[]): void {
+    const sessions = this.#sessions.idle(this.#parts.clock.nowMs());
+    if (!this.#isLeader || sessions.length === 0) return;
+    this.#propose(encodePayload({ type: "expire-sessions", sessions }), null, events);
+  }
+
+  /** What the core has made of proposals. */
+  place({ proposals }: Effects): void {
+    for (const outcome of proposals) this.#proposals.place(outcome, this.#parts.view());
+  }
+
+  /** Leadership may have come or gone: if it is lost, what waits for it is told so. */
+  noteRole(story: readonly RaftStory[]): void {
+    if (!this.#isLeader) this.#proposals.abandon();
+    if (!this.#wasLeader && this.#isLeader) this.#sessions.restart();
+    this.#wasLeader = this.#isLeader;
+    const hasFailed = story.some(({ event }) => event === "transfer-failed");
+    if (this.#isLeader && !hasFailed) return;
+    for (const answer of this.#heirs.splice(0)) {
+      if (!this.#isLeader) answer.ok({ type: "done" });
+      else answer.fail(new ConclaveError("TRANSFER_FAILED", "The other node is not reached, or did not take over."));
+    }
+  }
+
+  applied(entry: Entry, applied: Applied | null): void {
+    this.#proposals.applied(entry.index, entry.term, applied);
+  }
+
+  /** What the core has made of reads. */
+  takeReads({ reads }: Effects): void {
+    this.#reads.take(reads, this.#parts.view());
+  }
+
+  /** Answers the reads that may be answered, as far as there is time. */
+  run(): void {
+    this.#reads.run();
+  }
+
+  #checkWritable(): void {
+    if (!this.#isLeader) throw notLeader(this.#parts.view());
+    const why = this.#parts.whyReadOnly();
+    if (why !== null) throw why;
+  }
+
+  #propose(payload: Uint8Array, answer: Answer<NodeAnswer> | null, events: RaftEvent[]): void {
+    events.push({ type: "propose", ticket: this.#proposals.offer(payload, answer), payload });
+  }
+}
