@@ -41,9 +41,11 @@ export class Peers {
     return this.#linked.get(id) ?? this.#standing.get(id)?.at(-1) ?? null;
   }
 
+  /** One that runs on the same disk as another takes its place: the other has died, whether its link knows or not. */
   add(peer: Peer): void {
-    const { name } = peer.hello;
-    this.#standing.set(name, [...(this.#standing.get(name) ?? []).filter((other) => other !== peer), peer]);
+    const { name, incarnation } = peer.hello;
+    const others = (this.#standing.get(name) ?? []).filter(({ hello }) => hello.incarnation !== incarnation);
+    this.#standing.set(name, [...others, peer]);
   }
 
   /** False if it was not known. */

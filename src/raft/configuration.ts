@@ -214,14 +214,21 @@ const ROLES: readonly string[] = [
   "leaving",
 ] satisfies readonly MemberRole[];
 
-/** @throws RangeError, SyntaxError, TypeError if the bytes are no configuration */
+/** @throws RangeError if the bytes are no configuration */
 export function decodeConfiguration(bytes: Uint8Array): Configuration {
-  const parsed: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  const members = fieldsOf(parsed)["members"];
+  const members = fieldsOf(parse(bytes))["members"];
   if (!Array.isArray(members)) throw new RangeError("a configuration without members");
   const decoded = members.map(readMember);
   if (new Set(ids(decoded)).size < decoded.length) throw new RangeError("two members of one name");
   return { members: decoded };
+}
+
+function parse(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new RangeError("no configuration", { cause });
+  }
 }
 
 function readMember(value: unknown): Member {

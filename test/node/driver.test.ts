@@ -97,19 +97,20 @@ test("a follower's acknowledgement waits for its disk, and its word that the lea
 test("while leadership is handed over, commands and sessions are refused with BUSY; once that failed, they are taken", () =>
   onStage(async ({ cluster, node }) => {
     const session = await openSession(node);
-    await node.ask({ type: "transfer", to: "n2" }, ASK);
+    const handedOver = codeOf(node.ask({ type: "transfer", to: "n2" }, ASK));
     assert.is(await codeOf(command(node, session, [put("a", "1")])), "BUSY");
     assert.is(await codeOf(openSession(node)), "BUSY");
-    await cluster.told("n1").when("the end of it", ({ event }) => event === "transfer-failed");
+    assert.is(await handedOver, "TRANSFER_FAILED");
+    assert.ok(cluster.told("n1").all.some(({ event }) => event === "transfer-failed"));
     assert.equal(typesOf(await command(node, session, [put("a", "1")])), ["applied"]);
   }));
 
 test("a session that was refused during a handover takes no place from those to come", () =>
   onStage(
-    async ({ cluster, node }) => {
-      await node.ask({ type: "transfer", to: "n2" }, ASK);
+    async ({ node }) => {
+      const handedOver = codeOf(node.ask({ type: "transfer", to: "n2" }, ASK));
       assert.is(await codeOf(openSession(node)), "BUSY");
-      await cluster.told("n1").when("the end of it", ({ event }) => event === "transfer-failed");
+      assert.is(await handedOver, "TRANSFER_FAILED");
       await openSession(node);
     },
     { sessionsMax: 1 },
@@ -117,8 +118,9 @@ test("a session that was refused during a handover takes no place from those to 
 
 test("the heir is told to start its election once it has everything", () =>
   onStage(async ({ n2, node }) => {
-    await node.ask({ type: "transfer", to: "n2" }, ASK);
+    const handedOver = codeOf(node.ask({ type: "transfer", to: "n2" }, ASK));
     await n2.received.when("the order", ({ type }) => type === "timeout-now");
+    assert.is(await handedOver, "TRANSFER_FAILED", "the puppet stays where it is");
   }));
 
 test("leadership lost: what was proposed before is answered at once, with UNKNOWN_OUTCOME", () =>
@@ -242,10 +244,26 @@ function speaker(cluster: InProcess, name: string, url?: string): { readonly ref
   return { ref, say: () => void ref.tell({ type: "raft", packed }) };
 }
 
-test("a process at an address that is no member's is refused", () =>
-  onStage(async ({ cluster }) => {
-    const { ref } = speaker(cluster, "n2", "ws://127.0.0.1:1");
-    assert.is(await codeOf(ref.ask({ type: "status" }, ASK)), "UNREACHABLE");
+test("what a process says in answer to anything does not count if it is not the member whose name it bears", () =>
+  onStage(async ({ cluster, n2, n3, node }) => {
+    const session = await openSession(node);
+    for (const puppet of [n2, n3]) puppet.accepts = false;
+    const batch = encodePayload({ type: "commands", session, floor: 1, first: 1, commands: [put("a", "1")] });
+    const open = codeOf(node.ask({ type: "commands", batch }, { timeoutMs: 300 }));
+    await heard(node);
+    const { term: now, lastIndex } = cluster.node("n1").status();
+    const packed = encodeMessage({ type: "append-accepted", term: term(now), matchIndex: logIndex(lastIndex) });
+    // The disk of the one was lost, and the other was never a member.
+    for (const name of ["n2", "n9"]) {
+      const impostor = cluster.ref(
+        cluster.system(name, { url: "ws://127.0.0.1:1", incarnation: "another life" }),
+        "n1",
+      );
+      impostor.tell({ type: "raft", packed });
+      await heard(impostor);
+    }
+    assert.is(await open, "TIMEOUT");
+    assert.ok(cluster.node("n1").status().commitIndex < lastIndex);
   }));
 
 test("the biggest command that a link takes must not stop the cluster for good", () =>

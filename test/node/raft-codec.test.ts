@@ -3,7 +3,7 @@
 import * as fc from "fast-check";
 import * as assert from "uvu/assert";
 import { decodeMessage, encodeMessage } from "../../src/node/raft-codec.ts";
-import { type Entry, type EntryKind, logIndex, type Message, term } from "../../src/raft/index.ts";
+import { type Entry, EntryKind, logIndex, type Message, term } from "../../src/raft/index.ts";
 import { suite } from "../support/suite.ts";
 
 const number = fc.oneof(fc.nat(10), fc.maxSafeNat());
@@ -164,8 +164,14 @@ test("an entry of an unknown kind is refused", () => {
   const bytes = append(9, 1, [2]);
   const kindAt = 1 + 8 + 8 + 8 + 8 + 4 + 8;
   assert.is(bytes[kindAt], 1);
-  bytes[kindAt] = 2;
+  bytes[kindAt] = 3;
   refused(bytes, /unknown kind/);
+});
+
+test("an entry that should hold the members and holds none is refused", () => {
+  const bytes = append(9, 1, [2]);
+  bytes[1 + 8 + 8 + 8 + 8 + 4 + 8] = EntryKind.configuration;
+  refused(bytes, /configuration/);
 });
 
 test("a count that the bytes can't hold is refused before anything is allocated", () => {
