@@ -2,7 +2,7 @@
 
 import { newProgress } from "./adoption.ts";
 import { appendOwn } from "./append.ts";
-import { votersOf } from "./configuration.ts";
+import { isVoter, votersOf } from "./configuration.ts";
 import type { Draft, PreVoteReason, StepDownReason } from "./effects.ts";
 import type { TimeoutNow, VoteRefusal, VoteRequest, VoteResponse } from "./messages.ts";
 import { isQuorum, type Tally, tally } from "./quorum.ts";
@@ -140,11 +140,12 @@ export function answerVoteRequest(raft: Raft, draft: Draft, from: NodeId, reques
   draft.messagesAfterPersist.push({ to: from, message: response });
 }
 
-/** Counts a vote, if it answers the question that this server is asking now. */
+/** Counts the vote of a member, if it answers the question that this server is asking now. */
 export function takeVote(raft: Raft, draft: Draft, from: NodeId, response: VoteResponse): void {
   const { role } = raft;
   const { refusal, preVote } = response;
   if (role.name !== "candidate" && role.name !== "pre-candidate") return;
+  if (!isVoter(configurationOf(raft), from)) return;
   if (preVote !== (role.name === "pre-candidate")) return;
   const expected = preVote && refusal === null ? raft.term + 1 : raft.term;
   if (response.term !== expected || role.votes.has(from)) return;

@@ -1,14 +1,33 @@
 /** Several servers on one clock, and the links between them: a queue in each direction, for the test to deliver or lose. */
 
 import * as assert from "uvu/assert";
-import type { Message, NodeId } from "../../src/raft/index.ts";
-import { type Beginning, type Clock, DEFAULTS, Server, type Settings, STEPS_MAX, type Witness } from "./server.ts";
+import { configurationOf, isAnswer, type Message, memberNamed, type NodeId } from "../../src/raft/index.ts";
+import {
+  type Beginning,
+  type Clock,
+  DEFAULTS,
+  type Making,
+  Server,
+  type Settings,
+  STEPS_MAX,
+  type Witness,
+} from "./server.ts";
+
+/** A message on its way, and which of the processes that ever bore the name of its sender has sent it. */
+interface Letter {
+  readonly message: Message;
+  readonly incarnation: string;
+}
 
 export class Cluster {
   readonly clock: Clock = { nowMs: 0 };
-  readonly ids: readonly NodeId[];
+  readonly #settings: Settings;
+  readonly #seed: number;
+  readonly #witness: Witness;
   readonly #servers = new Map<NodeId, Server>();
-  readonly #queues = new Map<string, Message[]>();
+  /** How many disks have borne each name. */
+  readonly #disks = new Map<NodeId, number>();
+  readonly #queues = new Map<string, Letter[]>();
   readonly #cut = new Set<string>();
   readonly #muted = new Set<string>();
 
@@ -17,14 +36,63 @@ export class Cluster {
     beginnings: Record<NodeId, Beginning> = {},
     settings: Settings = {},
     seed = 1,
-    witness?: Witness,
+    witness: Witness = () => {},
+    clockRateOf: (id: NodeId) => number = () => 1,
   ) {
-    this.ids = ids;
-    ids.forEach((id, i) => {
-      const seedOfServer = seed * 1000 + i * 100;
-      this.#servers.set(id, new Server(id, ids, this.clock, beginnings[id] ?? {}, settings, seedOfServer, witness));
-    });
+    this.#settings = settings;
+    this.#seed = seed;
+    this.#witness = witness;
+    for (const id of ids) {
+      this.#make(id, { voters: ids, beginning: beginnings[id] ?? {}, clockRate: clockRateOf(id) });
+    }
     for (const id of ids) this.#connect(id);
+  }
+
+  #make(id: NodeId, making: Omit<Making, "id" | "clock" | "settings" | "seed" | "witness" | "incarnation">): Server {
+    const disks = (this.#disks.get(id) ?? 0) + 1;
+    this.#disks.set(id, disks);
+    const seed = this.#seed * 1000 + (this.#disks.size - 1) * 100 + (disks - 1) * 37;
+    const server = new Server({
+      ...making,
+      id,
+      clock: this.clock,
+      settings: this.#settings,
+      seed,
+      incarnation: incarnationOf(id, disks),
+      witness: this.#witness,
+    });
+    this.#servers.set(id, server);
+    return server;
+  }
+
+  get ids(): NodeId[] {
+    return [...this.#servers.keys()];
+  }
+
+  /** A new server starts, which knows nobody; nobody has heard of it, but it is linked to all. */
+  join(id: NodeId, clockRate = 1): Server {
+    if (this.#servers.has(id)) throw new Error(`there is a server ${id} already`);
+    const server = this.#make(id, { voters: [], isAdmitted: false, clockRate });
+    this.#connect(id);
+    return server;
+  }
+
+  /** A server goes, for good. */
+  leave(id: NodeId): void {
+    if (this.at(id).isRunning) this.crash(id);
+    this.#servers.delete(id);
+  }
+
+  /**
+   * A machine loses its disk and starts again, under its old name and from the same settings. The others have met the
+   * one that it was, and do not admit it.
+   */
+  wipe(id: NodeId): Server {
+    const { isRunning, voters, clockRate } = this.at(id);
+    if (isRunning) this.crash(id);
+    const server = this.#make(id, { voters, isAdmitted: false, clockRate });
+    this.#connect(id);
+    return server;
   }
 
   at(id: NodeId): Server {
@@ -49,7 +117,7 @@ export class Cluster {
   /** Messages that wait on the link between two servers, in one direction. */
   waiting(from: NodeId, to: NodeId): readonly Message[] {
     this.#collect();
-    return this.#queues.get(`${from}>${to}`) ?? [];
+    return (this.#queues.get(`${from}>${to}`) ?? []).map(({ message }) => message);
   }
 
   /** The links on which something waits. */
@@ -63,18 +131,67 @@ export class Cluster {
   /** Delivers one message, the oldest by default; false if there is none. */
   deliver(from: NodeId, to: NodeId, position = 0): boolean {
     this.#collect();
-    const [message] = this.#queues.get(`${from}>${to}`)?.splice(position, 1) ?? [];
-    if (message === undefined) return false;
-    if (this.at(to).isRunning) this.at(to).receive(from, message);
+    const [letter] = this.#queues.get(`${from}>${to}`)?.splice(position, 1) ?? [];
+    if (letter === undefined) return false;
+    this.#hand(from, to, letter);
     return true;
+  }
+
+  /** Delivers the oldest message, and leaves it where it is; false if there is none. */
+  repeat(from: NodeId, to: NodeId): boolean {
+    this.#collect();
+    const [letter] = this.#queues.get(`${from}>${to}`) ?? [];
+    if (letter === undefined) return false;
+    this.#hand(from, to, letter);
+    return true;
+  }
+
+  /** Requests are handled whoever they come from, answers only from who they are thought to come from. */
+  #hand(from: NodeId, to: NodeId, { message, incarnation }: Letter): void {
+    const receiver = this.at(to);
+    if (!receiver.isRunning) return;
+    if (isAnswer(message) && this.#incarnationAsKnownTo(receiver, from) !== incarnation) return;
+    receiver.receive(from, message);
+  }
+
+  /** By the configuration; what that does not say is known from the first meeting. */
+  #incarnationAsKnownTo({ raft }: Server, id: NodeId): string | null {
+    const member = memberNamed(configurationOf(raft), id);
+    return member === undefined ? null : (member.incarnation ?? incarnationOf(id, 1));
   }
 
   /** Sends the oldest message that waits a second time; false if there is none. */
   duplicate(from: NodeId, to: NodeId): boolean {
-    const [message] = this.waiting(from, to);
-    if (message === undefined) return false;
-    this.#queues.get(`${from}>${to}`)?.push(message);
+    this.#collect();
+    const queue = this.#queues.get(`${from}>${to}`);
+    const [letter] = queue ?? [];
+    if (letter === undefined) return false;
+    queue?.push(letter);
     return true;
+  }
+
+  /** A server draws the snapshot that it was offered; false if it can't be had, or is not needed. */
+  draw(id: NodeId): boolean {
+    const { offer } = this.at(id);
+    if (offer === null || !this.canDraw(id)) return false;
+    const { from, snapshot: wanted } = offer;
+    const snapshot = this.at(from).disk.snapshots.find(({ index }) => index === wanted.index);
+    if (snapshot === undefined) {
+      this.at(id).offer = null;
+      return false;
+    }
+    assert.is(snapshot.term, wanted.term, `${from} has another snapshot than it has offered`);
+    this.at(id).receiveSnapshot(snapshot);
+    return true;
+  }
+
+  /** Has this server been offered a snapshot by one that it can reach? */
+  canDraw(id: NodeId): boolean {
+    const server = this.at(id);
+    if (!server.isRunning || server.offer === null) return false;
+    const { from } = server.offer;
+    const link = pair(id, from);
+    return this.#servers.get(from)?.isRunning === true && !this.#cut.has(link) && !this.#muted.has(link);
   }
 
   /** Loses everything that waits on the way from one server to another. */
@@ -83,12 +200,15 @@ export class Cluster {
     this.#queues.delete(`${from}>${to}`);
   }
 
-  /** Delivers until nothing is on its way, or nothing among these servers. */
+  /** Delivers until nothing is on its way, or nothing among these servers; what they are offered they draw. */
   settle(among: readonly NodeId[] = this.ids): this {
     const busy = () => this.busyLinks.filter(([from, to]) => among.includes(from) && among.includes(to));
-    for (let rounds = 0; busy().length > 0; rounds++) {
+    const drawers = () =>
+      among.filter((id) => this.canDraw(id) && among.includes(this.#servers.get(id)?.offer?.from ?? ""));
+    for (let rounds = 0; busy().length > 0 || drawers().length > 0; rounds++) {
       assert.ok(rounds < STEPS_MAX, "the cluster never comes to rest");
       for (const [from, to] of busy()) while (this.deliver(from, to));
+      for (const id of drawers()) this.draw(id);
     }
     return this;
   }
@@ -203,16 +323,20 @@ export class Cluster {
 
   /** Moves what servers have sent onto the links. */
   #collect(): void {
-    for (const { id, outbox } of this.servers) {
+    for (const { id, config, outbox } of this.servers) {
       for (const { to, message } of outbox.splice(0)) {
         const link = pair(id, to);
-        if (this.#cut.has(link) || this.#muted.has(link) || !this.at(to).isRunning) continue;
+        if (this.#cut.has(link) || this.#muted.has(link) || this.#servers.get(to)?.isRunning !== true) continue;
+        const letter = { message, incarnation: config.incarnation };
         const queue = this.#queues.get(`${id}>${to}`);
-        if (queue === undefined) this.#queues.set(`${id}>${to}`, [message]);
-        else queue.push(message);
+        if (queue === undefined) this.#queues.set(`${id}>${to}`, [letter]);
+        else queue.push(letter);
       }
     }
   }
 }
 
 const pair = (one: NodeId, other: NodeId): string => [one, other].sort().join("-");
+
+/** Of the disks that have borne a name, the first is called as in `Server`. */
+export const incarnationOf = (id: NodeId, disks: number): string => `${id}-disk${disks === 1 ? "" : `-${disks}`}`;

@@ -13,6 +13,9 @@ import {
   type Message,
   type NodeId,
   type Outgoing,
+  type ReadRequest,
+  type ReadResponse,
+  type SnapshotOffer,
   type TimeoutNow,
   term,
   type VoteRefusal,
@@ -133,3 +136,23 @@ export const heartbeatResponse = (termValue: number, round: number): HeartbeatRe
 });
 
 export const timeoutNow = (termValue: number): TimeoutNow => ({ type: "timeout-now", term: term(termValue) });
+
+export const snapshotOffer = (termValue: number, last: readonly [index: number, term: number]): SnapshotOffer => ({
+  type: "snapshot-offer",
+  term: term(termValue),
+  lastIndex: logIndex(last[0]),
+  lastTerm: term(last[1]),
+});
+
+export const readRequest = (termValue: number, id: number): ReadRequest => ({
+  type: "read-request",
+  term: term(termValue),
+  id,
+});
+
+export const readResponse = (termValue: number, id: number, index: number): ReadResponse => ({
+  type: "read-response",
+  term: term(termValue),
+  id,
+  index: logIndex(index),
+});

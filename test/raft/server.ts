@@ -7,6 +7,7 @@ import * as assert from "uvu/assert";
 import {
   bootstrap,
   type ChangeOutcome,
+  type Configuration,
   type Configured,
   configurationAt,
   createRaft,
@@ -23,6 +24,7 @@ import {
   type Offer,
   type Outgoing,
   type Persist,
+  type Position,
   type ProposalOutcome,
   type Raft,
   type RaftConfig,
@@ -33,6 +35,7 @@ import {
   step,
   term,
   type Wish,
+  wantedSnapshots,
 } from "../../src/raft/index.ts";
 import { entriesOf, textOf, vote } from "./messages.ts";
 
@@ -82,21 +85,41 @@ export type Witness = (server: Server, events: readonly RaftEvent[], effects: Ef
 /** Past this many a loop is taken for endless. */
 export const STEPS_MAX = 10_000;
 
+/** What a server is made of. */
+export interface Making {
+  readonly id: NodeId;
+  /** Those that the cluster starts with; nobody at a server that joins it later. */
+  readonly voters: readonly NodeId[];
+  readonly clock: Clock;
+  readonly beginning?: Beginning;
+  readonly settings?: Settings;
+  readonly seed?: number;
+  /** A machine that has lost its disk has another one. */
+  readonly incarnation?: string;
+  /** How fast its clock runs, beside the one of the test. */
+  readonly clockRate?: number;
+  /** By default the cluster is in operation: every member has met every other one. */
+  readonly isAdmitted?: boolean;
+  readonly witness?: Witness;
+}
+
 /** One server: a core, its disk, its state machine, and the driver's duties between them. */
 export class Server {
   readonly id: NodeId;
   readonly config: RaftConfig;
   readonly clock: Clock;
+  readonly clockRate: number;
   /** Those that the cluster started with. */
   readonly voters: readonly NodeId[];
-  /** What a crash leaves: the entries are those behind the base. */
-  readonly disk: { hardState: HardState; snapshot: Snapshot; base: number; entries: Entry[] };
-  /** A cluster whose members have not all met yet is not in operation. */
-  isAdmitted = true;
+  /** What a crash leaves: the entries are those behind the base. The newest snapshot is the last. */
+  readonly disk: { hardState: HardState; snapshots: Snapshot[]; base: Position; entries: Entry[] };
+  isAdmitted: boolean;
   /** With a slow disk nothing is durable before `fsync()`. */
   diskIsSlow = false;
   /** With slow fetches nothing is read from the disk before `answerFetch()`. */
   fetchesAreSlow = false;
+  /** A slow state machine applies nothing before `apply()`. */
+  machineIsSlow = false;
   /** Writes on their way to the disk, oldest first. */
   writes: Write[] = [];
   /** Answers to fetches, as the disk had them when asked. */
@@ -104,6 +127,7 @@ export class Server {
   outbox: Outgoing[] = [];
   /** What the state machine was given since the last start. */
   applied: Entry[] = [];
+  appliedIndex = 0;
   story: RaftStory[] = [];
   proposals: ProposalOutcome[] = [];
   changes: ChangeOutcome[] = [];
@@ -112,42 +136,35 @@ export class Server {
   offer: Offer | null = null;
   /** Where the state machine was last restored from. */
   restored: Snapshot | null = null;
-  #appliedIndex = 0;
+  /** By the clock of the test. */
   deadlineMs = 0;
   #raft: Raft | null = null;
   #soon: RaftEvent[] = [];
   #seed: number;
   readonly #witness: Witness;
 
-  constructor(
-    id: NodeId,
-    voters: readonly NodeId[],
-    clock: Clock,
-    beginning: Beginning,
-    settings: Settings,
-    seed = 1,
-    witness: Witness = () => {},
-  ) {
+  constructor(making: Making) {
+    const { id, voters, clock, beginning = {}, settings = {}, seed = 1, incarnation = `${id}-disk` } = making;
     const { log = [] } = beginning;
     this.id = id;
     this.clock = clock;
+    this.clockRate = making.clockRate ?? 1;
     this.voters = voters;
-    this.config = { ...DEFAULTS, ...settings, id, incarnation: `${id}-disk` };
+    this.isAdmitted = making.isAdmitted ?? true;
+    this.config = { ...DEFAULTS, ...settings, id, incarnation };
+    const configuration = bootstrap(voters.map((voter) => ({ id: voter, url: urlOf(voter) })));
     this.disk = {
       hardState: {
         term: term(beginning.term ?? log.at(-1) ?? 0),
         vote: beginning.vote ?? null,
         commitIndex: logIndex(beginning.commitIndex ?? 0),
       },
-      snapshot: {
-        ...NOTHING,
-        configuration: bootstrap(voters.map((voter) => ({ id: voter, url: urlOf(voter) }))),
-      },
-      base: 0,
+      snapshots: [{ ...NOTHING, configuration }],
+      base: NOTHING,
       entries: entriesOf(log),
     };
     this.#seed = seed;
-    this.#witness = witness;
+    this.#witness = making.witness ?? (() => {});
     this.start();
   }
 
@@ -172,37 +189,54 @@ export class Server {
   }
 
   get durableTerms(): number[] {
-    return this.disk.entries.map((entry) => entry.term);
+    return this.durable.entries.map((entry) => entry.term);
+  }
+
+  /** The newest snapshot on the disk. */
+  get snapshot(): Snapshot {
+    return this.disk.snapshots.at(-1) ?? NOTHING;
+  }
+
+  /** The log as a start would find it: one that does not lead up to the newest snapshot is void. */
+  get durable(): { readonly base: Position; readonly entries: readonly Entry[] } {
+    const { snapshot } = this;
+    const { base, entries } = this.disk;
+    const found = snapshot.index === base.index ? base.term : entries[snapshot.index - base.index - 1]?.term;
+    return found === snapshot.term ? { base, entries } : { base: positionOf(snapshot), entries: [] };
   }
 
   /** The entry as the log in memory has it, or the disk if memory has let go of it. */
   entryAt(index: number): Entry {
     const cached = this.raft.log.slice(logIndex(index), 0, logIndex(index))?.[0];
-    const entry = cached ?? this.disk.entries[index - this.disk.base - 1];
+    const entry = cached ?? this.disk.entries[index - this.disk.base.index - 1];
     if (entry === undefined) throw new Error(`${this.id} has no entry ${index}`);
     return entry;
   }
 
   start(): void {
-    const { hardState, snapshot, entries } = this.disk;
-    const log = new Log({ index: snapshot.index, term: snapshot.term });
-    const configurations: Configured[] = [];
-    for (const entry of entries) {
-      if (entry.index <= snapshot.index) continue;
-      log.append(entry);
-      if (entry.kind !== EntryKind.configuration) continue;
-      configurations.push({ index: entry.index, configuration: decodeConfiguration(entry.payload) });
-    }
+    const { snapshot, durable } = this;
+    const { hardState } = this.disk;
+    this.disk.base = durable.base;
+    this.disk.entries = [...durable.entries];
+    const log = new Log(positionOf(durable.base));
+    for (const entry of durable.entries) log.append(entry);
+    const configurations = configurationsIn(durable.entries).filter(({ index }) => index > snapshot.index);
     // Neighbouring seeds give neighbouring first numbers: spread them.
     const seed = Math.imul(this.#seed++, 0x9e3779b1);
     const { isAdmitted } = this;
     const needsReset = log.lastIndex === snapshot.index && this.disk.base !== snapshot.index;
     const recovered = { hardState, snapshot, log, configurations, isAdmitted, needsReset };
-    this.#raft = createRaft(this.config, recovered, this.clock.nowMs, seed);
+    this.#raft = createRaft(this.config, recovered, this.#nowMs(), seed);
     this.applied = [];
-    this.#appliedIndex = snapshot.index;
+    this.appliedIndex = snapshot.index;
+    this.restored = null;
     this.offer = null;
     this.step({ type: "tick" });
+  }
+
+  /** What this server's own clock says. */
+  #nowMs(): number {
+    return this.clock.nowMs * this.clockRate;
   }
 
   /** The process dies: whatever was not durable, sent or applied is gone. */
@@ -226,7 +260,7 @@ export class Server {
       assert.ok(steps < STEPS_MAX, `${this.id} never comes to rest`);
       const { term, commitIndex } = this.raft;
       this.#soon = [];
-      const effects = step(this.raft, batch, this.clock.nowMs);
+      const effects = step(this.raft, batch, this.#nowMs());
       assert.ok(this.raft.term >= term, "a term never goes back");
       assert.ok(effects.commitIndex >= commitIndex, "a commit index never goes back");
       assert.ok(effects.commitIndex <= this.raft.log.lastIndex, "a commit index never leaves the log");
@@ -264,33 +298,48 @@ export class Server {
     return this.step({ type: "change", ticket: 0, wishes });
   }
 
-  /** Takes a snapshot of what was applied, and lets go of the log that it stands for. */
+  /** Takes a snapshot of what was applied, and keeps the log. */
   takeSnapshot(): Outgoing[] {
-    const index = logIndex(this.#appliedIndex);
+    const index = logIndex(this.appliedIndex);
+    if (index <= this.snapshot.index) return [];
     const snapshot = { index, term: this.#termAt(index), configuration: configurationAt(this.raft, index) };
-    this.disk.snapshot = snapshot;
-    const sent = this.step({ type: "snapshot-taken", snapshot });
-    return [...sent, ...this.compact(index)];
+    this.disk.snapshots.push(snapshot);
+    return this.step({ type: "snapshot-taken", snapshot });
   }
 
-  /** Lets go of the log up to an entry. */
-  compact(index: number): Outgoing[] {
-    const sent = this.step({ type: "compact", index: logIndex(index) });
+  /** Lets go of the log up to an entry; by default of all that the newest snapshot stands for. */
+  compact(through: number = this.snapshot.index): Outgoing[] {
+    const index = logIndex(through);
+    if (index <= this.disk.base.index) return this.step({ type: "compact", index });
+    const base = { index, term: this.#termAt(index) };
+    const sent = this.step({ type: "compact", index });
     this.disk.entries = this.disk.entries.filter((entry) => entry.index > index);
-    this.disk.base = index;
+    this.disk.base = base;
     return sent;
   }
 
   /** The whole of a snapshot has come, and is durable. */
   receiveSnapshot(snapshot: Snapshot): Outgoing[] {
     this.offer = null;
-    if (snapshot.index > this.disk.snapshot.index) this.disk.snapshot = snapshot;
+    if (snapshot.index > this.snapshot.index) this.disk.snapshots.push(snapshot);
     return this.step({ type: "snapshot-received", snapshot });
   }
 
+  /** A slow state machine applies what is committed. */
+  apply(): Outgoing[] {
+    return this.#applyThrough(this.raft.commitIndex) ? this.step(...this.#soon.splice(0)) : [];
+  }
+
+  #applyThrough(commitIndex: number): boolean {
+    if (commitIndex <= this.appliedIndex) return false;
+    while (this.appliedIndex < commitIndex) this.applied.push(this.entryAt(++this.appliedIndex));
+    this.#soon.push({ type: "applied", index: logIndex(commitIndex) });
+    return true;
+  }
+
   #termAt(index: number): Snapshot["term"] {
-    const found = this.raft.log.termAt(logIndex(index));
-    if (found === null) throw new Error(`${this.id} does not know the term of entry ${index}`);
+    const found = this.raft.log.termAt(logIndex(index)) ?? this.disk.entries[index - this.disk.base.index - 1]?.term;
+    if (found === undefined) throw new Error(`${this.id} does not know the term of entry ${index}`);
     return found;
   }
 
@@ -317,10 +366,11 @@ export class Server {
     this.offer = effects.offer ?? this.offer;
     if (effects.restore !== null) {
       this.restored = effects.restore;
-      this.#appliedIndex = effects.restore.index;
+      this.appliedIndex = effects.restore.index;
       this.#soon.push({ type: "applied", index: effects.restore.index });
     }
-    this.deadlineMs = effects.deadlineMs;
+    // A moment more where the division may have taken one away.
+    this.deadlineMs = this.clockRate === 1 ? effects.deadlineMs : effects.deadlineMs / this.clockRate + 1e-6;
     for (const outgoing of messages) this.#send(outgoing);
     if (persist !== null) this.writes.push({ persist, messages: [] });
     const newest = this.writes.at(-1);
@@ -328,27 +378,28 @@ export class Server {
     else newest.messages.push(...messagesAfterPersist);
     for (const { to, from, through, bytesMax } of fetches) {
       let bytes = 0;
-      const { base } = this.disk;
+      const base = this.disk.base.index;
       const entries = this.disk.entries.slice(from - base - 1, through - base).filter((entry, i) => {
         bytes += entryBytes(entry);
         return i === 0 || bytes <= bytesMax;
       });
       (this.fetchesAreSlow ? this.fetched : this.#soon).push({ type: "fetched", to, entries });
     }
-    if (commitIndex > this.#appliedIndex) {
-      while (this.#appliedIndex < commitIndex) this.applied.push(this.entryAt(++this.#appliedIndex));
-      this.#soon.push({ type: "applied", index: commitIndex });
-    }
+    if (!this.machineIsSlow) this.#applyThrough(commitIndex);
+    const wanted = wantedSnapshots(this.raft);
+    this.disk.snapshots = this.disk.snapshots.filter(({ index }) => wanted.includes(index));
   }
 
   #finishWrites(count: number): void {
     for (const { persist, messages } of this.writes.splice(0, count)) {
-      const { reset, entries, hardState } = persist;
+      const { reset, hardState } = persist;
       if (reset !== null) {
         this.disk.entries = [];
-        this.disk.base = reset.index;
+        this.disk.base = reset;
       }
-      const { base } = this.disk;
+      const base = this.disk.base.index;
+      // The log may have been compacted since.
+      const entries = persist.entries.filter((entry) => entry.index > base);
       const from = entries[0]?.index;
       if (from !== undefined) {
         assert.ok(from <= base + this.disk.entries.length + 1, "a persist leaves no gap on the disk");
@@ -366,13 +417,27 @@ export class Server {
   }
 }
 
+const positionOf = ({ index, term }: Position): Position => ({ index, term });
+
+/** The configurations among these entries. */
+export const configurationsIn = (entries: readonly Entry[]): Configured[] =>
+  entries
+    .filter(({ kind }) => kind === EntryKind.configuration)
+    .map(({ index, payload }) => ({ index, configuration: decodeConfiguration(payload) }));
+
+/** Who the members are, as a start would find it. */
+export function durableConfiguration({ snapshot, durable }: Server): Configuration {
+  const behind = configurationsIn(durable.entries).filter(({ index }) => index > snapshot.index);
+  return behind.at(-1)?.configuration ?? snapshot.configuration;
+}
+
 /** Server "a", alone in the test, in a cluster with "b" and "c" whose words the test puts in their mouths. */
 export function serverA(
   beginning: Beginning = {},
   settings: Settings = {},
   voters: readonly NodeId[] = ["a", "b", "c"],
 ) {
-  const server = new Server("a", voters, { nowMs: 0 }, beginning, settings);
+  const server = new Server({ id: "a", voters, clock: { nowMs: 0 }, beginning, settings });
   for (const peer of voters) if (peer !== "a") server.step({ type: "link-up", peer });
   return server;
 }

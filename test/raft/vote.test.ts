@@ -3,7 +3,7 @@
 import * as assert from "uvu/assert";
 import { suite } from "../support/suite.ts";
 import { Cluster } from "./cluster.ts";
-import { append, single, vote, voteRequest } from "./messages.ts";
+import { accepted, append, heartbeatResponse, single, vote, voteRequest } from "./messages.ts";
 import { DEFAULTS, lead, serverA } from "./server.ts";
 
 const test = suite("raft: vote");
@@ -131,12 +131,29 @@ test("a vote of an earlier term, a refused one, or a stranger's is not counted",
   assert.is(a.role, "candidate");
 });
 
-test("a server that is no member is not heard at all", () => {
-  const a = serverA({ term: 3 });
-  for (const message of [voteRequest({ term: 9, last: [9, 9] }), append({ term: 9, prev: [0, 0], entries: [9] })]) {
-    assert.equal(a.receive("stranger", message), [], message.type);
-    assert.equal([a.raft.term, a.terms], [3, []], message.type);
-  }
+test("a request is answered whoever it comes from: who the members are, its sender may know better (thesis, 4.1)", () => {
+  const asked = serverA({ term: 3 });
+  assert.equal(single(asked.receive("stranger", voteRequest({ term: 9, last: [9, 9] }))), vote({ term: 9 }));
+
+  const fed = serverA({ term: 3 });
+  const entries = append({ term: 9, prev: [0, 0], entries: [9] });
+  assert.equal(single(fed.receive("stranger", entries)), accepted(9, 1));
+  assert.equal(fed.terms, [9]);
+});
+
+test("a stranger's answers count for nothing, and are not spoken of", () => {
+  const candidate = serverA();
+  candidate.waitForDeadline();
+  candidate.receive("b", vote({ term: 1, preVote: true }));
+  const told = candidate.story.length;
+  for (const stranger of ["x", "y", "z"]) candidate.receive(stranger, vote({ term: 1 }));
+  assert.equal([candidate.role, candidate.story.length], ["candidate", told]);
+
+  const leader = serverA();
+  lead(leader);
+  leader.read(1);
+  for (const stranger of ["x", "y", "z"]) leader.receive(stranger, accepted(1, 1), heartbeatResponse(1, 1));
+  assert.equal([leader.raft.commitIndex, leader.reads], [0, []]);
 });
 
 test("a leader is not moved by a late vote, nor by a refusal of its own term", () => {

@@ -63,6 +63,9 @@ test("every message is read back as it is written", () => {
     "heartbeat term=3 round=7 commit=5",
     "heartbeat-response term=3 round=7",
     "timeout-now term=3",
+    "snapshot-offer term=3 last=8:2",
+    "read-request term=3 id=5",
+    "read-response term=3 id=5 index=8",
   ];
   for (const line of lines) assert.is(textOfMessage(readMessage(line.split(" "))), line);
 });

@@ -4,33 +4,72 @@
  */
 
 import {
+  bootstrap,
+  type Configuration,
+  configurationOf,
   type Entry,
   knownLeader,
+  type Member,
   type Message,
   type NodeId,
   type Outgoing,
   type Persist,
+  type Position,
   type RaftEvent,
   type RaftStory,
   type VoteRefusal,
+  type Wish,
 } from "../../../src/raft/index.ts";
 import {
   accepted,
   append,
   heartbeat,
   heartbeatResponse,
+  readRequest,
+  readResponse,
   rejected,
+  snapshotOffer,
   timeoutNow,
   vote,
   voteRequest,
 } from "../messages.ts";
-import type { Server } from "../server.ts";
+import { durableConfiguration, type Server, urlOf } from "../server.ts";
 import { Fields, needed, wholeNumber } from "./words.ts";
 
 const textOfList = (items: readonly (string | number)[]): string => items.join(",") || "-";
 
-const textOfEntries = (entries: readonly Entry[]): string =>
-  textOfList(entries.map(({ index, term }) => `${index}:${term}`));
+const textOfPosition = ({ index, term }: Position): string => `${index}:${term}`;
+
+const textOfEntries = (entries: readonly Entry[]): string => textOfList(entries.map(textOfPosition));
+
+/** `n1,n2,n3(learner:to-vote)`: of a voter the name, of the others also what they are, and of all what is unusual. */
+export const textOfMembers = ({ members }: Configuration): string => textOfList(members.map(textOfMember));
+
+function textOfMember({ id, role, priority, promotion, successor }: Member): string {
+  const words = [
+    ...(role === "voter" && priority === 0 ? [] : [role]),
+    ...(promotion === null ? [] : [promotion.replaces === null ? "to-vote" : `for-${promotion.replaces}`]),
+    ...(successor === null ? [] : ["wiped"]),
+    ...(priority === 0 ? [] : [`priority-${priority}`]),
+  ];
+  return words.length === 0 ? id : `${id}(${words.join(":")})`;
+}
+
+function textOfWish(wish: Wish): string {
+  switch (wish.type) {
+    case "add":
+      return `add ${wish.id}${wish.votes ? "" : " as a learner"}`;
+    case "replace":
+      return `replace ${wish.id} by ${wish.by}`;
+    case "prefer":
+      return `prefer ${wish.id} with ${wish.priority}`;
+    case "remove":
+    case "promote":
+    case "demote":
+    case "move":
+      return `${wish.type} ${wish.id}`;
+  }
+}
 
 export function textOfMessage(message: Message): string {
   const { term } = message;
@@ -61,6 +100,12 @@ export function textOfMessage(message: Message): string {
       return `heartbeat-response term=${term} round=${message.round}`;
     case "timeout-now":
       return `timeout-now term=${term}`;
+    case "snapshot-offer":
+      return `snapshot-offer term=${term} last=${message.lastIndex}:${message.lastTerm}`;
+    case "read-request":
+      return `read-request term=${term} id=${message.id}`;
+    case "read-response":
+      return `read-response term=${term} id=${message.id} index=${message.index}`;
   }
 }
 
@@ -126,6 +171,12 @@ function messageOf(name: string, fields: Fields): Message {
       return heartbeatResponse(term, number("round"));
     case "timeout-now":
       return timeoutNow(term);
+    case "snapshot-offer":
+      return snapshotOffer(term, pair("last"));
+    case "read-request":
+      return readRequest(term, number("id"));
+    case "read-response":
+      return readResponse(term, number("id"), number("index"));
     default:
       throw new Error(`there is no message "${name}"`);
   }
@@ -147,13 +198,16 @@ export const readTerms = (words: readonly string[]): number[] =>
 export const textOfOutgoing = ({ to, message }: Outgoing, arrow: "->" | "=>"): string =>
   `${arrow} ${to} ${textOfMessage(message)}`;
 
-export function textOfPersist({ seq, hardState, entries }: Persist): string {
+export function textOfPersist({ seq, reset, hardState, entries }: Persist): string {
+  const anew = reset === null ? "" : ` anew-behind=${textOfPosition(reset)}`;
   const state = hardState && ` term=${hardState.term} vote=${hardState.vote ?? "-"} commit=${hardState.commitIndex}`;
-  return `write ${seq}:${state ?? ""}${entries.length > 0 ? ` entries=${textOfEntries(entries)}` : ""}`;
+  return `write ${seq}:${anew}${state ?? ""}${entries.length > 0 ? ` entries=${textOfEntries(entries)}` : ""}`;
 }
 
 /** Any story: its fields in the order in which the core names them; what is false or empty goes without saying. */
-export function textOfStory({ event, ...fields }: RaftStory): string {
+export function textOfStory(story: RaftStory): string {
+  const { event, ...fields } =
+    story.event === "configuration" ? { ...story, configuration: textOfMembers(story.configuration) } : story;
   const words = Object.entries<unknown>(fields).map(([name, value]) => {
     const key = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     if (value === false || value === null) return "";
@@ -171,14 +225,24 @@ export function textOfEvent(id: NodeId, event: RaftEvent, named: (ticket: number
       return `${id}: wakes`;
     case "propose":
       return `${id}: proposal ${named(event.ticket)}`;
+    case "change":
+      return `${id}: change ${event.wishes.map(textOfWish).join(", ")}`;
     case "read":
-      return `${id}: read ${named(event.ticket)}`;
+      return `${id}: read ${named(event.ticket)}${event.lease ? " under the lease" : ""}`;
     case "persisted":
       return `${id}: write ${event.seq} is durable`;
     case "applied":
       return `${id}: applied up to ${event.index}`;
     case "fetched":
       return `${id}: read entries=${textOfEntries(event.entries)} from the disk for ${event.to}`;
+    case "snapshot-taken":
+      return `${id}: has taken a snapshot up to ${textOfPosition(event.snapshot)}`;
+    case "snapshot-received":
+      return `${id}: has drawn the snapshot up to ${textOfPosition(event.snapshot)}`;
+    case "snapshot-lost":
+      return `${id}: its snapshot up to ${event.index} is lost`;
+    case "compact":
+      return `${id}: lets go of entries up to ${event.index}`;
     case "admitted":
       return `${id}: is admitted`;
     case "link-up":
@@ -190,13 +254,15 @@ export function textOfEvent(id: NodeId, event: RaftEvent, named: (ticket: number
   }
 }
 
-/** What Figure 2 calls the state of a server, as words; the role comes without a key. */
+/** What Figure 2 calls the state of a server, as words, with its log's base and its members; the role has no key. */
 export interface State {
   readonly role: string;
   readonly term: string;
   readonly vote: string;
   readonly commit: string;
+  readonly base: string;
   readonly log: string;
+  readonly members: string;
 }
 
 export function stateOf(server: Server): State {
@@ -207,41 +273,54 @@ export function stateOf(server: Server): State {
     term: String(raft.term),
     vote: raft.vote ?? "-",
     commit: String(raft.commitIndex),
+    base: textOfPosition(raft.log.base),
     log: textOfList(terms),
+    members: textOfMembers(configurationOf(raft)),
   };
 }
 
 /** What a server has when it starts from its disk. */
-export function stateOnDisk({ disk, durableTerms }: Server): State {
-  const { term, vote, commitIndex } = disk.hardState;
+export function stateOnDisk(server: Server): State {
+  const { term, vote, commitIndex } = server.disk.hardState;
   return {
     role: "follower",
     term: String(term),
     vote: vote ?? "-",
-    commit: String(commitIndex),
-    log: textOfList(durableTerms),
+    commit: String(Math.max(commitIndex, server.snapshot.index)),
+    base: textOfPosition(server.durable.base),
+    log: textOfList(server.durableTerms),
+    members: textOfMembers(durableConfiguration(server)),
   };
 }
 
+/** What goes without saying of a server: that nothing was compacted, and that the members are those of the start. */
+const usualOf = ({ voters }: Server): Partial<State> => ({
+  base: "0:0",
+  members: textOfMembers(bootstrap(voters.map((id) => ({ id, url: urlOf(id) })))),
+});
+
 /** The fields of a state, or those in which it differs from an earlier one. */
-export function textOfState(state: State, earlier?: State): string {
-  const { role, ...rest } = state;
-  const words: string[] = role === earlier?.role ? [] : [role];
-  for (const [key, value] of Object.entries(rest)) {
-    if (earlier === undefined || value !== earlier[key as keyof State]) words.push(`${key}=${value}`);
-  }
-  return words.join(" ");
+export function textOfState({ role, ...fields }: State, earlier: Partial<State> = {}): string {
+  const words = role === earlier.role ? [] : [role];
+  return [...words, ...textOfFields(fields, earlier)].join(" ");
 }
+
+const textOfFields = (fields: Partial<State>, earlier: Partial<State>): string[] =>
+  Object.entries(fields)
+    .filter(([key, value]) => value !== earlier[key as keyof State])
+    .map(([key, value]) => `${key}=${value}`);
 
 /** One line on a server: its state, and what its disk has if that is something else. */
 export function textOfServer(server: Server): string {
   const disk = stateOnDisk(server);
-  const onDisk = `on its disk term=${disk.term} vote=${disk.vote} log=${disk.log}`;
-  if (!server.isRunning) return `${server.id} is down; ${onDisk} commit=${disk.commit}`;
+  const usual = usualOf(server);
+  const { role, commit, ...durable } = disk;
+  const onDisk = `on its disk ${textOfFields(durable, usual).join(" ")}`;
+  if (!server.isRunning) return `${server.id} is down; ${onDisk} commit=${commit}`;
   const state = stateOf(server);
   const { durableIndex, log } = server.raft;
   // A new commit index alone is never written.
-  const isSame = state.term === disk.term && state.vote === disk.vote && state.log === disk.log;
+  const isSame = textOfState({ ...state, role, commit }, disk) === "";
   const difference = isSame && durableIndex === log.lastIndex ? "" : `; durable up to ${durableIndex}, ${onDisk}`;
-  return `${server.id} ${textOfState(state)}${difference}`;
+  return `${server.id} ${textOfState(state, usual)}${difference}`;
 }
