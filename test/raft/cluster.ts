@@ -1,7 +1,7 @@
 /** Several servers on one clock, and the links between them: a queue in each direction, for the test to deliver or lose. */
 
 import * as assert from "uvu/assert";
-import { configurationOf, isAnswer, type Message, memberNamed, type NodeId } from "../../src/raft/index.ts";
+import { configurationOf, isAnswer, type Member, type Message, memberNamed, type NodeId } from "../../src/raft/index.ts";
 import {
   type Beginning,
   type Clock,
@@ -137,6 +137,13 @@ export class Cluster {
     return true;
   }
 
+  /** Takes the oldest message off a link, for the test to hand over; null if there is none, or it would be dropped. */
+  take(from: NodeId, to: NodeId): Message | null {
+    this.#collect();
+    const letter = this.#queues.get(`${from}>${to}`)?.shift();
+    return letter !== undefined && this.#isHeard(from, to, letter) ? letter.message : null;
+  }
+
   /** Delivers the oldest message, and leaves it where it is; false if there is none. */
   repeat(from: NodeId, to: NodeId): boolean {
     this.#collect();
@@ -146,12 +153,20 @@ export class Cluster {
     return true;
   }
 
+  #hand(from: NodeId, to: NodeId, letter: Letter): void {
+    if (this.#isHeard(from, to, letter)) this.at(to).receive(from, letter.message);
+  }
+
   /** Requests are handled whoever they come from, answers only from who they are thought to come from. */
-  #hand(from: NodeId, to: NodeId, { message, incarnation }: Letter): void {
+  #isHeard(from: NodeId, to: NodeId, { message, incarnation }: Letter): boolean {
     const receiver = this.at(to);
-    if (!receiver.isRunning) return;
-    if (isAnswer(message) && this.#incarnationAsKnownTo(receiver, from) !== incarnation) return;
-    receiver.receive(from, message);
+    if (!receiver.isRunning) return false;
+    return !isAnswer(message) || this.#incarnationAsKnownTo(receiver, from) === incarnation;
+  }
+
+  /** Is the process that this member stands for still there, be it down? */
+  isAlive(member: Member): boolean {
+    return this.#servers.get(member.id)?.config.incarnation === (member.incarnation ?? incarnationOf(member.id, 1));
   }
 
   /** By the configuration; what that does not say is known from the first meeting. */

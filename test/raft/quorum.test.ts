@@ -5,6 +5,7 @@ import * as assert from "uvu/assert";
 import { type Configuration, type MemberRole, memberOf } from "../../src/raft/index.ts";
 import { agreedByQuorum, isQuorum, majorityOf, type Tally, tally } from "../../src/raft/quorum.ts";
 import { suite } from "../support/suite.ts";
+import { SETS, setsOf } from "./majorities.ts";
 import { urlOf } from "./server.ts";
 
 const test = suite("raft: quorum");
@@ -17,15 +18,6 @@ const members = (roles: Readonly<Record<string, MemberRole>>): Configuration => 
 const votersOnly = (count: number): Configuration =>
   members(Object.fromEntries(Array.from({ length: count }, (_, i) => [`s${i}`, "voter"])));
 
-/** What the thesis says, without the cleverness: whose roles make up the old set, and whose the new one. */
-const SETS: Readonly<Record<MemberRole, readonly ("old" | "new")[]>> = {
-  voter: ["old", "new"],
-  learner: [],
-  incoming: ["new"],
-  demoting: ["old"],
-  leaving: ["old"],
-};
-
 const anyConfiguration = fc
   .array(fc.constantFrom<MemberRole>("voter", "voter", "learner", "incoming", "demoting", "leaving"), {
     minLength: 1,
@@ -34,9 +26,6 @@ const anyConfiguration = fc
   .map((roles) => members(Object.fromEntries(roles.map((role, i) => [`s${i}`, role]))))
   .filter(({ members }) => members.some(({ role }) => SETS[role].includes("new")))
   .filter(({ members }) => members.some(({ role }) => SETS[role].includes("old")));
-
-const setsOf = ({ members }: Configuration): string[][] =>
-  (["old", "new"] as const).map((set) => members.flatMap(({ id, role }) => (SETS[role].includes(set) ? [id] : [])));
 
 test("two majorities always share a server, and a smaller number does not suffice", () => {
   assert.equal([1, 2, 3, 4, 5, 6, 7].map(majorityOf), [1, 2, 2, 3, 3, 4, 4]);
