@@ -224,7 +224,7 @@ export class Server {
     // Neighbouring seeds give neighbouring first numbers: spread them.
     const seed = Math.imul(this.#seed++, 0x9e3779b1);
     const { isAdmitted } = this;
-    const needsReset = log.lastIndex === snapshot.index && this.disk.base !== snapshot.index;
+    const needsReset = log.lastIndex === snapshot.index && this.disk.base.index !== snapshot.index;
     const recovered = { hardState, snapshot, log, configurations, isAdmitted, needsReset };
     this.#raft = createRaft(this.config, recovered, this.#nowMs(), seed);
     this.applied = [];
