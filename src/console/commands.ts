@@ -172,7 +172,7 @@ const list: Command = {
         ]),
       );
     if (page.more) print(colours.dim("(there are more)"));
-    return { entries: page.entries.map(jsonEntry), more: page.more };
+    return { ...page, entries: page.entries.map(jsonEntry) };
   },
 };
 

@@ -42,6 +42,12 @@ export type KeyValueQuery =
       /** Keys up to and including this one are left out; "" for none. */
       readonly after: string;
       readonly limit: number;
+    }
+  | {
+      readonly op: "changes";
+      readonly prefix: string;
+      readonly fromRevision: number;
+      readonly limit: number;
     };
 
 /** A key, what it holds, and the revision of its last change. */
@@ -56,10 +62,22 @@ export interface KeyValuePage {
   readonly entries: readonly KeyValueEntry[];
   /** There are more keys with the prefix, after the last one here. */
   readonly more: boolean;
+  /** That of the whole store: a watch from the next one on misses nothing that came after this page. */
+  readonly revision: number;
 }
 
-const Op = { put: 1, delete: 2, cas: 3, increment: 4, append: 5, get: 6, list: 7 } as const;
-const Tag = { text: 0, bytes: 1, revision: 2 } as const;
+/** What became of a key. Each change of the store has a revision of its own, one more than that of the last. */
+export type Change =
+  | { readonly type: "put"; readonly key: string; readonly value: Value; readonly revision: number }
+  | { readonly type: "delete"; readonly key: string; readonly revision: number };
+
+/** Some of the changes, in order; or only from where on they are still to be had. */
+export type ChangesPage =
+  | { readonly type: "changes"; readonly changes: readonly Change[]; readonly nextRevision: number }
+  | { readonly type: "compacted"; readonly firstRevision: number };
+
+const Op = { put: 1, delete: 2, cas: 3, increment: 4, append: 5, get: 6, list: 7, changes: 8 } as const;
+const Tag = { text: 0, bytes: 1, revision: 2, nothing: 3 } as const;
 
 const encoder = new TextEncoder();
 
@@ -145,25 +163,44 @@ function readCommand(reader: ByteReader): KeyValueCommand {
 
 export function encodeQuery(query: KeyValueQuery): Uint8Array {
   const writer = new ByteWriter(64).u8(Op[query.op]);
-  if (query.op === "get") writer.text(query.key);
-  else writer.text(query.prefix).text(query.after).u32(query.limit);
+  switch (query.op) {
+    case "get":
+      writer.text(query.key);
+      break;
+    case "list":
+      writer.text(query.prefix).text(query.after).u32(query.limit);
+      break;
+    case "changes":
+      writer.text(query.prefix).u53(query.fromRevision).u32(query.limit);
+      break;
+  }
   return writer.finish();
 }
 
-/** The longest page, in entries. */
+/** The longest page, in entries or changes. */
 export const LIST_LIMIT_MAX = 10_000;
 
 /** @throws RangeError, TypeError if the bytes are no query */
 export function decodeQuery(bytes: Uint8Array): KeyValueQuery {
   const reader = new ByteReader(bytes);
-  const op = reader.u8();
-  if (op !== Op.get && op !== Op.list) throw new RangeError(`a query of kind ${op} is not known`);
-  const query: KeyValueQuery =
-    op === Op.get
-      ? { op: "get", key: reader.text() }
-      : { op: "list", prefix: reader.text(), after: reader.text(), limit: reader.u32() };
+  const query = readQuery(reader);
   reader.end();
   return query;
+}
+
+function readQuery(reader: ByteReader): KeyValueQuery {
+  const op = reader.u8();
+  const text = reader.text();
+  switch (op) {
+    case Op.get:
+      return { op: "get", key: text };
+    case Op.list:
+      return { op: "list", prefix: text, after: reader.text(), limit: reader.u32() };
+    case Op.changes:
+      return { op: "changes", prefix: text, fromRevision: reader.u53(), limit: reader.u32() };
+    default:
+      throw new RangeError(`a query of kind ${op} is not known`);
+  }
 }
 
 const Status = { done: 0, rejected: 1 } as const;
@@ -222,8 +259,11 @@ export function readEntry(reader: ByteReader): KeyValueEntry {
   return { key, revision, value: readValue(reader) };
 }
 
-export function encodePage({ entries, more }: KeyValuePage): Uint8Array {
-  const writer = new ByteWriter(256).u8(more ? 1 : 0).u32(entries.length);
+export function encodePage({ entries, more, revision }: KeyValuePage): Uint8Array {
+  const writer = new ByteWriter(256)
+    .u8(more ? 1 : 0)
+    .u53(revision)
+    .u32(entries.length);
   for (const entry of entries) writeEntry(writer, entry);
   return writer.finish();
 }
@@ -232,9 +272,51 @@ export function encodePage({ entries, more }: KeyValuePage): Uint8Array {
 export function decodePage(bytes: Uint8Array): KeyValuePage {
   const reader = new ByteReader(bytes);
   const more = reader.u8() === 1;
+  const revision = reader.u53();
   const count = reader.u32();
   const entries: KeyValueEntry[] = [];
   for (let i = 0; i < count; i++) entries.push(readEntry(reader));
   reader.end();
-  return { entries, more };
+  return { entries, more, revision };
+}
+
+export function writeChange(writer: ByteWriter, change: Change): void {
+  writer.text(change.key).u53(change.revision);
+  if (change.type === "put") writeValue(writer, change.value);
+  else writer.u8(Tag.nothing);
+}
+
+export function readChange(reader: ByteReader): Change {
+  const key = reader.text();
+  const revision = reader.u53();
+  const tag = reader.u8();
+  return tag === Tag.nothing
+    ? { type: "delete", key, revision }
+    : { type: "put", key, value: readValue(reader, tag), revision };
+}
+
+const PageKind = { changes: 0, compacted: 1 } as const;
+
+export function encodeChanges(page: ChangesPage): Uint8Array {
+  const writer = new ByteWriter(64).u8(PageKind[page.type]);
+  if (page.type === "compacted") return writer.u53(page.firstRevision).finish();
+  writer.u53(page.nextRevision).u32(page.changes.length);
+  for (const change of page.changes) writeChange(writer, change);
+  return writer.finish();
+}
+
+/** @throws RangeError, TypeError if the bytes are no page of changes */
+export function decodeChanges(bytes: Uint8Array): ChangesPage {
+  const reader = new ByteReader(bytes);
+  const kind = reader.u8();
+  if (kind !== PageKind.changes && kind !== PageKind.compacted) {
+    throw new RangeError(`a page of kind ${kind} is not known`);
+  }
+  const revision = reader.u53();
+  const changes: Change[] = [];
+  if (kind === PageKind.changes) for (let left = reader.u32(); left > 0; left--) changes.push(readChange(reader));
+  reader.end();
+  return kind === PageKind.changes
+    ? { type: "changes", changes, nextRevision: revision }
+    : { type: "compacted", firstRevision: revision };
 }

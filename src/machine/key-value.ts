@@ -1,11 +1,12 @@
 /** The key-value store as a replicated state machine. */
 
-import { ByteReader, ByteWriter } from "../bytes.ts";
 import { messageOf } from "../errors.ts";
 import {
+  type ChangesPage,
   decodeCommand,
   decodeQuery,
   type Expected,
+  encodeChanges,
   encodePage,
   encodeRejected,
   encodeResult,
@@ -14,32 +15,29 @@ import {
   type KeyValuePage,
   type KeyValueQuery,
   LIST_LIMIT_MAX,
-  readEntry,
   type Value,
   valueBytes,
-  writeEntry,
 } from "./key-value-protocol.ts";
+import { type KeyValueState, owned, readSnapshot, type Store, type Stored, snapshotOf } from "./key-value-snapshot.ts";
 import type { StateMachine } from "./machine.ts";
-import { emptyTree, type Tree } from "./tree.ts";
-
-/** Ordered, for listing; and cheap to clone, for snapshots. */
-type Store = Tree<string, Stored>;
-
-interface Stored {
-  readonly value: Value;
-  readonly revision: number;
-}
+import { CHANGES_BOUNDS, type ChangesBounds, RecentChanges } from "./recent-changes.ts";
+import { emptyTree } from "./tree.ts";
 
 /** A page ends once it holds this much, whatever its limit. */
 const PAGE_BYTES_MAX = 2 * 1024 * 1024;
-/** A piece ends once it holds this much; the room is for what it may hold then. */
-const PIECE_BYTES_MAX = 64 * 1024;
-const PIECE_ROOM_BYTES = PIECE_BYTES_MAX + 8 * 1024;
+/** Whoever has asked for changes that are not his, this many of them, is told so, and need not have them passed again. */
+const PASSED_BY_MAX = 1_000;
 
 /** Keys with values, in order; see `key-value-protocol.ts` for what can be asked of it. */
 export class KeyValueMachine implements StateMachine {
-  #store: Store = emptyTree();
-  #revision = 0;
+  readonly #bounds: ChangesBounds;
+  #state: KeyValueState;
+
+  /** @param bounds of what is kept for those who watch; others than these, on some replicas, would part them */
+  constructor(bounds: ChangesBounds = CHANGES_BOUNDS) {
+    this.#bounds = bounds;
+    this.#state = { store: emptyTree(), changes: new RecentChanges(bounds) };
+  }
 
   apply(bytes: Uint8Array): Uint8Array {
     let command: KeyValueCommand;
@@ -53,7 +51,7 @@ export class KeyValueMachine implements StateMachine {
         return encodeResult("put", { revision: this.#set(command.key, command.value) });
       case "delete": {
         const existed = this.#store.delete(command.key);
-        if (existed) this.#revision++;
+        if (existed) this.#changes.delete(command.key);
         return encodeResult("delete", { existed, revision: this.#revision });
       }
       case "cas": {
@@ -69,40 +67,67 @@ export class KeyValueMachine implements StateMachine {
   }
 
   query(bytes: Uint8Array): Uint8Array {
-    let query: KeyValueQuery;
-    try {
-      query = decodeQuery(bytes);
-    } catch {
-      return encodePage({ entries: [], more: false });
+    const query = queryIn(bytes);
+    switch (query?.op) {
+      case "get": {
+        const stored = this.#store.get(query.key);
+        return encodePage(this.#page(stored === undefined ? [] : [{ key: query.key, ...stored }], false));
+      }
+      case "list":
+        return encodePage(this.#list(query.prefix, query.after, query.limit));
+      case "changes":
+        return encodeChanges(this.#find(query));
+      case undefined:
+        return encodePage(this.#page([], false));
     }
-    if (query.op === "list") return encodePage(this.#list(query.prefix, query.after, query.limit));
-    const stored = this.#store.get(query.key);
-    return encodePage({ entries: stored === undefined ? [] : [{ key: query.key, ...stored }], more: false });
+  }
+
+  /** Changes are waited for; all else is answered at once. */
+  poll(bytes: Uint8Array): Uint8Array | null {
+    const query = queryIn(bytes);
+    if (query?.op !== "changes") return this.query(bytes);
+    const page = this.#find(query);
+    const isNews =
+      page.type === "compacted" || page.changes.length > 0 || page.nextRevision - query.fromRevision >= PASSED_BY_MAX;
+    return isNews ? encodeChanges(page) : null;
   }
 
   snapshot(): Iterable<Uint8Array> {
-    return piecesOf(this.#store.clone(), this.#revision);
+    return snapshotOf(this.#state);
   }
 
   async restore(pieces: AsyncIterable<Uint8Array>): Promise<void> {
-    const store: Store = emptyTree();
-    let revision = 0;
-    for await (const piece of pieces) {
-      const reader = new ByteReader(piece);
-      revision = reader.u53();
-      while (reader.remaining > 0) {
-        const { key, value, revision: ofKey } = readEntry(reader);
-        store.set(key, { value: owned(value), revision: ofKey });
-      }
-    }
-    this.#store = store;
-    this.#revision = revision;
+    this.#state = await readSnapshot(pieces, this.#bounds);
   }
 
-  #set(key: string, value: Value): number {
-    this.#revision++;
-    this.#store.set(key, { value: owned(value), revision: this.#revision });
-    return this.#revision;
+  get #store(): Store {
+    return this.#state.store;
+  }
+
+  get #changes(): RecentChanges {
+    return this.#state.changes;
+  }
+
+  /** It counts the changes of the whole store. */
+  get #revision(): number {
+    return this.#changes.lastRevision;
+  }
+
+  #set(key: string, given: Value): number {
+    const value = owned(given);
+    const revision = this.#changes.put(key, value);
+    this.#store.set(key, { value, revision });
+    return revision;
+  }
+
+  #find({ prefix, fromRevision, limit }: KeyValueQuery & { readonly op: "changes" }): ChangesPage {
+    const { firstRevision } = this.#changes;
+    if (fromRevision < firstRevision) return { type: "compacted", firstRevision };
+    return { type: "changes", ...this.#changes.find(prefix, fromRevision, Math.min(limit, LIST_LIMIT_MAX)) };
+  }
+
+  #page(entries: readonly KeyValueEntry[], more: boolean): KeyValuePage {
+    return { entries, more, revision: this.#revision };
   }
 
   #increment(key: string, by: number): Uint8Array {
@@ -139,16 +164,22 @@ export class KeyValueMachine implements StateMachine {
     for (const [key, stored] of this.#store.entries(start)) {
       if (!key.startsWith(prefix)) break;
       if (key === after && after !== "") continue;
-      if (entries.length >= Math.min(limit, LIST_LIMIT_MAX) || bytes >= PAGE_BYTES_MAX) return { entries, more: true };
+      if (entries.length >= Math.min(limit, LIST_LIMIT_MAX) || bytes >= PAGE_BYTES_MAX)
+        return this.#page(entries, true);
       entries.push({ key, ...stored });
       bytes += key.length + valueBytes(stored.value);
     }
-    return { entries, more: false };
+    return this.#page(entries, false);
   }
 }
 
-/** A value is a slice of the message that brought it: a copy lets go of the rest. */
-const owned = (value: Value): Value => (typeof value === "string" ? value : new Uint8Array(value));
+function queryIn(bytes: Uint8Array): KeyValueQuery | null {
+  try {
+    return decodeQuery(bytes);
+  } catch {
+    return null;
+  }
+}
 
 /** Whatever the length of a key, an error that names it stays short. */
 const quoted = (key: string): string => `"${key.length > 64 ? `${key.slice(0, 64)}…` : key}"`;
@@ -171,16 +202,4 @@ function join(a: Value, b: Value): Value | null {
   joined.set(a);
   joined.set(b, a.byteLength);
   return joined;
-}
-
-/** The store must be a clone: it is read while the machine goes on. */
-function* piecesOf(store: Store, revision: number): Generator<Uint8Array> {
-  let piece = new ByteWriter(PIECE_ROOM_BYTES).u53(revision);
-  for (const [key, stored] of store.entries()) {
-    writeEntry(piece, { key, ...stored });
-    if (piece.length < PIECE_BYTES_MAX) continue;
-    yield piece.finish();
-    piece = new ByteWriter(PIECE_ROOM_BYTES).u53(revision);
-  }
-  yield piece.finish();
 }

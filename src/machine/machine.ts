@@ -18,6 +18,11 @@ export interface StateMachine {
   /** Answers a question about the state without changing it. */
   query(query: Uint8Array): Uint8Array;
   /**
+   * Answers a question that may have to wait for what it asks about; null if it has to: then it is asked again after
+   * more was applied. A machine without this method takes no such questions.
+   */
+  poll?(query: Uint8Array): Uint8Array | null;
+  /**
    * The whole state, in pieces of bounded size. It is as it was at the call: the pieces are drawn one by one while
    * `apply` goes on, and no more of them than are wanted. The same state gives the same pieces on every replica.
    */

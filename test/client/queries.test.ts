@@ -4,7 +4,7 @@ import { createServer, type Socket as TcpSocket } from "node:net";
 import * as assert from "uvu/assert";
 import { ConclaveError } from "../../src/client/index.ts";
 import { encodeList } from "../../src/machine/commands.ts";
-import { decodeQuery } from "../../src/machine/key-value-protocol.ts";
+import { decodeQuery, encodePage } from "../../src/machine/key-value-protocol.ts";
 import { withNodes } from "../node/in-process.ts";
 import { codeOf, eventually } from "../support/network.ts";
 import { suite } from "../support/suite.ts";
@@ -171,7 +171,7 @@ test("a stale read of a named node waits as long as its caller does, be it a mon
   }));
 
 /** A list with one empty page. */
-const PAGE = encodeList([Uint8Array.of(0, 0, 0, 0, 0)]);
+const PAGE = encodeList([encodePage({ entries: [], more: false, revision: 0 })]);
 
 for (const [what, results] of [
   ["results that are no list", Uint8Array.of(9, 9)],

@@ -155,7 +155,13 @@ const LINES: readonly (readonly [string, unknown, readonly unknown[], string, un
     "9 bytes revision 9",
     { bytes: 9, revision: 9 },
   ],
-  ["list", { entries: [], more: false }, ["list", "", OPTIONS], "(no keys)", { entries: [], more: false }],
+  [
+    "list",
+    { entries: [], more: false, revision: 4 },
+    ["list", "", OPTIONS],
+    "(no keys)",
+    { entries: [], more: false, revision: 4 },
+  ],
 ];
 
 for (const [line, answer, called, printed, returned] of LINES) {
@@ -182,8 +188,8 @@ for (const [entry, printed] of [
 
 test("list shows a table, and says when there is more", async () => {
   const entries = [{ key: "a", value: "1", revision: 10 }];
-  const run = start("list a 1 --stale", { entries, more: true });
-  assert.equal(await run.result, { entries, more: true });
+  const run = start("list a 1 --stale", { entries, more: true, revision: 10 });
+  assert.equal(await run.result, { entries, more: true, revision: 10 });
   assert.equal(run.stub.calls, [["list", "a", { consistency: "stale", limit: 1 }]]);
   assert.equal(run.printed, ["key  revision  value\na    10        1", "(there are more)"]);
 });

@@ -4,10 +4,13 @@ import * as fc from "fast-check";
 import * as assert from "uvu/assert";
 import { ByteWriter } from "../../src/bytes.ts";
 import {
+  type ChangesPage,
+  decodeChanges,
   decodeCommand,
   decodePage,
   decodeQuery,
   decodeResult,
+  encodeChanges,
   encodeCommand,
   encodePage,
   encodeQuery,
@@ -38,11 +41,30 @@ const command: fc.Arbitrary<KeyValueCommand> = fc.oneof(
 const query: fc.Arbitrary<KeyValueQuery> = fc.oneof(
   record({ op: fc.constant("get" as const), key: text }),
   record({ op: fc.constant("list" as const), prefix: text, after: text, limit: fc.nat(2 ** 32 - 1) }),
+  record({
+    op: fc.constant("changes" as const),
+    prefix: text,
+    fromRevision: fc.maxSafeNat(),
+    limit: fc.nat(2 ** 32 - 1),
+  }),
 );
 const page: fc.Arbitrary<KeyValuePage> = record({
   entries: fc.array(record({ key: text, value, revision: fc.maxSafeNat() }), { maxLength: 5 }),
   more: fc.boolean(),
+  revision: fc.maxSafeNat(),
 });
+const change = fc.oneof(
+  record({ type: fc.constant("put" as const), key: text, value, revision: fc.maxSafeNat() }),
+  record({ type: fc.constant("delete" as const), key: text, revision: fc.maxSafeNat() }),
+);
+const changesPage: fc.Arbitrary<ChangesPage> = fc.oneof(
+  record({
+    type: fc.constant("changes" as const),
+    changes: fc.array(change, { maxLength: 5 }),
+    nextRevision: fc.maxSafeNat(),
+  }),
+  record({ type: fc.constant("compacted" as const), firstRevision: fc.maxSafeNat() }),
+);
 const revision = fc.maxSafeNat();
 
 test("commands are read as they were written", () =>
@@ -53,6 +75,9 @@ test("queries are read as they were written", () =>
 
 test("pages are read as they were written", () =>
   fc.assert(fc.property(page, (one) => assert.equal(decodePage(encodePage(one)), one))));
+
+test("pages of changes are read as they were written", () =>
+  fc.assert(fc.property(changesPage, (one) => assert.equal(decodeChanges(encodeChanges(one)), one))));
 
 test("results are read as they were written", () =>
   fc.assert(
@@ -79,10 +104,11 @@ test("a rejection is read as it was written, whatever the command was", () => {
 
 test("every truncation, and every byte too many, of a command, query or page is refused", () =>
   fc.assert(
-    fc.property(command, query, page, (command, query, page) => {
+    fc.property(command, query, page, changesPage, (command, query, page, changesPage) => {
       refusesEveryTruncation(decodeCommand, encodeCommand(command));
       refusesEveryTruncation(decodeQuery, encodeQuery(query));
       refusesEveryTruncation(decodePage, encodePage(page));
+      refusesEveryTruncation(decodeChanges, encodeChanges(changesPage));
     }),
     { numRuns: 50 },
   ));
@@ -104,14 +130,16 @@ test("a result that is neither done nor rejected is refused", () => {
 });
 
 test("any bytes are read or refused", () => {
-  for (const decode of [decodeCommand, decodeQuery, decodePage]) survivesAnything(decode);
+  for (const decode of [decodeCommand, decodeQuery, decodePage, decodeChanges]) survivesAnything(decode);
   for (const op of ["put", "delete", "cas", "increment", "append"] as const) {
     survivesAnything((bytes) => decodeResult(op, bytes));
   }
 });
 
 test("a forged count is refused at once", () => {
-  refuses(decodePage, new ByteWriter().u8(0).u32(0xffffffff).raw(new Uint8Array(40)).finish());
+  for (const decode of [decodePage, decodeChanges]) {
+    refuses(decode, new ByteWriter().u8(0).u53(0).u32(0xffffffff).raw(new Uint8Array(40)).finish());
+  }
 });
 
 test("a value is as long as its bytes", () => {

@@ -255,7 +255,20 @@ test("a command that can't be read is rejected, and changes nothing", () => {
 });
 
 test("a query that can't be read finds nothing", () => {
-  assert.equal(decodePage(new Store().machine.query(bytes(1, 2))), { entries: [], more: false });
+  assert.equal(decodePage(new Store().machine.query(bytes(1, 2))), {
+    entries: [],
+    more: false,
+    revision: 0,
+  });
+});
+
+test("a page tells the revision of the whole store, whatever it holds", () => {
+  const store = new Store();
+  for (const key of ["a", "b", "c"]) store.put(key, "");
+  store.delete("a");
+  for (const page of [store.list("b"), store.list("none"), store.list("", "", 1), store.ask({ op: "get", key: "a" })]) {
+    assert.is(page.revision, 4);
+  }
 });
 
 const key = fc.constantFrom("a", "b", "ab", "n", "");

@@ -1,0 +1,104 @@
+/**
+ * The last changes of a key-value store, for those who watch it. They are a part of the replicated state: every replica
+ * keeps the same ones, so that a watch can go on at any of them.
+ */
+
+import type { Change, Value } from "./key-value-protocol.ts";
+
+export interface ChangesBounds {
+  readonly countMax: number;
+  /** See `sizeOf`. */
+  readonly sizeMax: number;
+}
+
+/** Replicas with other bounds would come to another state: these are no setting. */
+export const CHANGES_BOUNDS: ChangesBounds = { countMax: 65_536, sizeMax: 8 * 1024 * 1024 };
+
+/** A page ends once it holds so much, or has passed so many changes by: who asks must not hold up others. */
+const PAGE_SIZE_MAX = 256 * 1024;
+const PAGE_SCANNED_MAX = 10_000;
+
+/** Some changes, and from which revision on there may be more. */
+export interface FoundChanges {
+  readonly changes: readonly Change[];
+  readonly nextRevision: number;
+}
+
+export class RecentChanges {
+  readonly #bounds: ChangesBounds;
+  /** By revision, without gaps, in ascending order. */
+  readonly #changes = new Map<number, Change>();
+  #size = 0;
+  #lastRevision: number;
+
+  /** @param lastRevision that of the store before the first of the changes */
+  constructor(bounds: ChangesBounds, lastRevision = 0) {
+    this.#bounds = bounds;
+    this.#lastRevision = lastRevision;
+  }
+
+  get lastRevision(): number {
+    return this.#lastRevision;
+  }
+
+  /** Changes from this revision on are to be had. */
+  get firstRevision(): number {
+    return this.#lastRevision + 1 - this.#changes.size;
+  }
+
+  put(key: string, value: Value): number {
+    return this.#add({ type: "put", key, value, revision: this.#lastRevision + 1 });
+  }
+
+  delete(key: string): number {
+    return this.#add({ type: "delete", key, revision: this.#lastRevision + 1 });
+  }
+
+  /** @throws RangeError if it does not follow the last one */
+  restore(change: Change): void {
+    if (change.revision !== this.#lastRevision + 1) {
+      throw new RangeError(`the change of revision ${change.revision} follows that of ${this.#lastRevision}`);
+    }
+    this.#add(change);
+  }
+
+  /** Those that are kept, as they are now. */
+  all(): readonly Change[] {
+    return [...this.#changes.values()];
+  }
+
+  /** Changes of keys with a prefix, in order; `fromRevision` must not be before the first that is to be had. */
+  find(prefix: string, fromRevision: number, countMax: number): FoundChanges {
+    const changes: Change[] = [];
+    let size = 0;
+    let revision = fromRevision;
+    const end = Math.min(this.#lastRevision + 1, fromRevision + PAGE_SCANNED_MAX);
+    for (; revision < end && changes.length < countMax && size < PAGE_SIZE_MAX; revision++) {
+      const change = this.#changes.get(revision);
+      if (change === undefined) throw new RangeError(`the change of revision ${revision} is gone`);
+      if (!change.key.startsWith(prefix)) continue;
+      changes.push(change);
+      size += sizeOf(change);
+    }
+    return { changes, nextRevision: revision };
+  }
+
+  #add(change: Change): number {
+    this.#lastRevision = change.revision;
+    this.#changes.set(change.revision, change);
+    this.#size += sizeOf(change);
+    for (const [revision, oldest] of this.#changes) {
+      if (this.#changes.size <= this.#bounds.countMax && this.#size <= this.#bounds.sizeMax) break;
+      this.#changes.delete(revision);
+      this.#size -= sizeOf(oldest);
+    }
+    return change.revision;
+  }
+}
+
+/** What a change takes up, nearly: units of UTF-16 for text, which need no encoding to be counted, and bytes. */
+function sizeOf(change: Change): number {
+  return CHANGE_SIZE_MIN + change.key.length + (change.type === "put" ? change.value.length : 0);
+}
+
+const CHANGE_SIZE_MIN = 32;
