@@ -10,6 +10,7 @@ export const ERROR_CODES = {
   BUSY: "A bound was reached (a mailbox, a window, a queue). Nothing was changed; try again later.",
   TOO_LARGE: "A key, a value or a message exceeds its limit. Nothing was sent.",
   ANSWER_TOO_LARGE: "What was asked for does not fit into one message: ask for less at a time.",
+  COMPACTED: "The changes asked for are kept no more; the details name the first revision still to be had.",
   INVALID_ARGUMENT: "An argument has the wrong type or range. Nothing was sent.",
   NOT_A_NUMBER: "The value to increment is not an integer, or the sum would not be a safe one. Nothing was changed.",
   WRONG_TYPE: "Text can't be appended to bytes, nor bytes to text. Nothing was changed.",

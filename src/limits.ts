@@ -24,7 +24,9 @@ export interface Limits {
   readonly proposalBytesMax: number;
   /** Reads that wait on one node; beyond, callers get `BUSY`. */
   readonly readsMax: number;
-  /** How large the questions of those reads may be, together. */
+  /** Questions that wait on one node for something to happen: those of watches. Beyond, callers get `BUSY`. */
+  readonly pollsMax: number;
+  /** How large the questions of those reads may be, together; and those of watches, for themselves. */
   readonly readBytesMax: number;
   /** One AppendEntries, and how much of them may be on the way to one follower. */
   readonly appendBytesMax: number;
@@ -90,6 +92,7 @@ export const DEFAULT_LIMITS: Limits = {
   proposalsMax: 16_384,
   proposalBytesMax: 64 * MiB,
   readsMax: 65_536,
+  pollsMax: 16_384,
   readBytesMax: 64 * MiB,
   appendBytesMax: MiB,
   appendsInFlightMax: 64,

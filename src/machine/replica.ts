@@ -4,7 +4,7 @@
  * follows from the log alone.
  */
 
-import { messageOf } from "../errors.ts";
+import { ConclaveError, messageOf } from "../errors.ts";
 import { type Applied, type CommandBatch, decodePayload, type Outcome, type Payload } from "./commands.ts";
 import type { StateMachine } from "./machine.ts";
 import { readMachine, readSessions, snapshotPieces } from "./replica-snapshot.ts";
@@ -79,6 +79,12 @@ export class Replica {
 
   query(query: Uint8Array): Uint8Array {
     return this.#machine.query(query);
+  }
+
+  /** Null if there is nothing to answer yet. @throws ConclaveError `BAD_MESSAGE` if the machine takes no such questions */
+  poll(query: Uint8Array): Uint8Array | null {
+    if (this.#machine.poll !== undefined) return this.#machine.poll(query);
+    throw new ConclaveError("BAD_MESSAGE", "This state machine takes no questions that wait for their answers.");
   }
 
   /** The state as it is now. The same log gives the same bytes on every replica. */

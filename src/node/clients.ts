@@ -12,6 +12,7 @@ import {
   configurationOf,
   type Effects,
   type Entry,
+  knownLeader,
   memberNamed,
   type Raft,
   type RaftEvent,
@@ -19,6 +20,7 @@ import {
 } from "../raft/index.ts";
 import { admit } from "./admission.ts";
 import { notLeader, Proposals } from "./proposals.ts";
+import { Polls } from "./polls.ts";
 import { Reads } from "./reads.ts";
 import { SessionKeeper } from "./session-keeper.ts";
 
@@ -48,6 +50,7 @@ export class Clients {
   readonly #proposals: Proposals;
   readonly #sessions: SessionKeeper;
   readonly #reads: Reads;
+  readonly #polls: Polls;
   /** Sessions that are proposed and not applied yet. */
   #opening = 0;
   /** Who wants to know how the hand-over of leadership under way ends. */
@@ -60,6 +63,8 @@ export class Clients {
     this.#proposals = new Proposals(limits);
     this.#sessions = new SessionKeeper(replica, limits.sessionTimeoutMs);
     this.#reads = new Reads({ clock, replica, limits, continueLater });
+    const leaderTimeoutMs = parts.raft.config.electionTimeoutMaxMs;
+    this.#polls = new Polls({ clock, replica, limits, leaderTimeoutMs, continueLater });
   }
 
   get #isLeader(): boolean {
@@ -103,10 +108,22 @@ export class Clients {
     events: RaftEvent[],
   ): void {
     const queries = decodeList(bytes, QUERIES_MAX);
-    if (!this.#parts.canShow()) throw new ConclaveError("BUSY", "This node takes no part in its cluster yet.");
+    this.#checkShows();
     if (consistency === "stale") this.#reads.askStale(queries, answer);
     else if (!anywhere && !this.#isLeader) throw notLeader(this.#parts.view());
     else events.push({ type: "read", ticket: this.#reads.ask(queries, answer), lease: consistency === "lease" });
+  }
+
+  /** A question that waits until there is something to answer. @throws ConclaveError `BUSY`, `NO_LEADER` */
+  poll(message: Message<"poll">, peer: Peer | null, answer: Answer<NodeAnswer>): void {
+    this.#checkShows();
+    if (peer !== null) this.#parts.watch(peer);
+    this.#polls.ask(message, peer, answer);
+  }
+
+  /** The one who asked does not wait any longer. */
+  endPoll(id: number, peer: Peer): void {
+    this.#polls.end(id, peer);
   }
 
   /** @throws ConclaveError `NOT_LEADER`, `INVALID_ARGUMENT`, `BUSY` */
@@ -132,6 +149,7 @@ export class Clients {
 
   linkLost(peer: Peer): void {
     this.#sessions.linkLost(peer, this.#parts.clock.nowMs());
+    this.#polls.linkLost(peer);
   }
 
   /** The leader proposes to end what has been idle for too long. */
@@ -171,6 +189,17 @@ export class Clients {
   /** Answers the reads that may be answered, as far as there is time. */
   run(): void {
     this.#reads.run();
+    this.#polls.run(knownLeader(this.#parts.raft) !== null);
+  }
+
+  /** No timer fires after this. */
+  stop(): void {
+    this.#polls.stop();
+  }
+
+  /** Before it takes part it has nothing of its own to show, and an empty state is not an old one. */
+  #checkShows(): void {
+    if (!this.#parts.canShow()) throw new ConclaveError("BUSY", "This node takes no part in its cluster yet.");
   }
 
   #checkWritable(): void {

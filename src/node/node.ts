@@ -281,6 +281,7 @@ export class NodeActor {
     this.#housekeeping?.cancel();
     this.#farewell?.cancel();
     this.#joiner.stop();
+    this.#clients.stop();
     this.#snapshotter.stop();
     this.#transfer.stop();
   }
@@ -412,6 +413,10 @@ export class NodeActor {
       this.#clients.holdSession(message.session, peer);
       return;
     }
+    if (message.type === "end-poll") {
+      this.#clients.endPoll(message.id, peer);
+      return;
+    }
     if (!this.#peers.has(peer)) return; // No node, or one whose link is lost: it has nothing more to say.
     switch (message.type) {
       case "raft":
@@ -460,6 +465,9 @@ export class NodeActor {
         return;
       case "queries":
         this.#clients.read(message, answer, events);
+        return;
+      case "poll":
+        this.#clients.poll(message, sender.peer, answer);
         return;
       case "subscribe":
         if (sender.peer !== null) this.#announcer.subscribe(sender.peer, sender.name);

@@ -18,6 +18,7 @@ const incarnation = v.pipe(v.string(), v.minLength(1), v.maxLength(64));
 const priority = v.pipe(v.number(), v.safeInteger());
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array, "no bytes");
 
 /**
  * `linearizable`: no older than any answer given before the question was asked. `lease`: the same, as long as clocks run
@@ -69,6 +70,10 @@ const controlSchema = v.variant("type", [
   v.object({ type: v.literal("open-session") }),
   /** "I am still here": the session is kept for as long as this link stands. */
   v.object({ type: v.literal("keep-session"), session: count }),
+  /** A question to the state machine that may wait for its answer, at most so long. */
+  v.object({ type: v.literal("poll"), id: count, waitMs: count, query: bytes }),
+  /** The answer to that question is not wanted any more. */
+  v.object({ type: v.literal("end-poll"), id: count }),
   /** Answers who leads, as far as this node knows, and from then on tells the sender of every new leader. */
   v.object({ type: v.literal("subscribe") }),
   v.object({ type: v.literal("status") }),
@@ -135,12 +140,14 @@ const controlAnswerSchema = v.variant("type", [
   /** Chunks of a snapshot, whole ones. `next` is where those after them begin; null if these were the last. */
   v.object({
     type: v.literal("chunks"),
-    bytes: v.custom<Uint8Array>((value) => value instanceof Uint8Array),
+    bytes,
     next: v.nullable(count),
     /** The size of the whole, and whose it is: only what comes from one place fits together. */
     total: count,
     source: v.string(),
   }),
+  /** What the state machine answers; null if there was nothing to answer in all that time. */
+  v.object({ type: v.literal("polled"), result: v.nullable(bytes) }),
   v.object({ type: v.literal("done") }),
 ]);
 

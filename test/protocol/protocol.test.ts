@@ -37,6 +37,8 @@ const NODE_MESSAGES: { readonly [T in NodeMessage["type"]]: fc.Arbitrary<NodeMes
   }),
   "open-session": fc.record({ type: is("open-session") }),
   "keep-session": fc.record({ type: is("keep-session"), session: count }),
+  poll: fc.record({ type: is("poll"), id: count, waitMs: count, query: bytes }),
+  "end-poll": fc.record({ type: is("end-poll"), id: count }),
   subscribe: fc.record({ type: is("subscribe") }),
   status: fc.record({ type: is("status") }),
   recognized: fc.record({ type: is("recognized") }),
@@ -56,6 +58,7 @@ const NODE_ANSWERS: { readonly [T in NodeAnswer["type"]]: fc.Arbitrary<NodeAnswe
   results: fc.record({ type: is("results"), results: bytes }),
   session: fc.record({ type: is("session"), session: count }),
   leader: fc.record({ type: is("leader"), view }),
+  polled: fc.record({ type: is("polled"), result: fc.option(bytes, { nil: null }) }),
   done: fc.record({ type: is("done") }),
   members: fc.record({
     type: is("members"),
@@ -152,6 +155,7 @@ for (const [what, message] of [
   ["a negative session", { type: "keep-session", session: -1 }],
   ["a message of no type", {}],
   ["a message that comes only packed", { type: "commands", batch: new Uint8Array(0) }],
+  ["a question that is no bytes", { type: "poll", id: 1, waitMs: 1, query: "k" }],
   ["no object", 7],
 ] as const) {
   test(`a node does not take ${what}`, () => assert.throws(() => nodeProtocol.message.decode(control(message))));
