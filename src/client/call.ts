@@ -112,7 +112,7 @@ export class Calls<C extends Call<never>> {
   }
 }
 
-const aborted = (signal: AbortSignal): ConclaveError =>
+export const aborted = (signal: AbortSignal): ConclaveError =>
   new ConclaveError("ABORTED", "The call was aborted.", { cause: signal.reason });
 
 /** A call that was not answered in time, with or without a leader who could have. */

@@ -6,6 +6,7 @@ import { ConclaveError, type ErrorCode, isErrorCode, messageOf } from "../errors
 import { DEFAULT_LIMITS } from "../limits.ts";
 import { ANY_CLUSTER } from "../link/index.ts";
 import {
+  type Change,
   decodePage,
   decodeResult,
   type Expected,
@@ -26,8 +27,9 @@ import { Admin } from "./admin.ts";
 import { closed } from "./call.ts";
 import { Commands } from "./commands.ts";
 import { type LeaderInfo, Leadership } from "./leadership.ts";
-import type { CallOptions, ConnectOptions, ReadOptions } from "./options.ts";
+import type { CallOptions, ConnectOptions, ReadOptions, WatchOptions } from "./options.ts";
 import { Queries } from "./queries.ts";
+import { Watches } from "./watches.ts";
 
 /** What a node says of itself, or why it says nothing. */
 export type NodeReport =
@@ -56,6 +58,7 @@ export class Client {
   readonly #commands: Commands;
   readonly #queries: Queries;
   readonly #admin: Admin;
+  readonly #watches: Watches;
   readonly #listeners = new Set<(leader: LeaderInfo | null) => void>();
   #closed = false;
 
@@ -82,6 +85,12 @@ export class Client {
     this.#admin = new Admin(shared);
     const spawned = this.#spawn();
     this.#queries = new Queries({ ...shared, context: spawned });
+    this.#watches = new Watches({
+      ...shared,
+      context: spawned,
+      queries: this.#queries,
+      holdCommands: (until) => this.#commands.holdUntil(until),
+    });
     this.#leadership = new Leadership({
       environment,
       context: spawned,
@@ -167,6 +176,27 @@ export class Client {
   }
 
   /**
+   * Every change of keys with a prefix, from a revision on, in order and once, whatever becomes of nodes and leaders
+   * meanwhile. To be read with `for await`, at whatever pace: the cluster holds the changes, not this client. It goes
+   * on until the loop is left, or fails with `ABORTED`, `CLOSED`, or with `COMPACTED` if its reader has fallen so far
+   * behind that the cluster does not remember what came next; the `firstRevision` in the error's details is what it
+   * still does.
+   *
+   * Without `fromRevision` it begins with what is new: no command that this client gives after the call is missed. To
+   * begin where a list ended, or where another watch did, pass the revision after it.
+   *
+   * @throws ConclaveError `INVALID_ARGUMENT`, `TOO_LARGE`
+   */
+  watch(prefix: string, options: WatchOptions = {}): AsyncIterableIterator<Change> {
+    const { fromRevision = 1 } = options;
+    this.#checkKey(prefix);
+    if (!Number.isSafeInteger(fromRevision) || fromRevision < 1) {
+      throw new ConclaveError("INVALID_ARGUMENT", "A watch begins with a revision from 1 on.");
+    }
+    return this.#watches.open(prefix, options);
+  }
+
+  /**
    * For a state machine of your own: has it apply a command, once, and returns its result. The key-value store takes
    * only commands of its own language.
    */
@@ -229,6 +259,7 @@ export class Client {
     this.#commands.close();
     this.#queries.close();
     this.#admin.close();
+    this.#watches.close();
     this.#leadership.close();
     this.#listeners.clear();
     await this.#system.close();

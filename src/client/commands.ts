@@ -39,6 +39,8 @@ export class Commands {
   #opening = false;
   #nextNumber = 1;
   #lastSending = 0;
+  /** Who wants what is not sent yet to stay so for a while. */
+  #holds = 0;
   /** Not sent yet, oldest first. */
   #queue = new Set<Command>();
   /** Sent and not settled, by number, in ascending order. */
@@ -72,6 +74,16 @@ export class Commands {
   /** Something may be sent now. Calls made in the same turn share a batch. */
   wake(): void {
     this.#sender.wake();
+  }
+
+  /** What has not been sent yet waits until the promise is settled. */
+  holdUntil(settled: Promise<unknown>): void {
+    this.#holds++;
+    const release = (): void => {
+      this.#holds--;
+      this.wake();
+    };
+    settled.then(release, release);
   }
 
   /** The leader is gone, or another one leads: what is on its way may or may not have arrived. */
@@ -114,6 +126,7 @@ export class Commands {
       else if (last !== undefined || fits(command)) run.push(command);
     }
     if (run.length > 0 && (run.at(-1)?.number ?? 0) + 1 !== this.#nextNumber) return run;
+    if (this.#holds > 0) return run;
     for (const command of this.#queue) {
       if (this.#nextNumber - this.#floor() >= CLIENT_WINDOW_MAX || !fits(command)) break;
       command.number = this.#nextNumber++;

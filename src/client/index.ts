@@ -14,11 +14,18 @@ import { Client } from "./client.ts";
 import type { ConnectOptions } from "./options.ts";
 
 export { ConclaveError, ERROR_CODES, type ErrorCode, hasCode } from "../errors.ts";
-export type { Expected, KeyValueEntry, KeyValuePage, KeyValueResults, Value } from "../machine/key-value-protocol.ts";
+export type {
+  Change,
+  Expected,
+  KeyValueEntry,
+  KeyValuePage,
+  KeyValueResults,
+  Value,
+} from "../machine/key-value-protocol.ts";
 export type { Consistency, MemberView, MemberWish, NodeStatus } from "../protocol/node.ts";
 export type { Client, ListOptions, NodeReport } from "./client.ts";
 export type { LeaderInfo } from "./leadership.ts";
-export type { CallOptions, ConnectOptions, ReadOptions } from "./options.ts";
+export type { CallOptions, ConnectOptions, ReadOptions, WatchOptions } from "./options.ts";
 
 /**
  * Connects to a cluster. Resolves at once: calls wait, within their deadline, for a leader to be found.

@@ -91,6 +91,17 @@ export class Leadership {
     return this.#nodes;
   }
 
+  /**
+   * The URLs and names of nodes to ask for what any of them may answer, the likeliest first: one that is preferred, then
+   * the leader, whose link stands. Only the one that is wanted, if one is.
+   */
+  candidates(wanted: string | null, preferred: string | null = null): (readonly [string, string | null])[] {
+    const all = [...this.#nodes];
+    if (wanted !== null) return all.filter(([, name]) => name === wanted);
+    const rank = (url: string): number => (url === preferred ? 0 : url === this.#leader?.url ? 1 : 2);
+    return all.sort(([a], [b]) => rank(a) - rank(b));
+  }
+
   start(): void {
     for (const url of this.#directories) this.#options.context.keepLink(url);
     if (this.#directories.length === 0) this.#search();

@@ -41,6 +41,16 @@ export interface ReadOptions extends CallOptions {
   readonly node?: string;
 }
 
+/** What a watch takes. */
+export interface WatchOptions {
+  /** The first revision of interest; by default that after the newest there is, and nothing that comes later is missed. */
+  readonly fromRevision?: number;
+  /** Ends the watch, with `ABORTED`. */
+  readonly signal?: AbortSignal;
+  /** The id of the node to ask. Default: any that answers. */
+  readonly node?: string;
+}
+
 /** A question that was sent is given up for lost after this long, whatever its callers' deadlines. */
 export const ASK_TIMEOUT_MS = 60_000;
 /** The wait before another try where the last one was refused for lack of room, or for a reason that passes. */

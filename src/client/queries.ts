@@ -123,7 +123,7 @@ export class Queries {
   async #askAnyone(query: Query, wanted: string | null): Promise<void> {
     const { clock } = this.#options.environment;
     while (!query.isOver) {
-      for (const [url, name] of this.#candidates(wanted)) {
+      for (const [url, name] of this.#options.leadership().candidates(wanted)) {
         const leftMs = query.deadlineMs - clock.nowMs();
         if (query.isOver || leftMs <= 0) break;
         const node = this.#options.context.ref(`${url}/${NODE_ACTOR}`, nodeProtocol);
@@ -137,13 +137,6 @@ export class Queries {
       }
       await new Promise<void>((resolve) => void clock.setTimer(RETRY_DELAY_MS, resolve));
     }
-  }
-
-  #candidates(wanted: string | null): (readonly [string, string | null])[] {
-    const { leader, nodes } = this.#options.leadership();
-    const all = [...nodes];
-    if (wanted !== null) return all.filter(([, name]) => name === wanted);
-    return all.sort(([a], [b]) => Number(b === leader?.url) - Number(a === leader?.url));
   }
 }
 
@@ -170,7 +163,7 @@ function listed(bytes: Uint8Array): Uint8Array[] | null {
 }
 
 /** Asking again would get the same answer. */
-const isFinal = (error: unknown): error is ConclaveError =>
+export const isFinal = (error: unknown): error is ConclaveError =>
   hasCode(error, "BAD_MESSAGE") ||
   hasCode(error, "MACHINE_FAILED") ||
   hasCode(error, "TOO_LARGE") ||

@@ -18,7 +18,8 @@ import {
   encodePayload,
 } from "../../src/machine/commands.ts";
 import { Replica } from "../../src/machine/index.ts";
-import { decodeCommand } from "../../src/machine/key-value-protocol.ts";
+import { decodeCommand, decodeQuery, encodeQuery, type KeyValueQuery } from "../../src/machine/key-value-protocol.ts";
+import type { ChangesBounds } from "../../src/machine/recent-changes.ts";
 import { clientProtocol } from "../../src/protocol/client.ts";
 import {
   DIRECTORY_ACTOR,
@@ -48,10 +49,23 @@ export interface Read {
 export const refuse = (code: ConclaveError["code"], details = {}): ConclaveError =>
   new ConclaveError(code, `scripted: ${code}`, { details });
 
+/** A question that may wait for its answer. */
+export interface Poll {
+  readonly id: number;
+  readonly waitMs: number;
+  readonly query: KeyValueQuery;
+}
+
 /** What all of the nodes replicate. */
 export class State {
-  readonly replica = new Replica(new KeyValueMachine(), () => {});
+  readonly replica: Replica;
+  /** Called whenever something was applied. */
+  readonly listeners = new Set<() => void>();
   #index = 0;
+
+  constructor(bounds?: ChangesBounds) {
+    this.replica = new Replica(new KeyValueMachine(bounds), () => {});
+  }
 
   open(): number {
     this.replica.apply(++this.#index, encodePayload({ type: "open-session" }));
@@ -65,6 +79,7 @@ export class State {
 
   apply(batch: CommandBatch): NodeAnswer | ConclaveError {
     const applied = this.replica.apply(++this.#index, encodePayload(batch));
+    for (const listener of this.listeners) listener();
     if (applied?.type !== "outcomes") return refuse("SESSION_EXPIRED");
     return { type: "outcomes", outcomes: encodeOutcomes(applied.outcomes) };
   }
@@ -78,6 +93,9 @@ export class FakeNode {
   readonly url: string;
   readonly batches = new Events<Batch>();
   readonly reads = new Events<Read>();
+  readonly polls = new Events<Poll>();
+  /** Questions that were taken back. */
+  readonly pollsEnded = new Events<number>();
   readonly kept = new Events<number>();
   readonly opened = new Events<number>();
   readonly subscribed = new Events<string>();
@@ -89,6 +107,7 @@ export class FakeNode {
   /** Tried first, in this order; each is asked until it says false, and then forgotten. */
   commandScript: Script<Batch>[] = [];
   readScript: Script<Read>[] = [];
+  pollScript: Script<Poll>[] = [];
   openScript: Script<null>[] = [];
   statusScript: Script<null>[] = [];
 
@@ -114,6 +133,7 @@ export class FakeNode {
         if (delivery.type !== "message") continue;
         const { message, sender, answer } = delivery;
         if (message.type === "keep-session") this.kept.add(message.session);
+        if (message.type === "end-poll") this.pollsEnded.add(message.id);
         if (answer === null) continue;
         switch (message.type) {
           case "commands":
@@ -124,6 +144,9 @@ export class FakeNode {
               { consistency: message.consistency, queries: decodeList(message.queries, QUERIES_MAX) },
               answer,
             );
+            break;
+          case "poll":
+            this.#poll({ ...message, query: decodeQuery(message.query) }, answer);
             break;
           case "open-session": {
             if (play(this.openScript, null, answer)) break;
@@ -185,6 +208,23 @@ export class FakeNode {
   #queries(read: Read, answer: NodeAnswerTo): void {
     if (!play(this.readScript, read, answer)) this.serve(read, answer);
     this.reads.add(read);
+  }
+
+  #poll(poll: Poll, answer: NodeAnswerTo): void {
+    if (!play(this.pollScript, poll, answer)) this.park(poll, answer);
+    this.polls.add(poll);
+  }
+
+  /** Answers from the state, once it can. */
+  park({ query }: Poll, answer: NodeAnswerTo): void {
+    const look = (): void => {
+      const result = this.#state.replica.poll(encodeQuery(query));
+      if (result === null) return;
+      this.#state.listeners.delete(look);
+      answer.ok({ type: "polled", result });
+    };
+    this.#state.listeners.add(look);
+    look();
   }
 
   /** Answers from the state. */
@@ -299,9 +339,9 @@ export interface Stage {
   readonly deadUrl: string;
 }
 
-export async function onStage(body: (stage: Stage) => Promise<void>): Promise<void> {
+export async function onStage(body: (stage: Stage) => Promise<void>, bounds?: ChangesBounds): Promise<void> {
   const [first = 0, second = 0, third = 0, dead = 0] = await freePorts(4);
-  const state = new State();
+  const state = new State(bounds);
   const [n1, n2] = [new FakeNode("n1", first, state), new FakeNode("n2", second, state)];
   const directory = new FakeDirectory(third);
   for (const node of [n1, n2]) {

@@ -1,0 +1,221 @@
+/**
+ * Watches: changes of the store as they come, each once and in order. A watch asks a node for the next page, and the
+ * node answers once there is something; where it was is known here alone, so any node can take over from any other.
+ */
+
+import type { ActorContext } from "../actor/index.ts";
+import type { ClientEnvironment } from "../environment.ts";
+import { ConclaveError, hasCode, messageOf } from "../errors.ts";
+import {
+  type Change,
+  type ChangesPage,
+  decodeChanges,
+  decodePage,
+  encodeQuery,
+} from "../machine/key-value-protocol.ts";
+import { NODE_ACTOR, nodeProtocol } from "../protocol/node.ts";
+import { aborted, closed } from "./call.ts";
+import type { Leadership } from "./leadership.ts";
+import { RETRY_DELAY_MS, type WatchOptions } from "./options.ts";
+import { isFinal, type Queries } from "./queries.ts";
+
+export interface WatchesOptions {
+  readonly environment: ClientEnvironment;
+  readonly context: ActorContext;
+  readonly leadership: () => Leadership;
+  readonly queries: Queries;
+  /** Holds back the commands that were not sent yet, until the promise is settled. */
+  holdCommands(until: Promise<unknown>): void;
+}
+
+/** How long a node may keep a question that it can't answer yet; a node that has not answered before gets less. */
+const WAIT_MS = 10_000;
+const FIRST_WAIT_MS = 500;
+/** How late its answer may come. */
+const PATIENCE_MS = 1_000;
+const RETRY_DELAY_MS_MAX = 1_000;
+/** The most changes of one page, which is all that a watch holds. */
+const PAGE_MAX = 1_000;
+const START_TIMEOUT_MS = 60_000;
+
+/** The consumer wants no more. */
+const RETURNED = new ConclaveError("ABORTED", "The watch was ended by its consumer.");
+
+interface Watch {
+  readonly prefix: string;
+  /** The only node to ask; null if any will do. */
+  readonly node: string | null;
+  /** Fires when the watch is to end. */
+  readonly ended: AbortSignal;
+  /** The URL of the node that answered last. */
+  url: string | null;
+  pageMax: number;
+}
+
+export class Watches {
+  readonly #options: WatchesOptions;
+  /** How to end those that are read. */
+  readonly #open = new Set<AbortController>();
+  #lastId = 0;
+  #closed = false;
+
+  constructor(options: WatchesOptions) {
+    this.#options = options;
+  }
+
+  open(prefix: string, { fromRevision, signal, node }: WatchOptions): AsyncIterableIterator<Change> {
+    const end = new AbortController();
+    const ended = signal === undefined ? end.signal : AbortSignal.any([end.signal, signal]);
+    const start = fromRevision === undefined ? this.#afterNow(ended) : Promise.resolve(fromRevision);
+    start.catch(() => {}); // Whoever reads the watch will know of it.
+    if (fromRevision === undefined) this.#options.holdCommands(start);
+    const watch: Watch = { prefix, node: node ?? null, ended, url: null, pageMax: PAGE_MAX };
+    const changes = this.#changes(watch, start, end);
+    return {
+      next: () => changes.next(),
+      return: () => {
+        end.abort(RETURNED); // A generator that waits would hear of it only once it has what it waits for.
+        return changes.return();
+      },
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const end of this.#open) end.abort(closed());
+  }
+
+  async *#changes(watch: Watch, start: Promise<number>, end: AbortController): AsyncGenerator<Change, void, undefined> {
+    const { ended } = watch;
+    this.#open.add(end);
+    try {
+      if (this.#closed) throw closed();
+      let from = await start;
+      for (;;) {
+        const page = await this.#page(watch, from);
+        for (const change of page.changes) {
+          ended.throwIfAborted();
+          yield change;
+        }
+        from = page.nextRevision;
+      }
+    } catch (error) {
+      const reason: unknown = ended.aborted ? ended.reason : error;
+      if (reason === RETURNED) return;
+      throw !ended.aborted || reason instanceof ConclaveError ? reason : aborted(ended);
+    } finally {
+      this.#open.delete(end);
+    }
+  }
+
+  /** The revision after the newest there is. A linearizable read tells, whatever time it takes. */
+  async #afterNow(ended: AbortSignal): Promise<number> {
+    const query = encodeQuery({ op: "get", key: "" });
+    for (;;) {
+      try {
+        const answer = await this.#options.queries.ask(query, { signal: ended, timeoutMs: START_TIMEOUT_MS });
+        return understood(() => decodePage(answer)).revision + 1;
+      } catch (error) {
+        if (isFinal(error) || hasCode(error, "CLOSED") || ended.aborted) throw error;
+        await this.#pause(RETRY_DELAY_MS_MAX, ended);
+      }
+    }
+  }
+
+  /** The next page, from whichever node has it: for as long as it takes. */
+  async #page(watch: Watch, from: number): Promise<ChangesPage & { readonly type: "changes" }> {
+    for (let round = 0; ; round++) {
+      const errors: unknown[] = [];
+      for (const [url] of this.#options.leadership().candidates(watch.node, watch.url)) {
+        try {
+          const page = await this.#pageOf(url, watch, from);
+          if (page.type === "changes") return page;
+          throw compacted(from, page.firstRevision);
+        } catch (error) {
+          if (watch.ended.aborted || hasCode(error, "COMPACTED")) throw error;
+          errors.push(error);
+          watch.url = null;
+        }
+      }
+      // One node may be too old, or broken; if no other is better, nor will be the next answers.
+      if (errors.length > 0 && errors.every(isFinal)) throw errors[0];
+      await this.#pause(Math.min(RETRY_DELAY_MS * 2 ** round, RETRY_DELAY_MS_MAX), watch.ended);
+    }
+  }
+
+  /** The next page, from one node, which may find that there is none yet as often as it likes. */
+  async #pageOf(url: string, watch: Watch, from: number): Promise<ChangesPage> {
+    for (;;) {
+      try {
+        const answer = await this.#poll(url, watch, from);
+        watch.url = url;
+        if (answer !== null) return understood(() => pageIn(answer, from));
+      } catch (error) {
+        if (!hasCode(error, "ANSWER_TOO_LARGE") || watch.pageMax === 1) throw error;
+        watch.pageMax = Math.ceil(watch.pageMax / 2);
+      }
+    }
+  }
+
+  async #poll(url: string, { prefix, ended, url: known, pageMax }: Watch, from: number): Promise<Uint8Array | null> {
+    const node = this.#options.context.ref(`${url}/${NODE_ACTOR}`, nodeProtocol);
+    const id = ++this.#lastId;
+    const waitMs = url === known ? WAIT_MS : FIRST_WAIT_MS;
+    const query = encodeQuery({ op: "changes", prefix, fromRevision: from, limit: pageMax });
+    try {
+      const options = { timeoutMs: waitMs + PATIENCE_MS, signal: ended };
+      const answer = await node.ask({ type: "poll", id, waitMs, query }, options);
+      if (answer.type === "polled") return answer.result;
+      throw new ConclaveError("BAD_MESSAGE", "The node's answer makes no sense.");
+    } catch (error) {
+      if (ended.aborted || hasCode(error, "TIMEOUT")) node.tell({ type: "end-poll", id });
+      throw error;
+    }
+  }
+
+  async #pause(delayMs: number, ended: AbortSignal): Promise<void> {
+    const { clock, random } = this.#options.environment;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        timer.cancel();
+        ended.removeEventListener("abort", done);
+        resolve();
+      };
+      const timer = clock.setTimer(delayMs * (0.5 + random.next()), done);
+      ended.addEventListener("abort", done);
+      if (ended.aborted) done();
+    });
+    ended.throwIfAborted();
+  }
+}
+
+/** A page that continues where the last one ended. @throws RangeError if it does not */
+function pageIn(answer: Uint8Array, from: number): ChangesPage {
+  const page = decodeChanges(answer);
+  if (page.type === "compacted") return page;
+  let next = from;
+  for (const { revision } of page.changes) {
+    if (revision < next) throw new RangeError(`revision ${revision} comes after ${next - 1}`);
+    next = revision + 1;
+  }
+  if (page.nextRevision < next) throw new RangeError(`the page ends before ${next}`);
+  return page;
+}
+
+function understood<T>(decode: () => T): T {
+  try {
+    return decode();
+  } catch (cause) {
+    throw new ConclaveError("BAD_MESSAGE", `The state machine's answer makes no sense: ${messageOf(cause)}`, { cause });
+  }
+}
+
+const compacted = (from: number, firstRevision: number): ConclaveError =>
+  new ConclaveError(
+    "COMPACTED",
+    `The changes from revision ${from} on are kept no more, only those from ${firstRevision} on: read anew what is watched.`,
+    { details: { firstRevision } },
+  );
