@@ -69,6 +69,10 @@ export class Running {
     });
   }
 
+  get isOver(): boolean {
+    return this.#over;
+  }
+
   get pid(): number {
     return this.child.pid ?? 0;
   }

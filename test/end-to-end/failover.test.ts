@@ -52,6 +52,32 @@ test("the leader is killed: a new one takes writes, and nothing acknowledged is 
     assert.is.not(await leaderOf(client, (id) => id !== dead), dead);
   }));
 
+test("leaders are killed under a watch: it sees every acknowledged write, once and in order", () =>
+  withCluster(3, async (cluster) => {
+    const [writer, reader] = [await cluster.client(), await cluster.client()];
+    const seen = (async () => {
+      const keys: string[] = [];
+      for await (const { key } of reader.watch("", { fromRevision: 1 })) if (keys.push(key) && key === "last") break;
+      return keys;
+    })();
+    const written: string[] = [];
+    for (let i = 0; i < 60; i++) {
+      if (i % 20 === 10) await cluster.node(await leaderOf(writer)).kill("SIGKILL");
+      if (i % 20 === 19) for (const [id, node] of cluster.nodes) if (node.isOver) await cluster.startNode(id);
+      const code = await codeOf(writer.put(`${i}`, ""));
+      assert.ok(code === "" || code === "UNKNOWN_OUTCOME", code);
+      if (code === "") written.push(`${i}`);
+    }
+    await writer.put("last", "");
+    const keys = await seen;
+    assert.is(new Set(keys).size, keys.length);
+    const acknowledged = new Set([...written, "last"]);
+    assert.equal(
+      keys.filter((key) => acknowledged.has(key)),
+      [...acknowledged],
+    );
+  }));
+
 test("without a majority writes fail with a code and stale reads go on; with it they succeed again", () =>
   withCluster(4, async (cluster) => {
     const client = await cluster.client();
