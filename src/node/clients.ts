@@ -19,8 +19,8 @@ import {
   type RaftStory,
 } from "../raft/index.ts";
 import { admit } from "./admission.ts";
-import { notLeader, Proposals } from "./proposals.ts";
 import { Polls } from "./polls.ts";
+import { notLeader, Proposals } from "./proposals.ts";
 import { Reads } from "./reads.ts";
 import { SessionKeeper } from "./session-keeper.ts";
 

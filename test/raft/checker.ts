@@ -66,7 +66,11 @@ export class Checker {
     const { raft, config, role } = server;
     if (role === "leader") {
       const other = this.leaders.get(raft.term) ?? config.incarnation;
-      assert.is(config.incarnation, other, `Election Safety: ${other} and ${config.incarnation} lead term ${raft.term}`);
+      assert.is(
+        config.incarnation,
+        other,
+        `Election Safety: ${other} and ${config.incarnation} lead term ${raft.term}`,
+      );
       this.leaders.set(raft.term, config.incarnation);
     }
     assert.ok(raft.term >= raft.log.lastTerm, `${server.id} holds an entry of a term that it has not come to yet`);

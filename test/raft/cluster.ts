@@ -1,7 +1,14 @@
 /** Several servers on one clock, and the links between them: a queue in each direction, for the test to deliver or lose. */
 
 import * as assert from "uvu/assert";
-import { configurationOf, isAnswer, type Member, type Message, memberNamed, type NodeId } from "../../src/raft/index.ts";
+import {
+  configurationOf,
+  isAnswer,
+  type Member,
+  type Message,
+  memberNamed,
+  type NodeId,
+} from "../../src/raft/index.ts";
 import {
   type Beginning,
   type Clock,

@@ -7,6 +7,7 @@
 
 import * as process from "node:process";
 import * as assert from "uvu/assert";
+import { changed, left, promoted } from "../../src/raft/configuration.ts";
 import {
   type Configuration,
   compactableThrough,
@@ -17,7 +18,6 @@ import {
   type RaftEvent,
   type Wish,
 } from "../../src/raft/index.ts";
-import { changed, left, promoted } from "../../src/raft/configuration.ts";
 import { suite } from "../support/suite.ts";
 import { Checker } from "./checker.ts";
 import { Cluster, incarnationOf } from "./cluster.ts";
