@@ -7,7 +7,7 @@ export const ERROR_CODES = {
   UNKNOWN_OUTCOME: "The command was sent and its answer never came: it may or may not have taken effect.",
   NO_LEADER: "The deadline passed and no leader was found. Nothing was changed.",
   ABORTED: "The caller's AbortSignal fired before the command was sent. Nothing was changed.",
-  BUSY: "A bound was reached (a mailbox, a window, a queue). Nothing was changed; try again later.",
+  BUSY: "A bound was reached. Nothing was changed; try again later: after `details.retryAfterMs`, if a server said so.",
   TOO_LARGE: "A key, a value or a message exceeds its limit. Nothing was sent.",
   ANSWER_TOO_LARGE: "What was asked for does not fit into one message: ask for less at a time.",
   COMPACTED: "What was asked for is kept no more. For a watch, the details name the first revision still to be had.",
@@ -65,6 +65,17 @@ export class ConclaveError extends Error {
 /** Is this an error of ours with that code? */
 export const hasCode = (error: unknown, code: ErrorCode): error is ConclaveError =>
   error instanceof ConclaveError && error.code === code;
+
+/** What a server answers that has no room: trying again pays after so long. `details` carries it as `retryAfterMs`. */
+export const busy = (message: string, retryMs: number): ConclaveError =>
+  new ConclaveError("BUSY", message, { details: { retryAfterMs: Math.ceil(retryMs) } });
+
+/** How long whoever was busy asks to be left alone; null if nobody did. */
+export function retryAfterMs(error: unknown): number | null {
+  if (!hasCode(error, "BUSY")) return null;
+  const { retryAfterMs: given } = error.details;
+  return typeof given === "number" && given > 0 ? given : null;
+}
 
 /** The message of anything that was thrown. */
 export const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));

@@ -9,7 +9,7 @@ export interface Limits {
   readonly messageBytesMax: number;
   /** What one link may hold back for a slow reader before it is closed. */
   readonly sendBufferBytesMax: number;
-  /** Deliveries waiting for one actor. */
+  /** Deliveries waiting for one actor. Those that came over one link may take as much as they leave free. */
   readonly mailboxMax: number;
   /** Links that one process accepts. */
   readonly connectionsMax: number;
@@ -22,12 +22,20 @@ export interface Limits {
   /** Proposals that a leader holds uncommitted, and their bytes; beyond, callers get `BUSY`. */
   readonly proposalsMax: number;
   readonly proposalBytesMax: number;
+  /** How many of those one link may hold, and how many bytes of them. */
+  readonly linkProposalsMax: number;
+  readonly linkProposalBytesMax: number;
+  /** Where a command would wait for longer than this to be committed and applied, it gets `BUSY` at once. */
+  readonly proposalWaitMsMax: number;
   /** Reads that wait on one node; beyond, callers get `BUSY`. */
   readonly readsMax: number;
   /** Questions that wait on one node for something to happen: those of watches. Beyond, callers get `BUSY`. */
   readonly pollsMax: number;
   /** How large the questions of those reads may be, together; and those of watches, for themselves. */
   readonly readBytesMax: number;
+  /** How many of those one link may hold, and how many bytes of them. */
+  readonly linkReadsMax: number;
+  readonly linkReadBytesMax: number;
   /** One AppendEntries, and how much of them may be on the way to one follower. */
   readonly appendBytesMax: number;
   readonly appendsInFlightMax: number;
@@ -46,6 +54,12 @@ const MiB = 1024 * KiB;
 export const CLIENT_WINDOW_MAX = 2_048;
 /** The most bytes of commands, or queries, that share a message; a larger single one travels alone. */
 export const CLIENT_BATCH_BYTES_MAX = 512 * KiB;
+/** A client that has this many bytes of commands unanswered sends no more of them; the same goes for queries. */
+export const CLIENT_WINDOW_BYTES_MAX = 4 * MiB;
+/** How many messages of queries a client has unanswered at most. */
+export const CLIENT_READS_MAX = 256;
+/** What a batch adds to the only command in it, generously. */
+const BATCH_OVERHEAD_BYTES = 64;
 /** What messages and batches add to what they carry, generously. */
 const HEADROOM_BYTES = 64 * KiB;
 
@@ -75,7 +89,20 @@ export function limitTooLow(
       why: "it is removed a file at a time",
     };
   }
-  return null;
+  return shareTooLow(limits);
+}
+
+/** What a link may hold has to do for one client that keeps to its windows, whatever it batches. */
+function shareTooLow(limits: Limits): ReturnType<typeof limitTooLow> {
+  const bytes = CLIENT_WINDOW_BYTES_MAX + CLIENT_WINDOW_MAX * BATCH_OVERHEAD_BYTES;
+  const why = "a client has that much unanswered";
+  const needs = [
+    { limit: "linkProposalsMax", least: CLIENT_WINDOW_MAX, why },
+    { limit: "linkProposalBytesMax", least: bytes, why },
+    { limit: "linkReadsMax", least: CLIENT_READS_MAX, why },
+    { limit: "linkReadBytesMax", least: bytes, why },
+  ] as const;
+  return needs.find(({ limit, least }) => limits[limit] < least) ?? null;
 }
 
 /** What holds where a configuration says nothing. */
@@ -91,9 +118,14 @@ export const DEFAULT_LIMITS: Limits = {
   sessionWindowMax: 4_096,
   proposalsMax: 16_384,
   proposalBytesMax: 64 * MiB,
+  linkProposalsMax: 2_048,
+  linkProposalBytesMax: 8 * MiB,
+  proposalWaitMsMax: 2_000,
   readsMax: 65_536,
   pollsMax: 16_384,
   readBytesMax: 64 * MiB,
+  linkReadsMax: 8_192,
+  linkReadBytesMax: 8 * MiB,
   appendBytesMax: MiB,
   appendsInFlightMax: 64,
   logCacheBytesMax: 64 * MiB,

@@ -99,8 +99,8 @@ export class Client {
       onReady: (leader) => {
         const { session } = this.#commands;
         if (session !== null) leader.node.tell({ type: "keep-session", session });
-        this.#commands.wake();
-        this.#queries.wake();
+        this.#commands.leaderFound();
+        this.#queries.leaderFound();
       },
       onLost: () => this.#commands.leaderLost(),
       onChange: (leader) => {

@@ -5,7 +5,7 @@
 
 import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, hasCode, messageOf } from "../errors.ts";
-import { CLIENT_BATCH_BYTES_MAX, CLIENT_WINDOW_MAX } from "../limits.ts";
+import { CLIENT_BATCH_BYTES_MAX, CLIENT_WINDOW_BYTES_MAX, CLIENT_WINDOW_MAX } from "../limits.ts";
 import { decodeOutcomes, encodePayload, type Outcome } from "../machine/commands.ts";
 import { type Call, Calls, late } from "./call.ts";
 import type { Leader, Leadership } from "./leadership.ts";
@@ -45,6 +45,7 @@ export class Commands {
   #queue = new Set<Command>();
   /** Sent and not settled, by number, in ascending order. */
   readonly #numbered = new Map<number, Command>();
+  #numberedBytes = 0;
 
   constructor(options: CommandsOptions) {
     this.#options = options;
@@ -71,9 +72,9 @@ export class Commands {
     });
   }
 
-  /** Something may be sent now. Calls made in the same turn share a batch. */
-  wake(): void {
-    this.#sender.wake();
+  /** A leader is there to send to. */
+  leaderFound(): void {
+    this.#sender.startAfresh();
   }
 
   /** What has not been sent yet waits until the promise is settled. */
@@ -128,13 +129,19 @@ export class Commands {
     if (run.length > 0 && (run.at(-1)?.number ?? 0) + 1 !== this.#nextNumber) return run;
     if (this.#holds > 0) return run;
     for (const command of this.#queue) {
-      if (this.#nextNumber - this.#floor() >= CLIENT_WINDOW_MAX || !fits(command)) break;
+      if (this.#isWindowFull || !fits(command)) break;
       command.number = this.#nextNumber++;
       this.#queue.delete(command);
       this.#numbered.set(command.number, command);
+      this.#numberedBytes += command.bytes.byteLength;
       run.push(command);
     }
     return run;
+  }
+
+  /** So much waits for its answer that a leader would have no room for more of one client. */
+  get #isWindowFull(): boolean {
+    return this.#nextNumber - this.#floor() >= CLIENT_WINDOW_MAX || this.#numberedBytes >= CLIENT_WINDOW_BYTES_MAX;
   }
 
   /** Below this number nothing is waited for any more. */
@@ -194,7 +201,7 @@ export class Commands {
     }
     // What fills the gap was turned away, and is sent again along with what came after it.
     if (gap) this.#sender.retryLater();
-    else this.wake();
+    else this.#sender.wake();
   }
 
   #failed(leader: Leader, session: number, open: readonly Command[], thrown: unknown): void {
@@ -210,7 +217,7 @@ export class Commands {
         this.#sender.retryLater();
         return;
       case "BUSY":
-        this.#sender.retryLater();
+        this.#sender.retryLater(error);
         return;
       case "SESSION_EXPIRED":
         this.#sessionExpired(session);
@@ -242,13 +249,13 @@ export class Commands {
         this.#opening = false;
         this.#session = answer.session;
         this.#nextNumber = 1;
-        this.wake();
+        this.#sender.wake();
       })
       .catch((error) => {
         this.#opening = false;
         for (const command of this.#queue) command.refusal = error instanceof ConclaveError ? error : null;
         if (!hasCode(error, "BUSY")) this.#options.leadership().doubt(leader);
-        this.#sender.retryLater();
+        this.#sender.retryLater(error);
       });
   }
 
@@ -259,18 +266,19 @@ export class Commands {
     this.#nextNumber = 1;
     const again: Command[] = [];
     for (const command of [...this.#numbered.values()]) {
-      this.#numbered.delete(command.number);
+      this.#unnumber(command);
       command.number = 0;
       if (command.unsure || command.sending !== 0) command.reject(unknownOutcome("the session has expired"));
       else if (!command.isOver) again.push(command);
     }
     this.#queue = new Set([...again, ...this.#queue]);
-    this.wake();
+    this.#sender.wake();
   }
 
   /** Why a command was not done in time. */
   #lateness({ refusal, timeoutMs }: Command): ConclaveError {
-    if (refusal?.code === "BUSY") return refusal;
+    const last = refusal ?? this.#sender.refusal;
+    if (last?.code === "BUSY") return last;
     return late(timeoutMs, this.#options.leadership().leader);
   }
 
@@ -279,12 +287,18 @@ export class Commands {
     const unsure = command.unsure || command.sending !== 0;
     this.#end(command);
     command.reject(unsure ? unknownOutcome(reason.message, reason) : reason);
-    this.wake(); // The floor may have moved.
+    this.#sender.wake(); // The floor may have moved.
   }
 
   #end(command: Command): void {
     this.#queue.delete(command);
-    if (this.#numbered.get(command.number) === command) this.#numbered.delete(command.number);
+    this.#unnumber(command);
+  }
+
+  #unnumber(command: Command): void {
+    if (this.#numbered.get(command.number) !== command) return;
+    this.#numbered.delete(command.number);
+    this.#numberedBytes -= command.bytes.byteLength;
   }
 }
 

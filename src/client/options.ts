@@ -1,6 +1,6 @@
 /** What a caller may set. */
 
-import type { ClientEnvironment } from "../environment.ts";
+import type { ClientEnvironment, Random } from "../environment.ts";
 import type { Consistency } from "../protocol/node.ts";
 
 /** What `connect` takes. */
@@ -55,3 +55,9 @@ export interface WatchOptions {
 export const ASK_TIMEOUT_MS = 60_000;
 /** The wait before another try where the last one was refused for lack of room, or for a reason that passes. */
 export const RETRY_DELAY_MS = 20;
+/** However long a server asks to be left alone, it is asked again after this. */
+const PAUSE_MS_MAX = 5_000;
+
+/** How long to leave a server alone that asked for it: not less, and not in step with others that it told the same. */
+export const pauseMs = (askedMs: number, random: Random): number =>
+  Math.min(askedMs, PAUSE_MS_MAX) * (1 + random.next() / 2);

@@ -1,19 +1,21 @@
 /** Questions about the state: those of one turn share a frame, and may be asked again as often as it takes. */
 
 import type { ActorContext } from "../actor/index.ts";
-import type { ClientEnvironment } from "../environment.ts";
-import { ConclaveError, hasCode } from "../errors.ts";
-import { CLIENT_BATCH_BYTES_MAX } from "../limits.ts";
+import type { ClientEnvironment, Timer } from "../environment.ts";
+import { ConclaveError, hasCode, retryAfterMs } from "../errors.ts";
+import { CLIENT_BATCH_BYTES_MAX, CLIENT_READS_MAX, CLIENT_WINDOW_BYTES_MAX } from "../limits.ts";
 import { decodeList, encodeList } from "../machine/commands.ts";
 import { type Consistency, NODE_ACTOR, nodeProtocol, QUERIES_MAX } from "../protocol/node.ts";
 import { type Call, Calls, late } from "./call.ts";
 import type { Leadership, NodeRef } from "./leadership.ts";
-import { ASK_TIMEOUT_MS, RETRY_DELAY_MS, type ReadOptions } from "./options.ts";
+import { ASK_TIMEOUT_MS, pauseMs, RETRY_DELAY_MS, type ReadOptions } from "./options.ts";
 import { Sender } from "./sender.ts";
 
 interface Query extends Call<Uint8Array> {
   readonly bytes: Uint8Array;
   readonly consistency: Consistency;
+  /** Why it was last turned away, if it was for lack of room. */
+  refusal: ConclaveError | null;
 }
 
 export interface QueriesOptions {
@@ -32,6 +34,11 @@ export class Queries {
   readonly #calls: Calls<Query>;
   readonly #sender: Sender;
   #queue = new Set<Query>();
+  /** Messages of linearizable queries that are on their way, and their bytes. */
+  #sent = 0;
+  #sentBytes = 0;
+  /** Between the rounds of stale reads. */
+  readonly #rests = new Set<Timer>();
 
   constructor(options: QueriesOptions) {
     this.#options = options;
@@ -40,7 +47,7 @@ export class Queries {
       clock: options.environment.clock,
       giveUp: (query, reason) => {
         this.#queue.delete(query);
-        query.reject(reason === "expired" ? late(query.timeoutMs, options.leadership().leader) : reason);
+        query.reject(reason === "expired" ? this.#lateness(query) : reason);
       },
     });
     this.#sender = new Sender(options.environment, () => this.#send());
@@ -50,25 +57,33 @@ export class Queries {
     this.#sender.wake();
     return this.#calls.open(options, (base: Call<Uint8Array>): Query => {
       const { consistency = "linearizable", node = null } = options;
-      const query: Query = Object.assign(base, { bytes, consistency });
+      const query: Query = Object.assign(base, { bytes, consistency, refusal: null });
       if (consistency !== "stale" && node === null) this.#queue.add(query);
       else this.#askAnyone(query, node).catch((error) => query.reject(error));
       return query;
     });
   }
 
-  wake(): void {
-    this.#sender.wake();
+  /** A leader is there to ask. */
+  leaderFound(): void {
+    this.#sender.startAfresh();
   }
 
   close(): void {
     this.#sender.stop();
     this.#calls.close();
+    for (const rest of this.#rests) rest.cancel();
   }
 
   #send(): void {
     if (this.#options.leadership().leader === null) return;
-    while (this.#queue.size > 0) void this.#ask(this.#nextBatch());
+    while (this.#queue.size > 0 && this.#sent < CLIENT_READS_MAX && this.#sentBytes < CLIENT_WINDOW_BYTES_MAX) {
+      void this.#ask(this.#nextBatch());
+    }
+  }
+
+  #lateness({ refusal, timeoutMs }: Query): ConclaveError {
+    return refusal ?? this.#sender.refusal ?? late(timeoutMs, this.#options.leadership().leader);
   }
 
   async #ask(given: readonly Query[]): Promise<void> {
@@ -80,8 +95,18 @@ export class Queries {
       await this.#again(batch, null);
       return;
     }
-    return answers(leader.node, false, batch, ASK_TIMEOUT_MS).then(
-      (results) => settle(batch, results),
+    const bytes = batch.reduce((sum, query) => sum + query.bytes.byteLength, 0);
+    this.#sent++;
+    this.#sentBytes += bytes;
+    const answered = answers(leader.node, false, batch, ASK_TIMEOUT_MS).finally(() => {
+      this.#sent--;
+      this.#sentBytes -= bytes;
+    });
+    return answered.then(
+      (results) => {
+        settle(batch, results);
+        this.#sender.wake(); // There is room for what the window held back.
+      },
       async (error) => {
         if (!hasCode(error, "BUSY") && !isFinal(error)) leadership.doubt(leader);
         await this.#again(batch, error);
@@ -113,16 +138,20 @@ export class Queries {
     }
     if (isFinal(error)) {
       for (const query of batch) query.reject(error);
+      this.#sender.wake();
       return;
     }
+    for (const query of batch) query.refusal = hasCode(error, "BUSY") ? error : null;
     this.#queue = new Set([...batch.filter((query) => !query.isOver), ...this.#queue]);
-    this.#sender.retryLater();
+    this.#sender.retryLater(error);
   }
 
   /** One node after the other, beginning with the leader, whose link stands. */
   async #askAnyone(query: Query, wanted: string | null): Promise<void> {
-    const { clock } = this.#options.environment;
+    const { clock, random } = this.#options.environment;
     while (!query.isOver) {
+      let askedMs = Number.POSITIVE_INFINITY;
+      query.refusal = null;
       for (const [url, name] of this.#options.leadership().candidates(wanted)) {
         const leftMs = query.deadlineMs - clock.nowMs();
         if (query.isOver || leftMs <= 0) break;
@@ -132,11 +161,25 @@ export class Queries {
           settle([query], await answers(node, true, [query], attemptMs));
         } catch (error) {
           if (isFinal(error)) query.reject(error);
+          if (hasCode(error, "BUSY")) query.refusal = error;
+          askedMs = Math.min(askedMs, retryAfterMs(error) ?? Number.POSITIVE_INFINITY);
         }
         if (query.isOver) return;
       }
-      await new Promise<void>((resolve) => void clock.setTimer(RETRY_DELAY_MS, resolve));
+      const waitMs = Number.isFinite(askedMs) ? pauseMs(askedMs, random) : RETRY_DELAY_MS;
+      await this.#rest(Math.min(waitMs, query.deadlineMs - clock.nowMs()));
     }
+  }
+
+  /** Ends after a while, or never if the client is closed before. */
+  #rest(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#options.environment.clock.setTimer(ms, () => {
+        this.#rests.delete(timer);
+        resolve();
+      });
+      this.#rests.add(timer);
+    });
   }
 }
 
