@@ -11,6 +11,8 @@ export class Mailbox<D> {
   readonly #capacity: number;
   readonly #handle: (batch: readonly D[]) => void | Promise<void>;
   #waiting: D[] = [];
+  /** How much of that each sender has sent. */
+  #shares = new Map<object, number>();
   #busy = false;
   #closed = false;
 
@@ -21,9 +23,21 @@ export class Mailbox<D> {
     this.#handle = handle;
   }
 
-  /** False if the mailbox is full or closed: the delivery was not taken. */
-  put(delivery: D): boolean {
-    if (this.#closed || this.#waiting.length >= this.#capacity) return false;
+  /**
+   * False if the mailbox is closed, or has no room for this sender: the delivery was not taken. Nobody has more waiting
+   * than is still free, so that however many flood it there is room for one more who does not (dynamic thresholds:
+   * Choudhury and Hahne, 1998).
+   *
+   * @param sender null for this process itself, which may fill what there is
+   */
+  put(delivery: D, sender: object | null = null): boolean {
+    const free = this.#capacity - this.#waiting.length;
+    if (this.#closed || free <= 0) return false;
+    if (sender !== null) {
+      const held = this.#shares.get(sender) ?? 0;
+      if (held >= free) return false;
+      this.#shares.set(sender, held + 1);
+    }
     this.#enqueue(delivery);
     return true;
   }
@@ -36,6 +50,7 @@ export class Mailbox<D> {
   close(): void {
     this.#closed = true;
     this.#waiting = [];
+    this.#shares.clear();
   }
 
   #enqueue(delivery: D): void {
@@ -50,6 +65,7 @@ export class Mailbox<D> {
   #drain(): void {
     const batch = this.#waiting;
     this.#waiting = [];
+    this.#shares.clear();
     const handled = batch.length === 0 ? undefined : this.#handle(batch);
     if (handled === undefined) this.#next();
     else void handled.then(() => this.#next());

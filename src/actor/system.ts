@@ -1,7 +1,7 @@
 /** The actors of one process, and how they reach those of others. */
 
 import type { ClientEnvironment } from "../environment.ts";
-import { ConclaveError, messageOf } from "../errors.ts";
+import { busy, ConclaveError, messageOf } from "../errors.ts";
 import {
   type Backoff,
   CloseCode,
@@ -50,7 +50,7 @@ export interface SystemOptions {
   readonly url?: string;
   readonly linkLimits?: Partial<LinkLimits>;
   readonly backoff?: Backoff;
-  /** How many deliveries may wait in one mailbox. */
+  /** How many deliveries may wait in one mailbox; of one link, as many as are still free. */
   readonly mailboxMax?: number;
   /** May the other side be talked to? A refusal closes the link with its code and reason. */
   readonly verify?: (remote: Hello) => Promise<Refusal | null>;
@@ -58,6 +58,8 @@ export interface SystemOptions {
 }
 
 const DEFAULT_MAILBOX_MAX = 65_536;
+/** A mailbox is emptied in every turn of the event loop, and a turn that had so much to do takes about so long. */
+const MAILBOX_RETRY_MS = 50;
 /** A full mailbox is told of once in so many refusals. */
 const REFUSALS_PER_STORY = 1_024;
 
@@ -183,9 +185,9 @@ export class ActorSystem {
   #inbox<M, A, I>(name: string, protocol: Protocol<M, A>, mailbox: Mailbox<Delivery<M, A, I>>): Inbox {
     let refused = 0;
     const put = (message: M, sender: Sender, answer: Answer<A> | null): boolean => {
-      if (mailbox.put({ type: "message", message, sender, answer })) return true;
+      if (mailbox.put({ type: "message", message, sender, answer }, sender.peer)) return true;
       if (refused++ % REFUSALS_PER_STORY === 0) this.#tell({ event: "mailbox-full", actor: name, refused });
-      answer?.fail(new ConclaveError("BUSY", `The mailbox of "${name}" is full.`));
+      answer?.fail(busy(`The mailbox of "${name}" is full.`, MAILBOX_RETRY_MS));
       return false;
     };
     return {

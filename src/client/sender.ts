@@ -42,8 +42,8 @@ export class Sender {
   }
 
   /**
-   * What was turned away may be sent again, but not as fast as it is refused. If the other side has said when, nothing is
-   * sent before that, be it new: it would only be turned away, too.
+   * What was turned away may be sent again, but not as fast as it is refused. If the other side has said when, nothing
+   * is sent before that, be it new: it would only be turned away, too.
    */
   retryLater(refusal: unknown = null): void {
     const { clock, random } = this.#environment;

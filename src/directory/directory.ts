@@ -4,7 +4,7 @@
  */
 
 import type { ActorContext, Behaviour, Delivery, Peer } from "../actor/index.ts";
-import { ConclaveError } from "../errors.ts";
+import { busy, ConclaveError } from "../errors.ts";
 import { CLIENT_ACTOR, clientProtocol } from "../protocol/client.ts";
 import type { DirectoryAnswer, DirectoryMessage, Member } from "../protocol/directory.ts";
 import { type LeaderView, NO_LEADER } from "../protocol/leader.ts";
@@ -29,6 +29,8 @@ export interface DirectoryParts {
 type Address = Pick<Peer["hello"], "name" | "url">;
 
 const NAMES_MAX = 10_000;
+/** A name is free again when its link is lost, and nobody knows when that is. */
+const NAMES_RETRY_MS = 1_000;
 
 export function directoryActor(
   context: ActorContext,
@@ -61,7 +63,7 @@ export function directoryActor(
       throw new ConclaveError("NOT_ENTITLED", `The name ${member.name} is taken.`);
     }
     if (holder === undefined && members.size >= NAMES_MAX) {
-      throw new ConclaveError("BUSY", `The directory holds ${NAMES_MAX} names and takes no more.`);
+      throw busy(`The directory holds ${NAMES_MAX} names and takes no more.`, NAMES_RETRY_MS);
     }
   };
 

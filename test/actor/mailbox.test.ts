@@ -69,6 +69,29 @@ test("a full mailbox takes nothing more, until it is emptied", () => {
   assert.equal(batches, [[1, 2], [4]]);
 });
 
+test("nobody has more waiting than is free: one who floods it takes half, and there is room for others", () => {
+  const { clock, batches, box } = mailbox(8);
+  const [greedy, greedier, modest] = [{}, {}, {}];
+  const taken = (sender: object): number => {
+    let count = 0;
+    while (box.put(1, sender)) count++;
+    return count;
+  };
+  assert.is(taken(greedy), 4);
+  assert.is(taken(greedier), 2);
+  assert.is(box.put(2, modest), true);
+  clock.turn();
+  assert.equal(batches, [[1, 1, 1, 1, 1, 1, 2]]);
+  assert.is(taken(greedy), 4, "what was handled counts no more");
+});
+
+test("what one sender may not take, the process itself may", () => {
+  const { box } = mailbox(2);
+  const greedy = {};
+  assert.equal([box.put(1, greedy), box.put(2, greedy), box.put(3)], [true, false, true]);
+  assert.is(box.put(4), false, "up to the bound");
+});
+
 test("the bound holds while a batch is being handled", async () => {
   const { clock, box } = mailbox(2, () => new Promise(() => {}));
   box.put(1);

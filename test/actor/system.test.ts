@@ -1,7 +1,7 @@
 import * as assert from "uvu/assert";
 import * as v from "valibot";
 import { type ActorRef, NO_ANSWER, packed } from "../../src/actor/index.ts";
-import { hasCode } from "../../src/errors.ts";
+import { hasCode, retryAfterMs } from "../../src/errors.ts";
 import { codeOf, turns } from "../support/network.ts";
 import { suite } from "../support/suite.ts";
 import {
@@ -13,6 +13,7 @@ import {
   type Process,
   protocol,
   type Question,
+  type Start,
   type StartOptions,
   valuesSeen,
   world,
@@ -27,6 +28,7 @@ interface Meeting {
   /** Whose ref it is. */
   readonly caller: Process;
   readonly ref: ActorRef<Question, number | string>;
+  readonly start: Start;
 }
 
 /** The ways to reach an actor. Whoever holds a ref can't tell them apart. */
@@ -35,13 +37,13 @@ const places: Record<string, (run: (meeting: Meeting) => Promise<void>, options?
     world(async (start) => {
       const home = await start("home", options);
       const actor = obedient(home.system);
-      await run({ actor, home, caller: home, ref: actor.ref });
+      await run({ actor, home, caller: home, ref: actor.ref, start });
     }),
   "in this process, by address": (run, options) =>
     world(async (start) => {
       const home = await start("home", { ...options, known: true });
       const actor = obedient(home.system);
-      await run({ actor, home, caller: home, ref: home.system.ref(`${home.url}/actor`, protocol) });
+      await run({ actor, home, caller: home, ref: home.system.ref(`${home.url}/actor`, protocol), start });
       assert.is(home.network.dialled, 0, "no connection was needed");
     }),
   "in another process": (run, options) =>
@@ -49,7 +51,7 @@ const places: Record<string, (run: (meeting: Meeting) => Promise<void>, options?
       const home = await start("home", options);
       const actor = obedient(home.system);
       const caller = await start("caller", options);
-      await run({ actor, home, caller, ref: caller.system.ref(`${home.url}/actor`, protocol) });
+      await run({ actor, home, caller, ref: caller.system.ref(`${home.url}/actor`, protocol), start });
     }),
   "in another process, over the link that it opened": (run, options) =>
     world(async (start) => {
@@ -60,7 +62,7 @@ const places: Record<string, (run: (meeting: Meeting) => Promise<void>, options?
       actor.context.ref(`${caller.url}/listener`, protocol).tell(echo(0));
       const hello = await listener.seen.when("the first message", ({ type }) => type === "message");
       if (hello.type !== "message" || hello.peer === null) throw new Error("no peer");
-      await run({ actor, home, caller, ref: hello.peer.ref("actor", protocol) });
+      await run({ actor, home, caller, ref: hello.peer.ref("actor", protocol), start });
     }),
 };
 
@@ -133,11 +135,32 @@ for (const [place, meet] of Object.entries(places)) {
         assert.equal(await Promise.all([handled, asked[0], asked[1]]), [1, 2, 3]);
         assert.is(await ref.ask(echo(6), ASK), 6);
       },
-      { mailboxMax: 2 },
+      // A link may take no more than it leaves free.
+      { mailboxMax: place.startsWith("in this process") ? 2 : 4 },
     ));
 }
 
 const far = places["in another process"] ?? (() => Promise.reject(new Error("no such place")));
+
+test("a link that floods a mailbox is refused with a hint, and another link's mail is taken", () =>
+  far(
+    async ({ home, ref, actor, start }) => {
+      const modest = (await start("modest")).system.ref(`${home.url}/actor`, protocol);
+      const handled = ref.ask({ do: "wait", value: 0 }, ASK);
+      await actor.seen.first(1);
+      const flood = Array.from({ length: 100 }, (_, i) => ref.ask(echo(i), ASK));
+      const settled = Promise.allSettled([handled, ...flood]);
+      const refused = await flood.at(-1)?.catch((error: unknown) => error);
+      assert.ok(hasCode(refused, "BUSY"));
+      assert.ok((retryAfterMs(refused) ?? 0) > 0);
+      const asked = modest.ask(echo(200), ASK);
+      await turns(20); // If it were refused, it would be by now.
+      actor.goOn();
+      assert.is(await asked, 200);
+      assert.is((await settled).filter(({ status }) => status === "fulfilled").length, 1 + 8);
+    },
+    { mailboxMax: 16 },
+  ));
 
 test("a full mailbox in this process refuses a tell", () =>
   world(async (start) => {
