@@ -9,7 +9,7 @@ export interface Limits {
   readonly messageBytesMax: number;
   /** What one link may hold back for a slow reader before it is closed. */
   readonly sendBufferBytesMax: number;
-  /** Deliveries waiting for one actor. Those that came over one link may take as much as they leave free. */
+  /** Deliveries waiting for one actor. Those that came over one link may take an eighth of what is free. */
   readonly mailboxMax: number;
   /** Links that one process accepts. */
   readonly connectionsMax: number;

@@ -2,6 +2,9 @@
 
 import type { Clock } from "../environment.ts";
 
+/** How much of what is free one sender may have. */
+const SHARE = 1 / 8;
+
 /**
  * A bounded queue that drains in batches: everything that arrived in one turn of the event loop is handled together,
  * and while a batch is being handled the next one gathers.
@@ -24,9 +27,9 @@ export class Mailbox<D> {
   }
 
   /**
-   * False if the mailbox is closed, or has no room for this sender: the delivery was not taken. Nobody has more waiting
-   * than is still free, so that however many flood it there is room for one more who does not (dynamic thresholds:
-   * Choudhury and Hahne, 1998).
+   * False if the mailbox is closed, or has no room for this sender: the delivery was not taken. Nobody may have more
+   * waiting than a part of what is still free: so one who floods it leaves most of it to others, and many leave something
+   * (dynamic thresholds: Choudhury and Hahne, 1998).
    *
    * @param sender null for this process itself, which may fill what there is
    */
@@ -35,7 +38,7 @@ export class Mailbox<D> {
     if (this.#closed || free <= 0) return false;
     if (sender !== null) {
       const held = this.#shares.get(sender) ?? 0;
-      if (held >= free) return false;
+      if (held >= free * SHARE) return false;
       this.#shares.set(sender, held + 1);
     }
     this.#enqueue(delivery);

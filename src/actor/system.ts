@@ -50,7 +50,7 @@ export interface SystemOptions {
   readonly url?: string;
   readonly linkLimits?: Partial<LinkLimits>;
   readonly backoff?: Backoff;
-  /** How many deliveries may wait in one mailbox; of one link, as many as are still free. */
+  /** How many deliveries may wait in one mailbox; those of one link may take an eighth of what is free. */
   readonly mailboxMax?: number;
   /** May the other side be talked to? A refusal closes the link with its code and reason. */
   readonly verify?: (remote: Hello) => Promise<Refusal | null>;

@@ -82,7 +82,7 @@ export class Commands {
     this.#holds++;
     const release = (): void => {
       this.#holds--;
-      this.wake();
+      this.#sender.wake();
     };
     settled.then(release, release);
   }

@@ -1,6 +1,6 @@
 /** Which batches of commands may enter the log. */
 
-import { ConclaveError } from "../errors.ts";
+import { busy, ConclaveError } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { type CommandBatch, decodePayload } from "../machine/commands.ts";
 import type { Replica } from "../machine/index.ts";
@@ -10,6 +10,8 @@ import { sessionExpired } from "./proposals.ts";
 export const APPEND_HEADROOM_BYTES = 1_024;
 /** What its frame adds to an answer, generously. */
 export const ANSWER_HEADROOM_BYTES = 1_024;
+/** How soon answers may have made room in the window of a session. */
+const WINDOW_RETRY_MS = 100;
 
 /**
  * Checks a batch that a client sent.
@@ -26,7 +28,8 @@ export function admit(bytes: Uint8Array, replica: Replica, limits: Limits): numb
   // A session that is not there yet may still be on its way through the log; one that is past can't come back.
   if (payload.session <= replica.appliedIndex && !replica.hasSession(payload.session)) throw sessionExpired();
   if (windowOf(payload) > limits.sessionWindowMax) {
-    throw new ConclaveError("BUSY", `More than ${limits.sessionWindowMax} commands of one session are unanswered.`);
+    const tooMany = `More than ${limits.sessionWindowMax} commands of one session are unanswered.`;
+    throw busy(tooMany, WINDOW_RETRY_MS);
   }
   // What can't be sent on to a follower would stop the log for good.
   const bytesMax = limits.messageBytesMax - APPEND_HEADROOM_BYTES;

@@ -1,8 +1,8 @@
 /** What clients want of this node: their commands in the log, their reads answered, their sessions kept. */
 
-import type { Answer, Peer, Sender } from "../actor/index.ts";
+import type { Answer, Peer } from "../actor/index.ts";
 import type { Clock } from "../environment.ts";
-import { ConclaveError } from "../errors.ts";
+import { busy, ConclaveError } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { type Applied, decodeList, encodePayload } from "../machine/commands.ts";
 import type { Replica } from "../machine/index.ts";
@@ -30,8 +30,8 @@ export interface ClientsParts {
   readonly replica: Replica;
   readonly limits: Limits;
   view(): LeaderView;
-  /** Why nothing can be written just now; null if it can. */
-  whyReadOnly(): ConclaveError | null;
+  /** @throws ConclaveError `BUSY`, `DISK_FULL` if the disks take nothing more just now */
+  checkDisks(): void;
   /** Has this node anything of its own to show? An empty state is not an old one. */
   canShow(): boolean;
   /** The link to this client is to be watched. */
@@ -44,6 +44,10 @@ type Message<Type extends NodeMessage["type"]> = Extract<NodeMessage, { type: Ty
 
 /** So many may wait for one hand-over of leadership. */
 const HEIRS_MAX = 100;
+/** How soon sessions may have ended that nobody uses, a newcomer may take part, and a hand-over may be over. */
+const SESSIONS_RETRY_MS = 1_000;
+const NEWCOMER_RETRY_MS = 250;
+const TRANSFER_RETRY_MS = 100;
 
 export class Clients {
   readonly #parts: ClientsParts;
@@ -60,7 +64,7 @@ export class Clients {
   constructor(parts: ClientsParts) {
     const { replica, limits, clock, continueLater } = parts;
     this.#parts = parts;
-    this.#proposals = new Proposals(limits);
+    this.#proposals = new Proposals(limits, clock);
     this.#sessions = new SessionKeeper(replica, limits.sessionTimeoutMs);
     this.#reads = new Reads({ clock, replica, limits, continueLater });
     const leaderTimeoutMs = parts.raft.config.electionTimeoutMaxMs;
@@ -72,25 +76,29 @@ export class Clients {
   }
 
   /** @throws ConclaveError see `admit`; `NOT_LEADER`, `BUSY`, `DISK_FULL` */
-  takeBatch(batch: Uint8Array, sender: Sender, answer: Answer<NodeAnswer>, events: RaftEvent[]): void {
-    this.#checkWritable();
+  takeBatch(batch: Uint8Array, peer: Peer | null, answer: Answer<NodeAnswer>, events: RaftEvent[]): void {
+    this.#checkRoom(peer);
     const session = admit(batch, this.#parts.replica, this.#parts.limits);
-    if (this.#proposals.isFull) throw new ConclaveError("BUSY", "The leader holds too many uncommitted commands.");
-    if (sender.peer !== null) this.holdSession(session, sender.peer);
-    this.#propose(batch, answer, events);
+    if (peer !== null) this.holdSession(session, peer);
+    this.#propose(batch, peer, answer, events);
   }
 
   /** @throws ConclaveError `NOT_LEADER`, `BUSY`, `DISK_FULL` */
-  openSession(answer: Answer<NodeAnswer>, events: RaftEvent[]): void {
-    const { replica, limits } = this.#parts;
-    this.#checkWritable();
-    if (replica.sessionCount + this.#opening >= limits.sessionsMax || this.#proposals.isFull) {
-      throw new ConclaveError("BUSY", `${replica.sessionCount} sessions are open, of ${limits.sessionsMax}.`);
+  openSession(peer: Peer | null, answer: Answer<NodeAnswer>, events: RaftEvent[]): void {
+    const { replica, limits, watch } = this.#parts;
+    this.#checkRoom(peer);
+    if (replica.sessionCount + this.#opening >= limits.sessionsMax) {
+      throw busy(`${replica.sessionCount} sessions are open, of ${limits.sessionsMax}.`, SESSIONS_RETRY_MS);
     }
+    if (peer !== null && !this.#sessions.hasRoom(peer)) {
+      throw busy("Too many sessions of this connection are open.", SESSIONS_RETRY_MS);
+    }
+    if (peer !== null) watch(peer);
     this.#opening++;
     const counted: Answer<NodeAnswer> = {
       ok: (opened) => {
         this.#opening--;
+        if (peer !== null && opened.type === "session") this.#sessions.opened(opened.session, peer);
         answer.ok(opened);
       },
       fail: (error) => {
@@ -98,20 +106,21 @@ export class Clients {
         answer.fail(error);
       },
     };
-    this.#propose(encodePayload({ type: "open-session" }), counted, events);
+    this.#propose(encodePayload({ type: "open-session" }), peer, counted, events);
   }
 
   /** @throws ConclaveError `NOT_LEADER`, `BUSY`; RangeError if the bytes are no queries */
   read(
     { consistency, anywhere, queries: bytes }: Message<"queries">,
+    peer: Peer | null,
     answer: Answer<NodeAnswer>,
     events: RaftEvent[],
   ): void {
-    const queries = decodeList(bytes, QUERIES_MAX);
     this.#checkShows();
-    if (consistency === "stale") this.#reads.askStale(queries, answer);
+    const queries = decodeList(bytes, QUERIES_MAX);
+    if (consistency === "stale") this.#reads.askStale(queries, answer, peer);
     else if (!anywhere && !this.#isLeader) throw notLeader(this.#parts.view());
-    else events.push({ type: "read", ticket: this.#reads.ask(queries, answer), lease: consistency === "lease" });
+    else events.push({ type: "read", ticket: this.#reads.ask(queries, answer, peer), lease: consistency === "lease" });
   }
 
   /** A question that waits until there is something to answer. @throws ConclaveError `BUSY`, `NO_LEADER` */
@@ -137,7 +146,7 @@ export class Clients {
     const heir = to === null ? null : memberNamed(configurationOf(raft), to);
     if (heir === undefined) throw new ConclaveError("INVALID_ARGUMENT", `${to} is no member.`);
     if (heir?.role === "learner") throw new ConclaveError("INVALID_ARGUMENT", `${to} is a learner, and can't lead.`);
-    if (this.#heirs.length >= HEIRS_MAX) throw new ConclaveError("BUSY", "Leadership is being handed over.");
+    if (this.#heirs.length >= HEIRS_MAX) throw busy("Leadership is being handed over.", TRANSFER_RETRY_MS);
     this.#heirs.push(answer);
     events.push({ type: "transfer", to });
   }
@@ -156,7 +165,7 @@ export class Clients {
   expireSessions(events: RaftEvent[]): void {
     const sessions = this.#sessions.idle(this.#parts.clock.nowMs());
     if (!this.#isLeader || sessions.length === 0) return;
-    this.#propose(encodePayload({ type: "expire-sessions", sessions }), null, events);
+    this.#propose(encodePayload({ type: "expire-sessions", sessions }), null, null, events);
   }
 
   /** What the core has made of proposals. */
@@ -199,16 +208,17 @@ export class Clients {
 
   /** Before it takes part it has nothing of its own to show, and an empty state is not an old one. */
   #checkShows(): void {
-    if (!this.#parts.canShow()) throw new ConclaveError("BUSY", "This node takes no part in its cluster yet.");
+    if (!this.#parts.canShow()) throw busy("This node takes no part in its cluster yet.", NEWCOMER_RETRY_MS);
   }
 
-  #checkWritable(): void {
+  /** @throws ConclaveError `NOT_LEADER`, `BUSY`, `DISK_FULL` */
+  #checkRoom(peer: Peer | null): void {
     if (!this.#isLeader) throw notLeader(this.#parts.view());
-    const why = this.#parts.whyReadOnly();
-    if (why !== null) throw why;
+    this.#parts.checkDisks();
+    this.#proposals.checkRoom(peer);
   }
 
-  #propose(payload: Uint8Array, answer: Answer<NodeAnswer> | null, events: RaftEvent[]): void {
-    events.push({ type: "propose", ticket: this.#proposals.offer(payload, answer), payload });
+  #propose(payload: Uint8Array, peer: Peer | null, answer: Answer<NodeAnswer> | null, events: RaftEvent[]): void {
+    events.push({ type: "propose", ticket: this.#proposals.offer(payload, answer, peer), payload });
   }
 }

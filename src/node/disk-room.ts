@@ -25,13 +25,13 @@ export class DiskRoom {
     else this.#full.delete(id);
   }
 
-  /** Why nothing can be written; null if it can. */
-  get whyReadOnly(): ConclaveError | null {
-    if (this.#full.size === 0) return null;
+  /** @throws ConclaveError `DISK_FULL` if nothing can be written */
+  check(): void {
+    if (this.#full.size === 0) return;
     const configuration = configurationOf(this.#raft);
-    if (isQuorum(configuration, (id) => !this.#full.has(id))) return null;
+    if (isQuorum(configuration, (id) => !this.#full.has(id))) return;
     const names = configuration.members.flatMap(({ id }) => (this.#full.has(id) ? [id] : [])).join(", ");
-    return new ConclaveError(
+    throw new ConclaveError(
       "DISK_FULL",
       `The disks of ${names} are full: nothing is written until there is room again.`,
     );

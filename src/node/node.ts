@@ -41,6 +41,7 @@ import { decodeMessage, encodeMessage } from "./raft-codec.ts";
 import { SnapshotTransfer, type TransferStory } from "./snapshot-transfer.ts";
 import { Snapshotter, type SnapshotterStory } from "./snapshotter.ts";
 import { toEntry } from "./stored.ts";
+import { Unwritten } from "./unwritten.ts";
 
 /** What a node has to tell. */
 export type NodeStory =
@@ -115,6 +116,7 @@ export class NodeActor {
   readonly #applier: Applier;
   readonly #clients: Clients;
   readonly #room: DiskRoom;
+  readonly #unwritten: Unwritten;
   readonly #snapshotter: Snapshotter;
   readonly #transfer: SnapshotTransfer;
   readonly #directories: readonly string[];
@@ -147,13 +149,17 @@ export class NodeActor {
       replica,
       limits,
       view: () => this.#announcer.view,
-      whyReadOnly: () => this.#room.whyReadOnly,
+      checkDisks: () => {
+        this.#room.check();
+        this.#unwritten.check();
+      },
       canShow: () => this.#roleName() !== "newcomer",
       watch: (peer) => context.watch(peer),
       continueLater,
     });
     this.#announcer = new Announcer(context, { id, url, directories: this.#directories, tell });
     this.#room = new DiskRoom(raft);
+    this.#unwritten = new Unwritten(limits, clock);
     this.#peers = new Peers({ id, configuration: () => configurationOf(raft), firstMet: parts.firstMet });
     this.#members = new Members({
       raft,
@@ -319,6 +325,7 @@ export class NodeActor {
         return;
       case "persisted":
         this.#durableSeq = Math.max(this.#durableSeq, event.seq);
+        this.#unwritten.written(event.seq);
         events.push(event);
         this.#releaseHeld(events);
         return;
@@ -458,13 +465,13 @@ export class NodeActor {
   #takeQuestion(message: NodeMessage, sender: Sender, answer: NodeAnswerTo, events: RaftEvent[]): void {
     switch (message.type) {
       case "commands":
-        this.#clients.takeBatch(message.batch, sender, answer, events);
+        this.#clients.takeBatch(message.batch, sender.peer, answer, events);
         return;
       case "open-session":
-        this.#clients.openSession(answer, events);
+        this.#clients.openSession(sender.peer, answer, events);
         return;
       case "queries":
-        this.#clients.read(message, answer, events);
+        this.#clients.read(message, sender.peer, answer, events);
         return;
       case "poll":
         this.#clients.poll(message, sender.peer, answer);
@@ -611,6 +618,7 @@ export class NodeActor {
   }
 
   #persist({ seq, reset, hardState, entries }: Persist): void {
+    this.#unwritten.writing(seq, entries);
     this.#parts.wal.append({ reset, entries, state: hardState }).then(
       () => this.#context.post({ type: "persisted", seq }),
       (error) => this.#fail(error),

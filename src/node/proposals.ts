@@ -1,15 +1,20 @@
 /** Commands that were proposed here and wait for their entry to be applied. */
 
 import type { Answer } from "../actor/index.ts";
-import { ConclaveError } from "../errors.ts";
+import type { Clock } from "../environment.ts";
+import { busy, ConclaveError } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { type Applied, encodeOutcomes } from "../machine/commands.ts";
 import type { LeaderView } from "../protocol/leader.ts";
 import type { NodeAnswer } from "../protocol/node.ts";
 import type { ProposalOutcome } from "../raft/index.ts";
+import { Room, type Stay } from "./room.ts";
+
+/** A hand-over is over sooner than this, or takes an election timeout to fail. */
+const TRANSFER_RETRY_MS = 50;
 
 interface Waiting {
-  readonly bytes: number;
+  readonly stay: Stay;
   /** Null for what the node itself proposed. */
   readonly answer: Answer<NodeAnswer> | null;
 }
@@ -19,28 +24,33 @@ interface Placed extends Waiting {
 }
 
 export class Proposals {
-  readonly #limits: Limits;
+  readonly #room: Room;
   /** Given to the core, place in the log not known yet. */
   readonly #offered = new Map<number, Waiting>();
   readonly #placed = new Map<number, Placed>();
-  #bytes = 0;
   #lastTicket = 0;
 
-  constructor(limits: Limits) {
-    this.#limits = limits;
+  constructor(limits: Limits, clock: Clock) {
+    this.#room = new Room({
+      clock,
+      what: "uncommitted commands",
+      countMax: limits.proposalsMax,
+      bytesMax: limits.proposalBytesMax,
+      linkCountMax: limits.linkProposalsMax,
+      linkBytesMax: limits.linkProposalBytesMax,
+      waitMsMax: limits.proposalWaitMsMax,
+    });
   }
 
-  get isFull(): boolean {
-    const count = this.#offered.size + this.#placed.size;
-    return count >= this.#limits.proposalsMax || this.#bytes >= this.#limits.proposalBytesMax;
+  /** May another one be offered that came over this link? @throws ConclaveError `BUSY` */
+  checkRoom(link: object | null): void {
+    this.#room.check(link);
   }
 
   /** The ticket for a proposal. */
-  offer(payload: Uint8Array, answer: Answer<NodeAnswer> | null): number {
-    const bytes = payload.byteLength;
+  offer(payload: Uint8Array, answer: Answer<NodeAnswer> | null, link: object | null): number {
     this.#lastTicket++;
-    this.#bytes += bytes;
-    this.#offered.set(this.#lastTicket, { bytes, answer });
+    this.#offered.set(this.#lastTicket, { stay: this.#room.enter(link, payload.byteLength), answer });
     return this.#lastTicket;
   }
 
@@ -53,11 +63,11 @@ export class Proposals {
       this.#placed.set(outcome.index, { ...waiting, term: outcome.term });
       return;
     }
-    this.#bytes -= waiting.bytes;
+    this.#room.giveUp(waiting.stay);
     waiting.answer?.fail(
       outcome.refusal === "not-leader"
         ? notLeader(view)
-        : new ConclaveError("BUSY", "Leadership is being handed over: try again in a moment."),
+        : busy("Leadership is being handed over: try again in a moment.", TRANSFER_RETRY_MS),
     );
   }
 
@@ -66,15 +76,15 @@ export class Proposals {
     const placed = this.#placed.get(index);
     if (placed === undefined) return;
     this.#placed.delete(index);
-    this.#bytes -= placed.bytes;
+    this.#room.leave(placed.stay);
     if (placed.term !== term) placed.answer?.fail(unknownOutcome());
     else if (placed.answer !== null) answerWith(placed.answer, applied);
   }
 
   /** This node leads no more: whether what waits here will be committed is for others to say. */
   abandon(): void {
-    for (const { answer, bytes } of this.#placed.values()) {
-      this.#bytes -= bytes;
+    for (const { answer, stay } of this.#placed.values()) {
+      this.#room.giveUp(stay);
       answer?.fail(unknownOutcome());
     }
     this.#placed.clear();

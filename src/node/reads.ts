@@ -12,6 +12,7 @@ import type { ReadOutcome } from "../raft/index.ts";
 import { ANSWER_HEADROOM_BYTES } from "./admission.ts";
 import { TURN_MS_MAX } from "./applier.ts";
 import { notLeader } from "./proposals.ts";
+import { Room, type Stay } from "./room.ts";
 
 /** What a list adds to each of its items. */
 const LENGTH_BYTES = 4;
@@ -19,14 +20,16 @@ const LENGTH_BYTES = 4;
 export interface ReadsOptions {
   readonly clock: Clock;
   readonly replica: Replica;
-  readonly limits: Pick<Limits, "readsMax" | "readBytesMax" | "messageBytesMax">;
+  readonly limits: Pick<Limits, "readsMax" | "readBytesMax" | "linkReadsMax" | "linkReadBytesMax" | "messageBytesMax">;
   /** Calls `run` again in a later turn. */
   continueLater(): void;
 }
 
 interface Read {
   readonly queries: readonly Uint8Array[];
-  readonly bytes: number;
+  /** Where it waits: first for the core, then for this node's time. */
+  room: Room;
+  stay: Stay;
   readonly answer: Answer<NodeAnswer>;
   /** What has been answered so far, and its size. */
   readonly results: Uint8Array[];
@@ -41,22 +44,38 @@ export class Reads {
   readonly #confirmed: { readonly index: number; readonly read: Read }[] = [];
   /** Those that may be served now, oldest first. */
   readonly #ready = new Set<Read>();
-  #bytes = 0;
+  readonly #unconfirmedRoom: Room;
+  /** Those that are ready count for themselves: they wait for this node's time, the others for a majority's. */
+  readonly #readyRoom: Room;
   #lastTicket = 0;
 
   constructor(options: ReadsOptions) {
     this.#options = options;
+    const { clock, limits } = options;
+    const room = (): Room =>
+      new Room({
+        clock,
+        what: "reads",
+        countMax: limits.readsMax,
+        bytesMax: limits.readBytesMax,
+        linkCountMax: limits.linkReadsMax,
+        linkBytesMax: limits.linkReadBytesMax,
+        waitMsMax: Number.POSITIVE_INFINITY,
+      });
+    this.#unconfirmedRoom = room();
+    this.#readyRoom = room();
   }
 
   /** The ticket for a linearizable read. @throws ConclaveError `BUSY` */
-  ask(queries: readonly Uint8Array[], answer: Answer<NodeAnswer>): number {
-    this.#asked.set(++this.#lastTicket, this.#open(queries, answer, this.#asked.size + this.#confirmed.length));
+  ask(queries: readonly Uint8Array[], answer: Answer<NodeAnswer>, link: object | null): number {
+    this.#readyRoom.check(link); // It will have to go there.
+    this.#asked.set(++this.#lastTicket, open(this.#unconfirmedRoom, queries, answer, link));
     return this.#lastTicket;
   }
 
   /** A read of the state as it is; it does not wait for those that wait for the core. @throws ConclaveError `BUSY` */
-  askStale(queries: readonly Uint8Array[], answer: Answer<NodeAnswer>): void {
-    this.#ready.add(this.#open(queries, answer, this.#ready.size));
+  askStale(queries: readonly Uint8Array[], answer: Answer<NodeAnswer>, link: object | null): void {
+    this.#ready.add(open(this.#readyRoom, queries, answer, link));
   }
 
   /** The core has spoken. */
@@ -85,23 +104,18 @@ export class Reads {
     }
   }
 
-  #open(queries: readonly Uint8Array[], answer: Answer<NodeAnswer>, waiting: number): Read {
-    const { readsMax, readBytesMax } = this.#options.limits;
-    // Those that are ready count for themselves: they wait for this node's time, the others for a majority's.
-    if (waiting >= readsMax || this.#ready.size >= readsMax || this.#bytes >= readBytesMax) {
-      throw new ConclaveError("BUSY", "Too many reads wait on this node.");
-    }
-    const bytes = queries.reduce((sum, query) => sum + query.byteLength + LENGTH_BYTES, LENGTH_BYTES);
-    this.#bytes += bytes;
-    return { queries, bytes, answer, results: [], resultBytes: 0 };
-  }
-
   /** Indices were confirmed in ascending order. */
   #release(): void {
     const { appliedIndex } = this.#options.replica;
     const pending = this.#confirmed.findIndex(({ index }) => index > appliedIndex);
     const due = this.#confirmed.splice(0, pending === -1 ? this.#confirmed.length : pending);
-    for (const { read } of due) this.#ready.add(read);
+    for (const { read } of due) {
+      const { link, bytes } = read.stay;
+      read.room.leave(read.stay);
+      read.room = this.#readyRoom;
+      read.stay = this.#readyRoom.enter(link, bytes);
+      this.#ready.add(read);
+    }
   }
 
   /** Answers the next query of a message; false once the message is done with. */
@@ -128,8 +142,15 @@ export class Reads {
   }
 
   #end(read: Read, answer: () => void): void {
-    this.#bytes -= read.bytes;
+    read.room.leave(read.stay);
     this.#ready.delete(read);
     answer();
   }
+}
+
+/** @throws ConclaveError `BUSY` */
+function open(room: Room, queries: readonly Uint8Array[], answer: Answer<NodeAnswer>, link: object | null): Read {
+  room.check(link);
+  const bytes = queries.reduce((sum, query) => sum + query.byteLength + LENGTH_BYTES, LENGTH_BYTES);
+  return { queries, room, stay: room.enter(link, bytes), answer, results: [], resultBytes: 0 };
 }

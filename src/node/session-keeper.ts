@@ -17,6 +17,8 @@ export class SessionKeeper {
   /** Sessions that a standing link holds. */
   readonly #held = new Map<Peer, Set<number>>();
   readonly #heldBy = new Map<number, Peer>();
+  /** Sessions that have not ended, by the link over which they were opened. */
+  readonly #opened = new Map<Peer, Set<number>>();
   /** When each of the others was last heard of. */
   #lastSeenMs = new Map<number, number>();
 
@@ -28,6 +30,18 @@ export class SessionKeeper {
   /** How many sessions are kept an eye on. */
   get size(): number {
     return this.#heldBy.size + this.#lastSeenMs.size;
+  }
+
+  /** May another session be opened over this link? */
+  hasRoom(peer: Peer): boolean {
+    return (this.#opened.get(peer)?.size ?? 0) < SESSIONS_PER_LINK_MAX;
+  }
+
+  /** A session was opened over this link, which is watched. It need not be the one that will hold it. */
+  opened(session: number, peer: Peer): void {
+    const known = this.#opened.get(peer);
+    if (known === undefined) this.#opened.set(peer, new Set([session]));
+    else known.add(session);
   }
 
   /** Something came over this link for this session. False if the link was not known yet: watch it. */
@@ -51,6 +65,7 @@ export class SessionKeeper {
       if (this.#replica.hasSession(session)) this.#lastSeenMs.set(session, nowMs);
     }
     this.#held.delete(peer);
+    this.#opened.delete(peer);
   }
 
   /** Sessions that have been without a link for too long, for a leader to propose for expiry. Forgets what has ended. */
@@ -69,6 +84,10 @@ export class SessionKeeper {
         this.#heldBy.delete(session);
         this.#held.get(peer)?.delete(session);
       }
+    }
+    for (const [peer, sessions] of this.#opened) {
+      for (const session of sessions) if (!this.#replica.hasSession(session)) sessions.delete(session);
+      if (sessions.size === 0) this.#opened.delete(peer); // Its link may have been lost before it had its session.
     }
     return idle;
   }

@@ -25,6 +25,7 @@ import {
   type Timing,
 } from "../../src/index.ts";
 import { NODE_ACTOR, nodeProtocol } from "../../src/protocol/node.ts";
+import type { Raft } from "../../src/raft/index.ts";
 import { freePorts } from "../end-to-end/cluster.ts";
 import { Events } from "../support/network.ts";
 
@@ -40,6 +41,7 @@ export interface NodeChanges {
   readonly members?: readonly Member[];
   readonly directories?: readonly string[];
   readonly tell?: (story: NodeProcessStory) => void;
+  readonly onStart?: (raft: Raft) => void;
 }
 
 export class InProcess {
@@ -108,6 +110,7 @@ export class InProcess {
       limits: { ...this.#limits, ...changes.limits },
       tell: changes.tell ?? ((story) => this.told(id).add(story)),
       onFatal: (error) => this.fatal.add({ id, error }),
+      ...(changes.onStart === undefined ? {} : { onStart: changes.onStart }),
     });
     this.nodes.set(id, node);
     return node;

@@ -52,7 +52,7 @@ test("the queries of one message are answered in slices, and the turn ends in be
   const stage = bench();
   const { got, answer } = asker();
   stage.costMs = 2;
-  stage.reads.askStale([query(1), query(1), query(1), query(1), query(1)], answer);
+  stage.reads.askStale([query(1), query(1), query(1), query(1), query(1)], answer, null);
   stage.reads.run();
   assert.equal([got, stage.answered, stage.later], [[], 3, 1]);
   stage.reads.run();
@@ -63,7 +63,7 @@ test("the turn ends also when every message ends in an error", () => {
   const stage = bench({ messageBytesMax: 2 * KiB });
   const { got, answer } = asker();
   stage.costMs = 2;
-  for (let i = 0; i < 100; i++) stage.reads.askStale([query(2 * KiB)], answer);
+  for (let i = 0; i < 100; i++) stage.reads.askStale([query(2 * KiB)], answer, null);
   stage.reads.run();
   assert.equal([got.length, stage.later], [3, 1]);
 });
@@ -73,7 +73,7 @@ test("reads that wait for this node's time are bounded like those that wait for 
   const { got, answer } = asker();
   stage.costMs = 100; // One query is all that a turn has time for.
   const confirmed = (): void => {
-    const ticket = stage.reads.ask([query(1)], answer);
+    const ticket = stage.reads.ask([query(1)], answer, null);
     stage.reads.take([{ ticket, index: logIndex(0) }], VIEW);
   };
   for (let i = 0; i < 2; i++) confirmed();
@@ -86,8 +86,8 @@ test("reads that wait for this node's time are bounded like those that wait for 
 test("messages are answered in the order in which they may be", () => {
   const stage = bench();
   const { got, answer } = asker();
-  const ticket = stage.reads.ask([query(1), query(1)], answer);
-  stage.reads.askStale([query(1)], answer);
+  const ticket = stage.reads.ask([query(1), query(1)], answer, null);
+  stage.reads.askStale([query(1)], answer, null);
   stage.reads.take([{ ticket, index: logIndex(1) }], VIEW);
   stage.reads.run();
   assert.equal(got, [1], "index 1 is not applied yet");
@@ -102,6 +102,7 @@ test("answers that do not fit into one message are given up as soon as that is s
   stage.reads.askStale(
     Array.from({ length: 100 }, () => query(KiB)),
     answer,
+    null,
   );
   stage.reads.run();
   assert.equal([got, stage.answered], [["ANSWER_TOO_LARGE"], 9]);
@@ -110,25 +111,25 @@ test("answers that do not fit into one message are given up as soon as that is s
 test("reads that wait are bounded in number and in bytes, and those answered make room", () => {
   const stage = bench({ readsMax: 3, readBytesMax: 100 });
   const { got, answer } = asker();
-  const first = stage.reads.ask([query(60)], answer);
-  const second = stage.reads.ask([query(60)], answer);
-  assert.throws(() => stage.reads.ask([], answer), /Too many reads/, "too many bytes");
+  const first = stage.reads.ask([query(60)], answer, null);
+  const second = stage.reads.ask([query(60)], answer, null);
+  assert.throws(() => stage.reads.ask([], answer, null), /Too many reads/, "too many bytes");
   stage.reads.take([{ ticket: first, index: logIndex(0) }], VIEW);
   stage.reads.run();
   assert.equal(got, [1]);
-  stage.reads.ask([], answer);
-  stage.reads.ask([], answer);
-  assert.throws(() => stage.reads.ask([], answer), /Too many reads/, "too many messages");
-  stage.reads.askStale([], answer);
+  stage.reads.ask([], answer, null);
+  stage.reads.ask([], answer, null);
+  assert.throws(() => stage.reads.ask([], answer, null), /Too many reads/, "too many messages");
+  stage.reads.askStale([], answer, null);
   stage.reads.take([{ ticket: second, refusal: "not-leader" }], VIEW);
-  stage.reads.ask([], answer);
+  stage.reads.ask([], answer, null);
 });
 
 test("a query that the machine throws at ends its message, and the next is answered", () => {
   const stage = bench();
   const { got, answer } = asker();
-  stage.reads.askStale([query(1), query(0)], answer);
-  stage.reads.askStale([query(1)], answer);
+  stage.reads.askStale([query(1), query(0)], answer, null);
+  stage.reads.askStale([query(1)], answer, null);
   Object.assign(stage.replica, {
     query: (given: Uint8Array) => {
       if (given.byteLength === 0) throw new Error("nothing to answer");

@@ -1,0 +1,114 @@
+/**
+ * Room for what has to wait on a node: bounded for all together, for each link, and in the time that it takes. Whoever
+ * finds none is told when to come again.
+ */
+
+import type { Clock } from "../environment.ts";
+import { busy, type ConclaveError } from "../errors.ts";
+import { Pressure } from "./pressure.ts";
+
+export interface RoomOptions {
+  readonly clock: Clock;
+  /** What waits here, for those who are turned away. */
+  readonly what: string;
+  readonly countMax: number;
+  readonly bytesMax: number;
+  /** How much of that one link may hold. */
+  readonly linkCountMax: number;
+  readonly linkBytesMax: number;
+  /** Nobody is let in who would wait for longer. */
+  readonly waitMsMax: number;
+}
+
+/** What one of those inside takes. */
+export interface Stay {
+  /** The link that it came by; null for what is the node's own. */
+  readonly link: object | null;
+  readonly bytes: number;
+  readonly sinceMs: number;
+}
+
+const RETRY_MS_MIN = 20;
+const RETRY_MS_MAX = 1_000;
+/** So much of the queue should be gone before those who were turned away come again. */
+const RELIEF = 1 / 8;
+
+export class Room {
+  readonly #options: RoomOptions;
+  readonly #pressure = new Pressure();
+  /** Oldest first. */
+  readonly #stays = new Set<Stay>();
+  #bytes = 0;
+  readonly #links = new Map<object, { count: number; bytes: number }>();
+
+  constructor(options: RoomOptions) {
+    this.#options = options;
+  }
+
+  /** @throws ConclaveError `BUSY` if there is no room for more that comes over this link; what is there may overshoot. */
+  check(link: object | null): void {
+    const { clock, what, countMax, bytesMax, linkCountMax, linkBytesMax, waitMsMax } = this.#options;
+    const count = countMax - this.#stays.size;
+    const bytes = bytesMax - this.#bytes;
+    if (count <= 0 || bytes <= 0) throw this.#busy(`Too many ${what} wait on this node.`);
+    // Nor more than is still free: many who hold their shares must not take all that there is.
+    const held = link === null ? undefined : this.#links.get(link);
+    if (
+      held !== undefined &&
+      (held.count >= Math.min(linkCountMax, count) || held.bytes >= Math.min(linkBytesMax, bytes))
+    )
+      throw this.#busy(`Too many ${what} of this connection wait.`);
+    const waitMs = this.#waitMs(clock.nowMs());
+    if (waitMs >= waitMsMax) throw this.#busy(`The ${what} ahead would take about ${Math.round(waitMs)} ms.`);
+  }
+
+  enter(link: object | null, bytes: number): Stay {
+    const nowMs = this.#options.clock.nowMs();
+    const stay: Stay = { link, bytes, sinceMs: nowMs };
+    this.#stays.add(stay);
+    this.#bytes += bytes;
+    this.#pressure.added(bytes, nowMs);
+    if (link !== null) {
+      const held = this.#links.get(link) ?? { count: 0, bytes: 0 };
+      held.count++;
+      held.bytes += bytes;
+      this.#links.set(link, held);
+    }
+    return stay;
+  }
+
+  /** What was waited for has come. */
+  leave(stay: Stay): void {
+    if (this.#remove(stay)) this.#pressure.done(stay.bytes, this.#options.clock.nowMs());
+  }
+
+  /** It is given up. */
+  giveUp(stay: Stay): void {
+    if (this.#remove(stay)) this.#pressure.gone(stay.bytes);
+  }
+
+  #remove(stay: Stay): boolean {
+    if (!this.#stays.delete(stay)) return false;
+    this.#bytes -= stay.bytes;
+    const held = stay.link === null ? undefined : this.#links.get(stay.link);
+    if (stay.link === null || held === undefined) return true;
+    held.count--;
+    held.bytes -= stay.bytes;
+    if (held.count === 0) this.#links.delete(stay.link);
+    return true;
+  }
+
+  /** What stands still has no pace: then it is at least as long as the oldest has waited already. */
+  #waitMs(nowMs: number): number {
+    const [oldest] = this.#stays;
+    const ageMs = oldest === undefined ? 0 : nowMs - oldest.sinceMs;
+    return Math.max(ageMs, this.#pressure.waitMs(nowMs));
+  }
+
+  #busy(message: string): ConclaveError {
+    const { clock, waitMsMax } = this.#options;
+    const waitMs = this.#waitMs(clock.nowMs());
+    const retryMs = Math.max(0, waitMs - waitMsMax) + waitMs * RELIEF;
+    return busy(message, Math.min(Math.max(retryMs, RETRY_MS_MIN), RETRY_MS_MAX));
+  }
+}
