@@ -28,6 +28,8 @@ export interface AskOptions {
 /** The far end of a link: one run of one process. */
 export interface Peer {
   readonly hello: Hello;
+  /** What was sent there and has not left this process yet: much, if the other side reads slowly. */
+  readonly bufferedBytes: number;
   /** Unlike a ref by address, this reaches that very process or nobody. */
   ref<M, A>(name: string, protocol: Protocol<M, A>): ActorRef<M, A>;
 }

@@ -280,6 +280,9 @@ export class ActorSystem {
     if (hello === null) throw new Error("a link without a handshake stands for nobody");
     return {
       hello,
+      get bufferedBytes() {
+        return link.bufferedBytes;
+      },
       ref: (name, protocol) => this.#remoteRef("", name, protocol, (frame) => (link.send(frame) ? link : null)),
     };
   }

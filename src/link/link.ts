@@ -112,6 +112,11 @@ export class Link {
     return this.#state === "open";
   }
 
+  /** What was sent and the system has not taken yet. */
+  get bufferedBytes(): number {
+    return this.#outboxBytes + this.#socket.bufferedBytes;
+  }
+
   /**
    * Queues a frame; all frames of a turn leave together. False if the link is not open, or the frame can't fit into a
    * message: it will not arrive.

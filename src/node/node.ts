@@ -564,10 +564,13 @@ export class NodeActor {
   }
 
   #send(to: string, message: Outgoing["message"]): void {
-    this.#peers
-      .get(to)
-      ?.ref(NODE_ACTOR, nodeProtocol)
-      .tell({ type: "raft", packed: encodeMessage(message) });
+    const peer = this.#peers.get(to);
+    if (peer === undefined) return;
+    // The core sends again what is not acknowledged in time. To a follower that reads slowly it is still on its way, and
+    // would pile up there until the link breaks; later on the core will find that it was not sent.
+    const isClogged = peer.bufferedBytes >= this.#raft.config.appendBytesInFlightMax;
+    if (message.type === "append-request" && isClogged) return;
+    peer.ref(NODE_ACTOR, nodeProtocol).tell({ type: "raft", packed: encodeMessage(message) });
   }
 
   async #askPeer(id: string, message: NodeMessage): Promise<NodeAnswer> {

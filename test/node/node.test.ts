@@ -79,6 +79,7 @@ const processOfN2 = (life: string): Peer => ({
     epoch: "",
     url: MEMBERS[1]?.url ?? null,
   },
+  bufferedBytes: 0,
   ref: () => ({ tell: () => true, ask: () => Promise.reject(new Error("nothing is asked here")) }),
 });
 

@@ -15,6 +15,7 @@ const LEADER_TIMEOUT_MS = 600;
 /** One process at the other end of a link. */
 const peerNamed = (name: string): Peer => ({
   hello: { protocol: 1, cluster: "test", process: name, name, incarnation: name, epoch: null, url: null },
+  bufferedBytes: 0,
   ref: () => ({ tell: () => true, ask: () => Promise.reject(new Error("nothing is asked here")) }),
 });
 

@@ -11,6 +11,7 @@ const TIMEOUT_MS = 1_000;
 
 const peer = (name: string): Peer => ({
   hello: { protocol: 1, cluster: "test", process: name, name, incarnation: name, epoch: null, url: null },
+  bufferedBytes: 0,
   ref: () => {
     throw new Error("nobody is called here");
   },
