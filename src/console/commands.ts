@@ -219,7 +219,7 @@ const status: Command = {
   run: async (_args, { client, print, isPaused = () => false }) => {
     const reports = await client.status();
     const rows = reports.map((report) => statusRow(report, isPaused(report.id ?? "")));
-    print(table([["node", "role", "term", "last", "commit", "applied", "links"], ...rows]));
+    print(table([["node", "role", "term", "last", "commit", "applied", "lag", "links"], ...rows]));
     return reports.map((report) =>
       "error" in report ? { id: report.id, url: report.url, error: report.error.code } : report,
     );
@@ -229,9 +229,9 @@ const status: Command = {
 function statusRow(report: NodeReport, paused: boolean): string[] {
   const label = colourOf(report.id ?? report.url)(report.id ?? report.url);
   if ("error" in report) {
-    return [label, colours.red(paused ? "paused" : "unreachable"), "", "", "", "", colours.dim(report.url)];
+    return [label, colours.red(paused ? "paused" : "unreachable"), "", "", "", "", "", colours.dim(report.url)];
   }
-  const { role, term, lastIndex, commitIndex, appliedIndex, links } = report;
+  const { role, term, lastIndex, commitIndex, appliedIndex, lagMs, links } = report;
   // The words make it plain without colours, too.
   const linked = Object.entries(links).map(([peer, up]) =>
     up ? colourOf(peer)(`${peer} up`) : colours.red(`${peer} down`),
@@ -244,6 +244,7 @@ function statusRow(report: NodeReport, paused: boolean): string[] {
     String(lastIndex),
     String(commitIndex),
     String(appliedIndex),
+    `${lagMs} ms`,
     linked.join(", "),
   ];
 }

@@ -154,6 +154,10 @@ export function sentence(story: Story): string {
       return `has an empty disk, and waits until ${names(story.waitsFor)} have all taken note of it`;
     case "admitted":
       return dim("is known to every other node, and takes part from now on");
+    case "stalled": {
+      const often = story.count > 1 ? `, the longest of ${story.count} times` : "";
+      return bad(`was held up for ${story.lagMs} ms${often}: its event loop did nothing else meanwhile`);
+    }
     case "sessions-expired":
       return dim(`${story.count} idle sessions have ended`);
     case "child-started":

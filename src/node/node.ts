@@ -40,6 +40,7 @@ import { Peers } from "./peers.ts";
 import { decodeMessage, encodeMessage } from "./raft-codec.ts";
 import { SnapshotTransfer, type TransferStory } from "./snapshot-transfer.ts";
 import { Snapshotter, type SnapshotterStory } from "./snapshotter.ts";
+import { StallGuard, type StallStory } from "./stall-guard.ts";
 import { toEntry } from "./stored.ts";
 import { Unwritten } from "./unwritten.ts";
 
@@ -51,6 +52,7 @@ export type NodeStory =
   | JoinerStory
   | SnapshotterStory
   | TransferStory
+  | StallStory
   | { readonly event: "sessions-expired"; readonly count: number }
   | { readonly event: "message-refused"; readonly from: string; readonly reason: string };
 
@@ -117,6 +119,7 @@ export class NodeActor {
   readonly #clients: Clients;
   readonly #room: DiskRoom;
   readonly #unwritten: Unwritten;
+  readonly #guard: StallGuard;
   readonly #snapshotter: Snapshotter;
   readonly #transfer: SnapshotTransfer;
   readonly #directories: readonly string[];
@@ -136,12 +139,13 @@ export class NodeActor {
   constructor(context: ActorContext<NodeEvent>, parts: NodeParts) {
     const { raft, replica, limits, environment, tell, url, wal, store } = parts;
     const { clock } = environment;
-    const { id, incarnation, electionTimeoutMaxMs } = raft.config;
+    const { id, incarnation, electionTimeoutMinMs, electionTimeoutMaxMs, heartbeatMs: everyMs } = raft.config;
     this.#parts = parts;
     this.#context = context;
     this.#raft = raft;
     this.#configuration = configurationOf(raft);
     this.#directories = parts.directories.map(normalUrl);
+    this.#guard = new StallGuard({ clock, everyMs, worthTellingMs: electionTimeoutMinMs / 2, tell });
     const continueLater = (): void => context.post({ type: "continue" });
     this.#clients = new Clients({
       clock,
@@ -269,6 +273,7 @@ export class NodeActor {
       appliedIndex: this.#applier.appliedIndex,
       snapshotIndex: snapshot.index,
       sessions: this.#parts.replica.sessionCount,
+      lagMs: Math.round(this.#guard.lagMs),
       links: Object.fromEntries(this.#members.others.map(({ id }) => [id, this.#peers.isLinked(id)])),
     };
   }
@@ -286,6 +291,7 @@ export class NodeActor {
     this.#timer?.timer.cancel();
     this.#housekeeping?.cancel();
     this.#farewell?.cancel();
+    this.#guard.stop();
     this.#joiner.stop();
     this.#clients.stop();
     this.#snapshotter.stop();
@@ -294,7 +300,7 @@ export class NodeActor {
 
   #receive(batch: readonly NodeDelivery[]): void {
     if (this.#stopped) return;
-    const events: RaftEvent[] = [];
+    const events: RaftEvent[] = this.#guard.wasHeldUp() ? [{ type: "stalled" }] : [];
     for (const delivery of batch) {
       if (delivery.type === "internal") this.#takeOwn(delivery.event, events);
       else if (delivery.type === "link") this.#takeLink(delivery.up, delivery.url, delivery.peer, events);
@@ -321,6 +327,7 @@ export class NodeActor {
       case "start":
         this.#members.start(this.#nowMs);
         this.#announcer.start();
+        this.#guard.start();
         this.#keepHouse();
         return;
       case "persisted":
@@ -565,7 +572,7 @@ export class NodeActor {
 
   #send(to: string, message: Outgoing["message"]): void {
     const peer = this.#peers.get(to);
-    if (peer === undefined) return;
+    if (peer === null) return;
     // The core sends again what is not acknowledged in time. To a follower that reads slowly it is still on its way, and
     // would pile up there until the link breaks; later on the core will find that it was not sent.
     const isClogged = peer.bufferedBytes >= this.#raft.config.appendBytesInFlightMax;

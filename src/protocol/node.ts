@@ -125,6 +125,8 @@ const statusSchema = v.object({
   sessions: count,
   /** The last entry that its newest snapshot stands for. */
   snapshotIndex: count,
+  /** By how much its event loop was late of late, at worst. */
+  lagMs: count,
   /** Whether a link stands to each of the other members. */
   links: v.record(v.string(), v.boolean()),
 });

@@ -16,6 +16,8 @@ export type RaftEvent =
   | { readonly type: "message"; readonly from: NodeId; readonly message: Message }
   /** The clock was read and nothing else happened; due when `Effects.deadlineMs` has come. */
   | { readonly type: "tick" }
+  /** This server was held up for a while: what the others said meanwhile may still be unread. */
+  | { readonly type: "stalled" }
   /** A command to replicate. Its fate is in `Effects.proposals` under the same ticket. */
   | { readonly type: "propose"; readonly ticket: number; readonly payload: Uint8Array }
   /** A request to change the members. Its fate is in `Effects.changes` under the same ticket. */

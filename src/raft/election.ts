@@ -18,6 +18,7 @@ import {
   otherVotersOf,
   peersOf,
   type Raft,
+  random,
   randomElectionTimeoutMs,
   randomEvidenceDelayMs,
 } from "./state.ts";
@@ -30,6 +31,7 @@ import { EntryKind, logIndex, type NodeId, type Term, term } from "./types.ts";
  */
 export function startPreVote(raft: Raft, draft: Draft, reason: PreVoteReason): void {
   const { id } = raft.config;
+  raft.stalls = 0;
   if (!canCampaign(raft)) {
     // It has no vote to win with. What it followed is silent, and that is all there is to say.
     raft.role = newFollower(null, raft.nowMs + randomElectionTimeoutMs(raft));
@@ -225,6 +227,7 @@ export function adoptTerm(raft: Raft, draft: Draft, newTerm: Term): void {
 export function hearLeader(raft: Raft, draft: Draft, leader: NodeId): boolean {
   const { role } = raft;
   if (role.name === "leader") return false;
+  raft.stalls = 0;
   const electionDeadlineMs = raft.nowMs + randomElectionTimeoutMs(raft);
   raft.leaderHeardMs = raft.nowMs;
   if (role.name === "follower" && role.leader === leader) {
@@ -237,6 +240,25 @@ export function hearLeader(raft: Raft, draft: Draft, leader: NodeId): boolean {
   draft.story.push({ event: "following", term: raft.term, leader });
   regainQuorum(raft, draft);
   return true;
+}
+
+/** A server that is held up again and again would else listen for ever. */
+const STALLS_MAX = 8;
+
+/**
+ * After a stall, silence is no evidence: what the leader, or a voter, has said may still lie in a socket. Whoever is alive
+ * is heard within two heartbeats, and before that this server asks for no votes. A link that was lost is evidence all the
+ * same: whatever came over it was read before.
+ */
+export function listenFirst(raft: Raft): void {
+  const { role, config } = raft;
+  if (role.name === "leader") role.leaseUntilMs = -Infinity; // Whatever held it up may have held up its clock, too.
+  if (role.name === "leader" || raft.stalls >= STALLS_MAX) return;
+  if (role.name === "follower" && role.evidence === "leader-link-lost") return;
+  raft.stalls++;
+  // Those who were held up together, by a machine that stood still, do not ask all at once.
+  const untilMs = raft.nowMs + (2 + random(raft)) * config.heartbeatMs;
+  role.electionDeadlineMs = Math.max(role.electionDeadlineMs, untilMs);
 }
 
 /** The leader lays down its office: whatever waited for its word is told so. */

@@ -132,6 +132,8 @@ export interface Raft {
   randomState: number;
   /** Elections lost to a split vote since the last leader. */
   splitVotes: number;
+  /** Stalls in a row after which it put off an election, to listen first. */
+  stalls: number;
   /** This server saw its quorum lost and has not seen it regained. */
   quorumLost: boolean;
 
@@ -197,6 +199,7 @@ export function createRaft(config: RaftConfig, recovered: Recovered, nowMs: numb
     nowMs,
     randomState: mixed(seed),
     splitVotes: 0,
+    stalls: 0,
     quorumLost: false,
     reset: needsReset ? { index: snapshot.index, term: snapshot.term } : null,
     unpersistedFrom: logIndex(log.lastIndex + 1),

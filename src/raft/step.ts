@@ -14,6 +14,7 @@ import {
   leaderIsAlive,
   linkLost,
   linkUp,
+  listenFirst,
   obeyTimeoutNow,
   startPreVote,
   takeVote,
@@ -76,6 +77,9 @@ function handle(raft: Raft, draft: Draft, event: RaftEvent): void {
       receive(raft, draft, event.from, event.message);
       return;
     case "tick":
+      return;
+    case "stalled":
+      listenFirst(raft);
       return;
     case "propose":
       propose(raft, draft, event.ticket, event.payload);

@@ -252,6 +252,7 @@ const STATUS = {
   appliedIndex: 0,
   snapshotIndex: 0,
   sessions: 0,
+  lagMs: 0,
   links: {},
 } as const;
 

@@ -22,6 +22,7 @@ const REPORTS: readonly NodeReport[] = [
     appliedIndex: 8,
     snapshotIndex: 0,
     sessions: 1,
+    lagMs: 12,
     links: { n2: false, n3: true },
   },
   { id: "n2", url: "ws://127.0.0.1:7102", error: new ConclaveError("UNREACHABLE", "nobody is there") },
@@ -198,8 +199,8 @@ test("status shows every node, also one that can't be reached", async () => {
   const run = start("status", REPORTS);
   assert.equal(await run.result, [REPORTS[0], { id: "n2", url: "ws://127.0.0.1:7102", error: "UNREACHABLE" }]);
   const [head = "", first = "", second = ""] = run.printed[0]?.split("\n") ?? [];
-  assert.match(head, /^node +role +term +last +commit +applied +links$/);
-  assert.match(first, /^n1 +leader +3 +10 +9 +8 +n2 down, n3 up$/);
+  assert.match(head, /^node +role +term +last +commit +applied +lag +links$/);
+  assert.match(first, /^n1 +leader +3 +10 +9 +8 +12 ms +n2 down, n3 up$/);
   assert.match(second, /^n2 +unreachable/);
 });
 

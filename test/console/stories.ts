@@ -55,6 +55,7 @@ const EACH: Stories = {
   "member-gone": { event: "member-gone", name: "n1" },
   "leader-announced": { event: "leader-announced", term: 3, leader: "n1" },
   "leader-resigned": { event: "leader-resigned", term: 3, leader: "n1" },
+  stalled: { event: "stalled", lagMs: 1_500, count: 3 },
   "sessions-expired": { event: "sessions-expired", count: 2 },
   "child-started": { event: "child-started", child: "n1", pid: 42 },
   "child-exited": { event: "child-exited", child: "n1", how: "was killed by SIGKILL", expected: false },

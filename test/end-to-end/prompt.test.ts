@@ -35,7 +35,7 @@ test("commands, completion, history, and logs that do not tear the prompt", asyn
   terminal.type("sta\t");
   await terminal.see(/status /);
   terminal.type("\r");
-  await terminal.see(/node +role +term +last +commit +applied +links/);
+  await terminal.see(/node +role +term +last +commit +applied +lag +links/);
   terminal.type("get a\r");
   await terminal.see(/1 revision 1/);
   terminal.type("nonsense\r");

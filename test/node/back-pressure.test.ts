@@ -115,7 +115,15 @@ test("and with reads, be they many or large", () =>
     async ({ n2, n3, node }) => {
       const [greedy, modest] = [node("greedy"), node("modest")];
       const read = (ref: NodeRef, bytes: number) =>
-        ref.ask({ type: "queries", consistency: "linearizable", anywhere: false, queries: encodeList([new Uint8Array(bytes)]) }, ASK);
+        ref.ask(
+          {
+            type: "queries",
+            consistency: "linearizable",
+            anywhere: false,
+            queries: encodeList([new Uint8Array(bytes)]),
+          },
+          ASK,
+        );
       await read(greedy, 1).catch(() => {}); // The leader has committed something of its term by now.
       for (const puppet of [n2, n3]) puppet.beats = false;
       for (const [bytes, count] of [

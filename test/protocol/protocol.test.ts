@@ -92,6 +92,7 @@ const NODE_ANSWERS: { readonly [T in NodeAnswer["type"]]: fc.Arbitrary<NodeAnswe
       appliedIndex: count,
       snapshotIndex: count,
       sessions: count,
+      lagMs: count,
       links: fc.record({ n1: fc.boolean(), n2: fc.boolean() }),
     }),
   }),

@@ -223,6 +223,8 @@ export function textOfEvent(id: NodeId, event: RaftEvent, named: (ticket: number
       return `${id} <- ${event.from} ${textOfMessage(event.message)}`;
     case "tick":
       return `${id}: wakes`;
+    case "stalled":
+      return `${id}: was held up`;
     case "propose":
       return `${id}: proposal ${named(event.ticket)}`;
     case "change":
