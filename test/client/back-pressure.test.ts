@@ -7,6 +7,7 @@ import { busy, retryAfterMs } from "../../src/errors.ts";
 import { realEnvironment } from "../../src/index.ts";
 import { CLIENT_READS_MAX, CLIENT_WINDOW_BYTES_MAX } from "../../src/limits.ts";
 import { encodeList } from "../../src/machine/commands.ts";
+import { encodePage } from "../../src/machine/key-value-protocol.ts";
 import type { NodeAnswer } from "../../src/protocol/node.ts";
 import { codeOf, turns } from "../support/network.ts";
 import { suite } from "../support/suite.ts";
@@ -35,7 +36,10 @@ async function errorOf(promise: Promise<unknown>): Promise<ConclaveError> {
 }
 
 /** An answer to one query, in the place of the state machine's: an empty page. */
-const PAGE: NodeAnswer = { type: "results", results: encodeList([Uint8Array.of(0, 0, 0, 0, 0)]) };
+const PAGE: NodeAnswer = {
+  type: "results",
+  results: encodeList([encodePage({ entries: [], more: false, revision: 0 })]),
+};
 
 const test = suite("client: back-pressure");
 

@@ -5,6 +5,7 @@ import { ConclaveError, hasCode, retryAfterMs } from "../../src/errors.ts";
 import { realEnvironment } from "../../src/index.ts";
 import { encodeList, encodePayload } from "../../src/machine/commands.ts";
 import type { Raft } from "../../src/raft/index.ts";
+import { codeOf } from "../support/network.ts";
 import { suite } from "../support/suite.ts";
 import { ASK, command, type NodeRef, openSession, put, typesOf } from "./asking.ts";
 import { HangingDisk } from "./hanging-disk.ts";
@@ -242,8 +243,9 @@ test("every BUSY has a hint: of sessions, of handovers, of newcomers, of windows
       assert.ok(((await hintOf(openSession(ref))) ?? 0) > 0, "sessions");
       const three = [put("a", "1"), put("b", "1"), put("c", "1")];
       assert.ok(((await hintOf(command(ref, session, three))) ?? 0) > 0, "windows");
-      await ref.ask({ type: "transfer", to: "n2" }, ASK);
+      const handedOver = codeOf(ref.ask({ type: "transfer", to: "n2" }, ASK));
       assert.ok(((await hintOf(command(ref, session, [put("a", "1")]))) ?? 0) > 0, "handovers");
+      assert.is(await handedOver, "TRANSFER_FAILED", "the puppet stays where it is");
     },
     { sessionsMax: 1, sessionWindowMax: 2 },
   ));
