@@ -124,9 +124,13 @@ export class Members {
   /** A link to another node has come up: it is told what this one thinks of it. */
   greet(peer: Peer): void {
     const { raft, peers, send } = this.#parts;
+    const { index, configuration } = newestOf(raft);
     const isGenuine = peers.isGenuine(peer);
-    if (isGenuine === true) send(peer, { type: "recognized" });
-    else if (isGenuine === false || newestOf(raft).index > 0) send(peer, { type: "unrecognized" });
+    if (isGenuine === true) {
+      // Where the log names it, the log has to tell it so: it may be the one that came after the one that had promised.
+      const isInLog = memberNamed(configuration, peer.hello.name)?.incarnation !== null;
+      if (!isInLog) send(peer, { type: "recognized" });
+    } else if (isGenuine === false || index > 0) send(peer, { type: "unrecognized" });
   }
 
   /** Only if none of the founders has met another one under its name can this node not have promised anything before. */
