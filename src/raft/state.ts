@@ -74,7 +74,7 @@ export interface Leader {
   /** The newest round of heartbeats sent. */
   round: number;
   /** Reads that wait for a round to be sent for them. */
-  readonly readsWaiting: Reader[];
+  readsWaiting: Reader[];
   /** Reads that a round was sent for, oldest first. */
   readsConfirming: { readonly round: number; readonly index: LogIndex; readonly readers: readonly Reader[] }[];
   /** When rounds were sent that a quorum has not answered yet, oldest first. */
@@ -118,8 +118,8 @@ export interface Raft {
   isAdmitted: boolean;
   /** When the leader was last heard from; -Infinity if never, or if the link to it is lost and no lease depends on it. */
   leaderHeardMs: number;
-  /** Reads of this server's callers that it has asked the leader about, by the id of the question. */
-  readonly readsAsked: Map<number, readonly number[]>;
+  /** Reads of this server's callers that it has asked the leader about, by the id of the question, oldest first. */
+  readonly readsAsked: Map<number, { readonly tickets: readonly number[]; readonly askedMs: number }>;
   /** Those that have come since. */
   readsToAsk: number[];
   /** The id of the newest question. */

@@ -23,8 +23,11 @@ import { proposeChange, tendMembership } from "./membership.ts";
 import type { Message } from "./messages.ts";
 import {
   abandonAsked,
+  abandonOverdue,
+  answerDueMs,
   answerReadRequest,
   askForReads,
+  forgetQuestions,
   noteRounds,
   requestRead,
   sendHeartbeats,
@@ -59,10 +62,10 @@ export function step(raft: Raft, events: readonly RaftEvent[], nowMs: number): E
   const { commitIndex, term } = raft;
   const leader = knownLeader(raft);
   for (const event of events) handle(raft, draft, event);
-  if (knownLeader(raft) !== leader || raft.term !== term) abandonAsked(raft, draft);
-  askForReads(raft, draft);
   startReadRound(raft, draft); // Before a heartbeat falls due: the reads' own round is one.
   watchClock(raft, draft);
+  if (knownLeader(raft) !== leader || raft.term !== term) abandonAsked(raft, draft);
+  askForReads(raft, draft);
   if (raft.role.name === "leader") tendMembership(raft, draft, raft.role);
   replicate(raft, draft);
   if (raft.role.name === "leader") orderTransfer(raft, draft, raft.role);
@@ -119,12 +122,12 @@ function handle(raft: Raft, draft: Draft, event: RaftEvent): void {
       return;
     case "link-up":
       raft.linked.add(event.peer);
-      resetFollower(raft, event.peer);
+      renewLink(raft, event.peer);
       linkUp(raft, draft, event.peer);
       return;
     case "link-lost":
       raft.linked.delete(event.peer);
-      resetFollower(raft, event.peer);
+      renewLink(raft, event.peer);
       if (knownLeader(raft) === event.peer) abandonAsked(raft, draft);
       linkLost(raft, draft, event.peer);
       return;
@@ -250,9 +253,10 @@ function answered(
 }
 
 /** A new link has lost whatever the old one carried. */
-function resetFollower(raft: Raft, peer: NodeId): void {
+function renewLink(raft: Raft, peer: NodeId): void {
   const follower = raft.role.name === "leader" ? raft.role.followers.get(peer) : undefined;
   if (follower !== undefined) startProbing(follower);
+  forgetQuestions(raft, peer);
 }
 
 function persisted(raft: Raft, seq: number): void {
@@ -267,6 +271,7 @@ function persisted(raft: Raft, seq: number): void {
 /** Whatever the clock has made due. */
 function watchClock(raft: Raft, draft: Draft): void {
   const { role, nowMs } = raft;
+  abandonOverdue(raft, draft);
   if (role.name !== "leader") {
     if (nowMs >= role.electionDeadlineMs) {
       startPreVote(raft, draft, role.name === "follower" ? role.evidence : "timer-ran-out");
@@ -283,7 +288,7 @@ function watchClock(raft: Raft, draft: Draft): void {
 
 function deadlineMs(raft: Raft): number {
   const { role } = raft;
-  if (role.name !== "leader") return role.electionDeadlineMs;
+  if (role.name !== "leader") return Math.min(role.electionDeadlineMs, answerDueMs(raft));
   return Math.min(role.heartbeatDeadlineMs, role.quorumDeadlineMs, role.transfer?.deadlineMs ?? Infinity);
 }
 
