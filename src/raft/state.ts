@@ -180,11 +180,13 @@ export function createRaft(config: RaftConfig, recovered: Recovered, nowMs: numb
   }
   const raft: Raft = {
     config,
+  // A snapshot may have become durable before the term did in which it was offered. Nothing was promised in that term.
+  const isOlder = hardState.term < snapshot.term;
     log,
     snapshot,
     configurations: [{ index: snapshot.index, configuration: snapshot.configuration }, ...configurations],
-    term: hardState.term,
-    vote: hardState.vote,
+    term: isOlder ? snapshot.term : hardState.term,
+    vote: isOlder ? null : hardState.vote,
     // What is in a snapshot was committed, whether or not the log came to say so.
     commitIndex: Math.max(hardState.commitIndex, snapshot.index) as LogIndex,
     appliedIndex: snapshot.index,
