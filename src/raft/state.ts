@@ -210,8 +210,10 @@ export function createRaft(config: RaftConfig, recovered: Recovered, nowMs: numb
     persistSeq: 0,
     persistsInFlight: [],
   };
-  // A server that is its own majority has nobody to wait for.
-  const isAlone = canCampaign(raft) && votersOf(configurationOf(raft)).length === 1;
+  // A server that is its own majority has nobody to wait for, if that is final: until then another may still lead.
+  const { index, configuration } = newestOf(raft);
+  const isOnlyVoter = votersOf(configuration).every((voter) => voter === config.id);
+  const isAlone = canCampaign(raft) && isOnlyVoter && index <= raft.commitIndex;
   raft.role = newFollower(null, nowMs + (isAlone ? 0 : randomElectionTimeoutMs(raft)));
   return raft;
 }
