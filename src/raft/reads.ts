@@ -93,9 +93,8 @@ export function startReadRound(raft: Raft, draft: Draft): void {
   const { role } = raft;
   if (role.name !== "leader" || role.readsWaiting.length === 0 || role.readsConfirming.length > 0) return;
   if (raft.commitIndex < role.firstIndex) return;
+  role.readsConfirming.push({ round: role.round + 1, index: raft.commitIndex, readers: role.readsWaiting.splice(0) });
   sendHeartbeats(raft, draft, role);
-  role.readsConfirming.push({ round: role.round, index: raft.commitIndex, readers: role.readsWaiting.splice(0) });
-  noteRounds(raft, draft, role);
 }
 
 /** One round of heartbeats to every follower that can be reached. */
@@ -113,6 +112,7 @@ export function sendHeartbeats(raft: Raft, draft: Draft, leader: Leader): void {
     };
     draft.messages.push({ to: peer, message });
   }
+  noteRounds(raft, draft, leader); // It may be the only voter, or have become so since it asked the others.
 }
 
 /** A round, or a later one, that a quorum has answered confirms the reads that waited for it, and renews the lease. */

@@ -167,6 +167,32 @@ test("a cluster of one needs nobody's confirmation, but its own no-op", () => {
   assert.equal(slow.reads, [{ ticket: 1, index: 4 }]);
 });
 
+test("nor does a leader that has come to be the only voter wait for those that it had asked before", () => {
+  const a = serverA({}, {}, ["a", "b"]);
+  lead(a);
+  a.receive("b", accepted(1, 1));
+  a.read(1); // b will never answer this round.
+  a.read(2);
+  a.change({ type: "remove", id: "b" });
+  a.receive("b", accepted(1, 2));
+  for (let i = 0; i < 2; i++) a.waitForDeadline();
+  assert.equal(
+    a.reads.map(({ ticket }) => ticket),
+    [1, 2],
+  );
+});
+
+test("a leader remembers no rounds that are answered, also those of a cluster of one", () => {
+  for (const voters of [["a"], ["a", "b", "c"]]) {
+    const a = leaderA(voters);
+    for (let i = 0; i < 10; i++) {
+      a.waitForDeadline();
+      for (const peer of voters.slice(1)) a.receive(peer, heartbeatResponse(1, roundOf(a)));
+    }
+    assert.equal(a.raft.role.name === "leader" && a.raft.role.roundsSent, []);
+  }
+});
+
 /** Server "a", a follower of b that has a read waiting for b's word: question 1. */
 function followerA(): Server {
   const a = serverA();
