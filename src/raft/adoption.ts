@@ -31,7 +31,7 @@ function change(raft: Raft, act: () => void): void {
   const peers = peersOf(raft);
   for (const id of [...role.followers.keys()]) {
     // What one of that name has said before binds another one to nothing.
-    if (!peers.includes(id) || !isSameServer(find(before, id), find(after, id))) role.followers.delete(id);
+    if (!isSameServer(find(before, id), find(after, id))) role.followers.delete(id);
   }
   for (const id of peers) {
     if (!role.followers.has(id)) role.followers.set(id, newProgress(raft, logIndex(raft.log.lastIndex + 1)));

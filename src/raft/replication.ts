@@ -33,6 +33,7 @@ export function receiveEntries(raft: Raft, draft: Draft, from: NodeId, request: 
     for (const entry of entries.slice(fresh)) overwrite(raft, draft, entry);
   }
   const matchIndex = logIndex(prevLogIndex + entries.length);
+  if (matchIndex > raft.agreedIndex) raft.agreedIndex = matchIndex;
   followCommit(raft, request.leaderCommit, matchIndex);
   const accepted: AppendAccepted = { type: "append-accepted", term: raft.term, matchIndex };
   draft.messagesAfterPersist.push({ to: from, message: accepted });
@@ -77,8 +78,8 @@ function noteRound(raft: Raft, follower: Progress): void {
 export function rejectedBy(raft: Raft, leader: Leader, from: NodeId, response: AppendRejected): void {
   const follower = leader.followers.get(from);
   if (follower === undefined || response.prevLogIndex <= follower.match) return;
-  if (follower.mode === "probe" && response.prevLogIndex !== follower.next - 1) return; // To an older question.
   if (follower.mode === "snapshot") return; // It has been answered with the snapshot.
+  if (follower.mode === "probe" && response.prevLogIndex !== follower.next - 1) return; // To an older question.
   const { conflictTerm, conflictIndex } = response;
   const last = raft.log.lastIndexUpToTerm(conflictTerm);
   const sameTerm = conflictTerm !== NO_TERM && raft.log.termAt(last) === conflictTerm;

@@ -3,7 +3,7 @@
 import { type Configuration, find, isVoter, NOBODY, voterSets, votersOf } from "./configuration.ts";
 import type { Draft, Snapshot } from "./effects.ts";
 import type { Log, Position } from "./log.ts";
-import { type HardState, type LogIndex, logIndex, type NodeId, type RaftConfig, type Term } from "./types.ts";
+import { type HardState, type LogIndex, logIndex, NO_INDEX, type NodeId, type RaftConfig, type Term } from "./types.ts";
 
 interface InFlight {
   readonly lastIndex: LogIndex;
@@ -124,6 +124,8 @@ export interface Raft {
   readsToAsk: number[];
   /** The id of the newest question. */
   readId: number;
+  /** Entries up to here are known to be those of this term's leader. */
+  agreedIndex: LogIndex;
   /** Servers that a link stands to. */
   readonly linked: Set<NodeId>;
   /** The clock reading of the current batch. */
@@ -178,10 +180,10 @@ export function createRaft(config: RaftConfig, recovered: Recovered, nowMs: numb
   if (hardState.commitIndex > log.lastIndex) {
     throw new RangeError(`commit index ${hardState.commitIndex} is past the end of the log, ${log.lastIndex}`);
   }
-  const raft: Raft = {
-    config,
   // A snapshot may have become durable before the term did in which it was offered. Nothing was promised in that term.
   const isOlder = hardState.term < snapshot.term;
+  const raft: Raft = {
+    config,
     log,
     snapshot,
     configurations: [{ index: snapshot.index, configuration: snapshot.configuration }, ...configurations],
@@ -197,6 +199,7 @@ export function createRaft(config: RaftConfig, recovered: Recovered, nowMs: numb
     readsAsked: new Map(),
     readsToAsk: [],
     readId: 0,
+    agreedIndex: NO_INDEX,
     linked: new Set(),
     nowMs,
     randomState: mixed(seed),
@@ -266,16 +269,30 @@ export const otherVotersOf = (raft: Raft): NodeId[] =>
 export const heirsOf = (raft: Raft): NodeId[] =>
   (voterSets(configurationOf(raft))[0] ?? []).filter((id) => id !== raft.config.id);
 
+/** Would this follower, as a voter or a leader, hold nobody up? One that has fallen silent is not known to. */
+export function keepsUp(raft: Raft, leader: Leader, id: NodeId): boolean {
+  const follower = leader.followers.get(id);
+  if (follower === undefined) return false;
+  return follower.keepsUp && raft.nowMs - follower.heardMs < raft.config.electionTimeoutMinMs;
+}
+
 /** Can nothing that this server has promised under its name be forgotten? */
 export const canPromise = (raft: Raft): boolean =>
   raft.isAdmitted || find(configurationOf(raft), raft.config.id)?.incarnation === raft.config.incarnation;
 
-/** May this server stand for election? A server that has taken the name of a voter is not that voter. */
+/**
+ * May this server stand for election? One whose newest configuration takes the vote from it may as long as that one is
+ * not known to be committed: it may be the only one that holds the entry, and nobody else could be elected then (thesis,
+ * 4.2.2). A server that has taken the name of a voter is not that voter.
+ */
 export function canCampaign(raft: Raft): boolean {
   const { id, incarnation } = raft.config;
-  const member = find(configurationOf(raft), id);
-  if (member === undefined || !isVoter(configurationOf(raft), id)) return false;
-  return member.incarnation === null ? raft.isAdmitted : member.incarnation === incarnation;
+  const committed = raft.configurations.findLastIndex(({ index }) => index <= raft.commitIndex);
+  return raft.configurations.slice(Math.max(committed, 0)).some(({ configuration }) => {
+    const member = find(configuration, id);
+    if (member === undefined || !isVoter(configuration, id)) return false;
+    return member.incarnation === null ? raft.isAdmitted : member.incarnation === incarnation;
+  });
 }
 
 /** Neighbouring seeds must not give neighbouring timeouts (the finalizer of MurmurHash3); zero would give only zeros. */

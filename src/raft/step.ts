@@ -167,7 +167,7 @@ function receive(raft: Raft, draft: Draft, from: NodeId, message: Message): void
       return;
     case "heartbeat-request":
       if (hearLeader(raft, draft, from)) {
-        followCommit(raft, message.commitIndex, raft.log.lastIndex);
+        followCommit(raft, message.commitIndex, raft.agreedIndex);
         const { term, round } = message;
         draft.messages.push({ to: from, message: { type: "heartbeat-response", term, round } });
       }
