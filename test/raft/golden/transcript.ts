@@ -7,8 +7,11 @@ import {
   stateOf,
   stateOnDisk,
   textOfEvent,
+  textOfOffer,
   textOfOutgoing,
   textOfPersist,
+  textOfRefusal,
+  textOfRestore,
   textOfState,
   textOfStory,
 } from "./notation.ts";
@@ -79,6 +82,8 @@ export class Transcript {
       ...stories.map(({ line }) => line),
       ...(now === "" ? [] : [`now: ${now}`]),
       ...answers,
+      ...(effects.offer === null ? [] : [textOfOffer(effects.offer)]),
+      ...(effects.restore === null ? [] : [textOfRestore(effects.restore)]),
       ...effects.messages.map((outgoing) => textOfOutgoing(outgoing, "->")),
       ...(effects.persist === null ? [] : [textOfPersist(effects.persist)]),
       ...effects.messagesAfterPersist.map((outgoing) => textOfOutgoing(outgoing, "=>")),
@@ -94,8 +99,12 @@ export class Transcript {
     return this.#names[ticket] ?? `without a name (${ticket})`;
   }
 
-  #answers({ proposals, reads }: Effects): string[] {
+  #answers({ proposals, changes, reads }: Effects): string[] {
     return [
+      ...changes.map((outcome) => {
+        if ("refusal" in outcome) return `answer: change refused, ${textOfRefusal(outcome.refusal)}`;
+        return `answer: change ${outcome.index === null ? "makes no difference" : `becomes ${outcome.index}:${outcome.term}`}`;
+      }),
       ...proposals.map((outcome) => {
         const fate = "refusal" in outcome ? `refused, ${outcome.refusal}` : `becomes ${outcome.index}:${outcome.term}`;
         return `answer: ${this.#nameOf(outcome.ticket)} ${fate}`;
