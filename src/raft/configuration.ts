@@ -205,7 +205,8 @@ export function left({ members }: Configuration): Configuration {
 export const isSameServer = (one: Member | undefined, other: Member | undefined): boolean =>
   one?.id === other?.id && (one?.incarnation === other?.incarnation || one?.incarnation === null);
 
-const isSame = (one: Configuration, other: Configuration): boolean => JSON.stringify(one) === JSON.stringify(other);
+export const isSame = (one: Configuration, other: Configuration): boolean =>
+  JSON.stringify(one) === JSON.stringify(other);
 
 /** The payload of a configuration entry. Changes are rare, and whoever inspects a log should be able to read them. */
 export const encodeConfiguration = (configuration: Configuration): Uint8Array =>

@@ -46,7 +46,7 @@ import {
   startProbing,
 } from "./replication.ts";
 import { compact, considerOffer, noteSnapshot, receiveSnapshot, snapshotLost } from "./snapshots.ts";
-import { knownLeader, newDraft, newFollower, type Raft, randomElectionTimeoutMs } from "./state.ts";
+import { configurationAt, knownLeader, newDraft, newFollower, type Raft, randomElectionTimeoutMs } from "./state.ts";
 import { orderTransfer, prefer, startTransfer, watchTransfer } from "./transfer.ts";
 import { EntryKind, type HardState, type LogIndex, logIndex, type NodeId } from "./types.ts";
 
@@ -60,16 +60,17 @@ export function step(raft: Raft, events: readonly RaftEvent[], nowMs: number): E
   raft.nowMs = nowMs;
   const draft = newDraft();
   const { commitIndex, term } = raft;
+  const settled = configurationAt(raft, commitIndex);
   const leader = knownLeader(raft);
   for (const event of events) handle(raft, draft, event);
   startReadRound(raft, draft); // Before a heartbeat falls due: the reads' own round is one.
   watchClock(raft, draft);
   if (knownLeader(raft) !== leader || raft.term !== term) abandonAsked(raft, draft);
   askForReads(raft, draft);
+  noteCommitted(raft, draft, commitIndex, settled);
   if (raft.role.name === "leader") tendMembership(raft, draft, raft.role);
   replicate(raft, draft);
   if (raft.role.name === "leader") orderTransfer(raft, draft, raft.role);
-  noteCommitted(raft, draft, commitIndex);
   raft.log.evict(Math.min(raft.appliedIndex, raft.durableIndex) as LogIndex, raft.config.logCacheBytesMax);
   return { ...draft, persist: nextPersist(raft), commitIndex: raft.commitIndex, deadlineMs: deadlineMs(raft) };
 }

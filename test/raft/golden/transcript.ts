@@ -25,6 +25,10 @@ export type Detail = "steps" | "stories" | "answers";
 const INDENT = "  ";
 const isSingleVote = ({ event }: RaftStory): boolean => event === "vote-sent" || event === "vote-received";
 
+/** That nothing comes of it is worth a line for a message that somebody has sent, and for a snapshot. */
+const isWorthALine = (id: NodeId, event: RaftEvent): boolean =>
+  event.type === "message" ? event.from !== id : event.type === "snapshot-taken";
+
 export class Transcript {
   #lines: string[] = [];
   #detail: Detail = "steps";
@@ -89,8 +93,7 @@ export class Transcript {
       ...effects.messagesAfterPersist.map((outgoing) => textOfOutgoing(outgoing, "=>")),
       ...effects.fetches.map(({ to, from, through }) => `fetch for ${to}: entries ${from} to ${through}`),
     ];
-    // That nothing comes of it is worth a line only for a message that somebody has sent.
-    if (lines.length === 0 && !events.some((event) => event.type === "message" && event.from !== server.id)) return;
+    if (lines.length === 0 && !events.some((event) => isWorthALine(server.id, event))) return;
     const causes = events.map((event) => textOfEvent(server.id, event, (ticket) => this.#nameOf(ticket)));
     this.#sayAt(server, [...causes, ...lines.map((line) => INDENT + line)]);
   }
