@@ -273,6 +273,7 @@ export class SimulatedCluster {
         if (process.isAlive) this.#told(id, story);
       },
       onStart: (raft) => {
+        if (!process.isAlive) return;
         place.raft = raft;
         place.isAdmitted ||= raft.isAdmitted;
         if (place.data === "damaged") report("damage-noticed", `${id} has started`);

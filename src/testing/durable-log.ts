@@ -15,6 +15,7 @@ export interface Version {
 
 interface Frame {
   readonly path: string;
+  readonly offset: number;
   readonly entries: readonly { readonly index: number; readonly term: number }[];
   readonly state: { readonly term: number; readonly vote: string | null } | null;
 }
@@ -94,12 +95,16 @@ export class DurableLog {
     return {
       size: () => file.size(),
       read: (offset, length) => file.read(offset, length),
-      truncate: (length) => file.truncate(length),
+      truncate: async (length) => {
+        await file.truncate(length);
+        // What a full disk took of a frame is cut off, and was never whole.
+        this.#pending = this.#pending.filter((frame) => frame.path !== path || frame.offset < length);
+      },
       close: () => file.close(),
       write: async (offset, chunks) => {
         for (const chunk of chunks) {
           // At the start there is the header, which only repeats what older segments hold.
-          if (offset > 0) this.#pending.push(frameOf(path, chunk));
+          if (offset > 0) this.#pending.push(frameOf(path, offset, chunk));
         }
         await file.write(offset, chunks);
       },
@@ -149,7 +154,7 @@ export class DurableLog {
   }
 }
 
-function frameOf(path: string, bytes: Uint8Array): Frame {
+function frameOf(path: string, offset: number, bytes: Uint8Array): Frame {
   const entries: { index: number; term: number }[] = [];
   let state: Frame["state"] = null;
   replayBody(bytes.subarray(FRAME_HEADER_BYTES), {
@@ -161,5 +166,5 @@ function frameOf(path: string, bytes: Uint8Array): Frame {
       state = { term, vote };
     },
   });
-  return { path, entries, state };
+  return { path, offset, entries, state };
 }

@@ -112,6 +112,8 @@ export class SimulatedNetwork implements Surroundings {
     accept: (socket: AcceptedSocket) => void,
   ): Promise<Listener> {
     const place = `${station.host}:${port}`;
+    // It died while its promises were under way: its port would stay taken.
+    if (!station.isAlive) return new Promise(() => {});
     if (this.#listeners.has(place)) throw new ConclaveError("ADDRESS_IN_USE", `${place} is in use`);
     const entry = { station, accept };
     this.#listeners.set(place, entry);

@@ -130,6 +130,17 @@ test("without notice, one end of a broken connection learns of it when it sends"
   assert.equal(closed, { a: 1006, b: 1006 });
 });
 
+test("a process that has died takes no port", async () => {
+  const world = new World();
+  const network = new SimulatedNetwork(world, new Dice(1));
+  const options = { host: "a", port: 1, allowedOrigins: [], connectionsMax: 9, messageBytesMax: 1e6 };
+  const process = (): Process => new Process(world, network, new Dice(2), diskless("a"));
+  const dead = process();
+  dead.kill(true);
+  void dead.environment.network.listen(options, () => {});
+  assert.is((await process().environment.network.listen(options, () => {})).port, 1);
+});
+
 test("a stalled process finds everything afterwards, at once and in order", async () => {
   const { world, b, socket, arrivals } = await connected();
   const untilMs = world.nowMs + 500;
