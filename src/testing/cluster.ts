@@ -49,6 +49,9 @@ const LIMITS: Limits = {
   sessionTimeoutMs: 1_000,
 };
 
+/** What a process may end for. */
+const isOfDisk = (error: unknown): boolean => hasCode(error, "DISK_FAILED") || hasCode(error, "DISK_FULL");
+
 export class SimulatedCluster {
   readonly ids: readonly string[];
   readonly #parts: ClusterParts;
@@ -292,7 +295,7 @@ export class SimulatedCluster {
           // What an operator does then: the machine comes back empty.
           this.crash(id, {});
           this.wipe(id);
-        } else if (hasCode(error, "DISK_FAILED")) this.#failed(place, error);
+        } else if (isOfDisk(error)) this.#failed(place, error);
         else report("process-lives", `${id} did not start: ${String(error)}`);
       },
     );
@@ -397,8 +400,7 @@ export class SimulatedCluster {
   /** A node gave up on its disk, as it should; any other reason is a failure of its own. */
   #failed(place: Place, error: unknown): void {
     const hasNoticed = place.data === "rotten" && hasCode(error, "DATA_CORRUPT");
-    if (!hasCode(error, "DISK_FAILED") && !hasNoticed)
-      this.#parts.report("process-lives", `${place.id}: ${String(error)}`);
+    if (!isOfDisk(error) && !hasNoticed) this.#parts.report("process-lives", `${place.id}: ${String(error)}`);
     this.kill(place.id);
   }
 
