@@ -500,7 +500,12 @@ test("a server refuses to start where a gap lies between its snapshot and its lo
   const { config, disk } = serverA();
   const log = new Log({ index: logIndex(3), term: term(1) });
   const start = (index: number) => () =>
-    createRaft(config, { ...disk, log, snapshot: snapshotOf(index, 1), configurations: [], needsReset: false, isAdmitted: true }, 0, 1);
+    createRaft(
+      config,
+      { ...disk, log, snapshot: snapshotOf(index, 1), configurations: [], needsReset: false, isAdmitted: true },
+      0,
+      1,
+    );
 
   assert.throws(start(2), /the log begins behind 3, and the snapshot ends at 2/);
   start(3)();
