@@ -3,13 +3,14 @@
 import { type DirectoryOptions, startDirectory } from "../directory/index.ts";
 import { hasCode } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
-import type { ApplyContext, StateMachine } from "../machine/index.ts";
+import type { StateMachine } from "../machine/index.ts";
 import { type NodeProcessStory, startNode } from "../node/index.ts";
 import type { Raft } from "../raft/index.ts";
 import type { Dice } from "./dice.ts";
 import { DurableLog } from "./durable-log.ts";
 import { CLUSTER, DIRECTORY, Guests, PORT, urlOf } from "./guests.ts";
 import type { Invariants, Report } from "./invariants.ts";
+import { listening } from "./listening.ts";
 import { type Crash, MemoryDisk, type Operation } from "./memory-disk.ts";
 import type { SimulatedNetwork, Undo } from "./network.ts";
 import { coldSegments, flipOne, identityOn, isGone, type Place } from "./place.ts";
@@ -266,7 +267,7 @@ export class SimulatedCluster {
       port: PORT,
       allowedOrigins: [],
       dataFolder: `/${id}`,
-      machine: watched(own, (index, command, result) => {
+      machine: listening(own, (command, { index }, result) => {
         process.spend(dice.seldom(0, place.applyMsMax));
         invariants.applied(id, index, command, result);
       }),
@@ -423,21 +424,4 @@ export class SimulatedCluster {
     if (place === undefined) throw new RangeError(`there is no ${id}`);
     return place;
   }
-}
-
-/** A machine that is listened to. */
-function watched(
-  machine: StateMachine,
-  applied: (index: number, command: Uint8Array, result: Uint8Array) => void,
-): StateMachine {
-  return {
-    apply: (command: Uint8Array, context: ApplyContext) => {
-      const result = machine.apply(command, context);
-      applied(context.index, command, result);
-      return result;
-    },
-    query: (query) => machine.query(query),
-    snapshot: () => machine.snapshot(),
-    restore: (pieces) => machine.restore(pieces),
-  };
 }

@@ -35,6 +35,8 @@ export const INVARIANTS = {
   linearizable: "What clients saw can be explained by one order of their calls.",
   "client-order": "Commands of one client take effect in the order in which it issued them.",
   "stale-order": "Stale reads of one node never go back in time.",
+  "watch-exact":
+    "A watch gives every change with its prefix that the log makes, each once, in order, and in the end all.",
   "calls-answered": "Every call ends, with a result or an error.",
   "deadline-kept": "A call ends when its time is up.",
   "comes-to-rest": "Once everything works again, one node leads, all have the same log, and clients know it.",

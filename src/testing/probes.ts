@@ -6,6 +6,7 @@
 
 import type { StateMachine } from "../machine/index.ts";
 import { decodeQuery } from "../machine/key-value-protocol.ts";
+import { listening } from "./listening.ts";
 
 const PREFIX = "probe-";
 
@@ -30,12 +31,12 @@ export class Probes {
   /** A replica that is watched. */
   listenTo(machine: StateMachine): StateMachine {
     let appliedIndex = 0;
+    const heard = listening(machine, (_command, { index }) => {
+      appliedIndex = index;
+      this.#appliedIndex = Math.max(this.#appliedIndex, appliedIndex);
+    });
     return {
-      apply: (command, context) => {
-        appliedIndex = context.index;
-        this.#appliedIndex = Math.max(this.#appliedIndex, appliedIndex);
-        return machine.apply(command, context);
-      },
+      ...heard,
       query: (bytes) => {
         const query = decodeQuery(bytes);
         const needed = query.op === "get" ? (this.#needed.get(query.key) ?? 0) : 0;
@@ -44,8 +45,6 @@ export class Probes {
         }
         return machine.query(bytes);
       },
-      snapshot: () => machine.snapshot(),
-      restore: (pieces) => machine.restore(pieces),
     };
   }
 }
