@@ -59,7 +59,7 @@ test("what a node's folder holds, and nothing in it is changed", async () => {
 test("snapshots, and a log that begins behind one", async () => {
   const folder = path.join(await dataOf("n1"), "n1");
   const { disk } = realEnvironment;
-  const { salt, clusterSalt } = await Identity.open(realEnvironment, folder, "demo", "n1");
+  const { salt, clusterSalt } = await Identity.open(realEnvironment, folder, "demo", "n1", []);
   const store = await SnapshotStore.open(disk, folder, { salt: clusterSalt });
   const piece = new Uint8Array(2000);
   await store.write({ index: 2, term: 1, configuration: new Uint8Array(0) }, [piece, piece]);

@@ -13,7 +13,7 @@ const random = { next: () => 0.5, id: () => "incarnation" };
 
 /** A replica's folder as a start finds it. */
 async function start(disk: MemoryDisk, segmentBytesMax: number) {
-  const { salt, clusterSalt } = await Identity.open({ disk, random }, FOLDER, "cluster", "n1");
+  const { salt, clusterSalt } = await Identity.open({ disk, random }, FOLDER, "cluster", "n1", []);
   const store = await SnapshotStore.open(disk, FOLDER, { salt: clusterSalt });
   const found = new PlainLog();
   const wal = await Wal.open(disk, FOLDER, { ...walOptions(segmentBytesMax), salt }, found);
