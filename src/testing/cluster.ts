@@ -14,7 +14,7 @@ import { listening } from "./listening.ts";
 import { type Crash, MemoryDisk, type Operation } from "./memory-disk.ts";
 import type { SimulatedNetwork, Undo } from "./network.ts";
 import { coldSegments, flipOne, identityOn, isGone, type Place } from "./place.ts";
-import { diskless, Process } from "./process.ts";
+import { CLOCK_RATE_MIN, diskless, Process } from "./process.ts";
 import type { World } from "./world.ts";
 
 /** What a process of the cluster has to tell. */
@@ -41,6 +41,8 @@ const SYNC_MS_MAX = 10;
 const SLOW_MACHINES = 0.2;
 const SLOW_APPLY_MS_MAX = 4;
 export const TIMING = { heartbeatMs: 50, electionTimeoutMinMs: 300, electionTimeoutMaxMs: 600 };
+/** A stall that any node notices, be its clock slow and its guard just about to look. */
+const NOTICED_STALL_MS = (2 * TIMING.heartbeatMs) / CLOCK_RATE_MIN;
 /** Small, so that segments rotate, entries leave memory, and sessions expire. */
 const LIMITS: Limits = {
   ...DEFAULT_LIMITS,
@@ -389,6 +391,7 @@ export class SimulatedCluster {
       this.#atTurningPoints = this.#atTurningPoints.filter((one) => !due.includes(one));
       for (const { act } of due) act(id);
     }
+    if (story.event === "pre-vote" && story.reason === "timer-ran-out") this.#checkHeard(id);
     if (story.event === "handler-failed") report("process-lives", `an actor of ${id} failed: ${story.error}`);
     if (story.event === "machine-failed") {
       report("process-lives", `the machine of ${id} failed at entry ${story.index}: ${story.error}`);
@@ -396,6 +399,16 @@ export class SimulatedCluster {
     if (story.event === "leader-elected" && this.isLost(id)) {
       report("election-safety", `${id}, which has lost its disk, leads term ${story.term}`);
     }
+  }
+
+  /** Silence is none that lies unread in a socket, if it has been there for so long that a stall must have been noticed. */
+  #checkHeard(id: string): void {
+    const { network, report } = this.#parts;
+    const { cores, leader } = this;
+    const [own, other] = [cores.get(id), cores.get(leader ?? "")];
+    if (leader === null || own === undefined || other === undefined || own.term > other.term) return;
+    if (!network.isUnreadFor(leader, id, NOTICED_STALL_MS)) return;
+    report("heard-first", `${id} asks for votes, and what ${leader} has sent in term ${other.term} lies unread`);
   }
 
   /** A node gave up on its disk, as it should; any other reason is a failure of its own. */

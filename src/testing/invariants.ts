@@ -40,6 +40,7 @@ export const INVARIANTS = {
   "calls-answered": "Every call ends, with a result or an error.",
   "deadline-kept": "A call ends when its time is up.",
   "comes-to-rest": "Once everything works again, one node leads, all have the same log, and clients know it.",
+  "heard-first": "A server that was held up reads what its leader has sent meanwhile before it calls for an election.",
   undisturbed: "While a healthy leader has a healthy majority, nobody deposes it.",
   workload: "What the workload itself checks.",
 } as const;

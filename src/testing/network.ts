@@ -62,6 +62,7 @@ export class SimulatedNetwork implements Surroundings {
       route.slowed.clear();
       for (const wire of this.#wires) wire.hurry(route);
     }
+    for (const wire of this.#wires) wire.wake();
   }
 
   /**
@@ -70,6 +71,11 @@ export class SimulatedNetwork implements Surroundings {
    */
   reset(a: string, b: string, noticeToBoth: boolean): void {
     for (const wire of this.#wires) wire.reset(a, b, noticeToBoth);
+  }
+
+  /** Has something from one host arrived at the other that it has not read for so long? */
+  isUnreadFor(from: string, to: string, ms: number): boolean {
+    return [...this.#wires].some((wire) => wire.isUnreadFor(from, to, ms));
   }
 
   /** A whole machine is gone: its end of every connection is silent until it is back. */
