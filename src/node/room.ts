@@ -28,6 +28,14 @@ export interface Stay {
   readonly sinceMs: number;
 }
 
+/** What one link holds of a room. */
+interface Held {
+  readonly count: number;
+  readonly bytes: number;
+}
+
+const NOTHING: Held = { count: 0, bytes: 0 };
+
 const RETRY_MS_MIN = 20;
 const RETRY_MS_MAX = 1_000;
 /** So much of the queue should be gone before those who were turned away come again. */
@@ -39,7 +47,7 @@ export class Room {
   /** Oldest first. */
   readonly #stays = new Set<Stay>();
   #bytes = 0;
-  readonly #links = new Map<object, { count: number; bytes: number }>();
+  readonly #links = new Map<object, Held>();
 
   constructor(options: RoomOptions) {
     this.#options = options;
@@ -48,16 +56,14 @@ export class Room {
   /** @throws ConclaveError `BUSY` if there is no room for more that comes over this link; what is there may overshoot. */
   check(link: object | null): void {
     const { clock, what, countMax, bytesMax, linkCountMax, linkBytesMax, waitMsMax } = this.#options;
-    const count = countMax - this.#stays.size;
-    const bytes = bytesMax - this.#bytes;
-    if (count <= 0 || bytes <= 0) throw this.#busy(`Too many ${what} wait on this node.`);
+    const freeCount = countMax - this.#stays.size;
+    const freeBytes = bytesMax - this.#bytes;
+    if (freeCount <= 0 || freeBytes <= 0) throw this.#busy(`Too many ${what} wait on this node.`);
+    const { count, bytes } = this.#heldBy(link);
     // Nor more than is still free: many who hold their shares must not take all that there is.
-    const held = link === null ? undefined : this.#links.get(link);
-    if (
-      held !== undefined &&
-      (held.count >= Math.min(linkCountMax, count) || held.bytes >= Math.min(linkBytesMax, bytes))
-    )
+    if (count >= Math.min(linkCountMax, freeCount) || bytes >= Math.min(linkBytesMax, freeBytes)) {
       throw this.#busy(`Too many ${what} of this connection wait.`);
+    }
     const waitMs = this.#waitMs(clock.nowMs());
     if (waitMs >= waitMsMax) throw this.#busy(`The ${what} ahead would take about ${Math.round(waitMs)} ms.`);
   }
@@ -69,10 +75,8 @@ export class Room {
     this.#bytes += bytes;
     this.#pressure.added(bytes, nowMs);
     if (link !== null) {
-      const held = this.#links.get(link) ?? { count: 0, bytes: 0 };
-      held.count++;
-      held.bytes += bytes;
-      this.#links.set(link, held);
+      const held = this.#heldBy(link);
+      this.#links.set(link, { count: held.count + 1, bytes: held.bytes + bytes });
     }
     return stay;
   }
@@ -90,12 +94,15 @@ export class Room {
   #remove(stay: Stay): boolean {
     if (!this.#stays.delete(stay)) return false;
     this.#bytes -= stay.bytes;
-    const held = stay.link === null ? undefined : this.#links.get(stay.link);
-    if (stay.link === null || held === undefined) return true;
-    held.count--;
-    held.bytes -= stay.bytes;
-    if (held.count === 0) this.#links.delete(stay.link);
+    if (stay.link === null) return true;
+    const held = this.#heldBy(stay.link);
+    if (held.count === 1) this.#links.delete(stay.link);
+    else this.#links.set(stay.link, { count: held.count - 1, bytes: held.bytes - stay.bytes });
     return true;
+  }
+
+  #heldBy(link: object | null): Held {
+    return (link === null ? undefined : this.#links.get(link)) ?? NOTHING;
   }
 
   /** What stands still has no pace: then it is at least as long as the oldest has waited already. */
