@@ -43,7 +43,7 @@ const RELIEF = 1 / 8;
 
 export class Room {
   readonly #options: RoomOptions;
-  readonly #pressure = new Pressure();
+  readonly #pressure: Pressure;
   /** Oldest first. */
   readonly #stays = new Set<Stay>();
   #bytes = 0;
@@ -51,6 +51,7 @@ export class Room {
 
   constructor(options: RoomOptions) {
     this.#options = options;
+    this.#pressure = new Pressure(options.waitMsMax);
   }
 
   /** @throws ConclaveError `BUSY` if there is no room for more that comes over this link; what is there may overshoot. */
@@ -64,8 +65,11 @@ export class Room {
     if (count >= Math.min(linkCountMax, freeCount) || bytes >= Math.min(linkBytesMax, freeBytes)) {
       throw this.#busy(`Too many ${what} of this connection wait.`);
     }
-    const waitMs = this.#waitMs(clock.nowMs());
-    if (waitMs >= waitMsMax) throw this.#busy(`The ${what} ahead would take about ${Math.round(waitMs)} ms.`);
+    const nowMs = clock.nowMs();
+    if (waitMsMax === Number.POSITIVE_INFINITY) return;
+    if (this.#ageMs(nowMs) >= waitMsMax || !this.#pressure.hasRoom(nowMs)) {
+      throw this.#busy(`Too many ${what} wait on this node to be done within ${waitMsMax} ms.`);
+    }
   }
 
   enter(link: object | null, bytes: number): Stay {
@@ -105,16 +109,16 @@ export class Room {
     return (link === null ? undefined : this.#links.get(link)) ?? NOTHING;
   }
 
-  /** What stands still has no pace: then it is at least as long as the oldest has waited already. */
-  #waitMs(nowMs: number): number {
+  /** How long the oldest has waited: what stands still has no pace. */
+  #ageMs(nowMs: number): number {
     const [oldest] = this.#stays;
-    const ageMs = oldest === undefined ? 0 : nowMs - oldest.sinceMs;
-    return Math.max(ageMs, this.#pressure.waitMs(nowMs));
+    return oldest === undefined ? 0 : nowMs - oldest.sinceMs;
   }
 
   #busy(message: string): ConclaveError {
     const { clock, waitMsMax } = this.#options;
-    const waitMs = this.#waitMs(clock.nowMs());
+    const nowMs = clock.nowMs();
+    const waitMs = Math.max(this.#ageMs(nowMs), this.#pressure.waitMs(nowMs));
     const retryMs = Math.max(0, waitMs - waitMsMax) + waitMs * RELIEF;
     return busy(message, Math.min(Math.max(retryMs, RETRY_MS_MIN), RETRY_MS_MAX));
   }
