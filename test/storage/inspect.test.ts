@@ -65,7 +65,14 @@ test("what is valid by term, what was last voted, and what each file holds", asy
   const disk = new MemoryDisk([FOLDER]);
   await logOn(disk, 150);
   const { owner, terms, state, segments, tornBytes, damage } = await look(disk);
-  assert.equal(owner, { cluster: "cluster", node: "n1", incarnation: "incarnation", admitted: false });
+  assert.equal(owner, {
+    cluster: "cluster",
+    node: "n1",
+    incarnation: "incarnation",
+    epoch: null,
+    admitted: false,
+    removed: false,
+  });
   assert.equal(terms, [
     { term: 1, first: 1, last: 1 },
     { term: 3, first: 2, last: 3 },
