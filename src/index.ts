@@ -9,7 +9,7 @@ export { type DirectoryOptions, type RunningDirectory, startDirectory } from "./
 export { realEnvironment } from "./environment/real.ts";
 export type { Environment } from "./environment.ts";
 export { DEFAULT_LIMITS, type Limits } from "./limits.ts";
-export { type ApplyContext, KeyValueMachine, type StateMachine } from "./machine/index.ts";
+export { type ApplyContext, KeyValueMachine, type Replacement, type StateMachine } from "./machine/index.ts";
 export {
   type Member,
   type NodeOptions,
