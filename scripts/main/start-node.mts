@@ -10,13 +10,20 @@ import { startNode } from "../../src/node/index.ts";
 import { fail, logFormat, readArguments, serve, teller } from "./process.mts";
 
 const USAGE = `usage: start-node --id ID [--url URL] [--join URL] [--config FILE] [--data DIR] [--log pretty|json]
+                  [--force-new-cluster ID]
 
   --id ID        which of the configured nodes this is, or what a new one is called
   --url URL      where others reach it, such as ws://10.0.0.5:7101; for one that is configured, if it has moved
   --host HOST    the host to bind, if it is not the url's
   --join URL     any member of a running cluster that this node is to join
   --config FILE  default cluster.config.json
-  --data DIR     where nodes keep their data, each in a folder of its own; default .conclave`;
+  --data DIR     where nodes keep their data, each in a folder of its own; default .conclave
+
+  --force-new-cluster ID
+    The majority of the cluster is lost for good: begins a new one from the data of this node alone, which is named once
+    more. What the others have acknowledged and this node never got is lost, and what it got and nobody acknowledged
+    counts as committed: of several survivors, take the one whose log is longest (inspect shows it). The others must not
+    be started with their old data again; empty their folders, and start them with --join.`;
 
 const { values } = readArguments(USAGE, {
   id: { type: "string" },
@@ -26,6 +33,7 @@ const { values } = readArguments(USAGE, {
   config: { type: "string", default: "cluster.config.json" },
   data: { type: "string", default: ".conclave" },
   log: { type: "string" },
+  "force-new-cluster": { type: "string" },
 });
 
 async function main(): Promise<void> {
@@ -49,6 +57,13 @@ async function main(): Promise<void> {
     if (isUrl(address)) continue;
     throw new ConclaveError("INVALID_ARGUMENT", `"${address}" is no address; one looks like ws://10.0.0.5:7101.`);
   }
+  const forceNewCluster = values["force-new-cluster"];
+  if (forceNewCluster !== undefined && values.join.length > 0) {
+    throw new ConclaveError(
+      "INVALID_ARGUMENT",
+      "--force-new-cluster begins a cluster, and --join joins one: not both.",
+    );
+  }
   const host = values.host ?? (values.url === undefined ? configured?.host : undefined);
   const tell = teller(id, logFormat(values.log));
   await serve(tell, () =>
@@ -59,6 +74,7 @@ async function main(): Promise<void> {
       members: config.nodes,
       url,
       join: values.join,
+      forceNewCluster,
       directories: config.directories.map((directory) => directory.url),
       host: hostOf({ url, host }),
       port: portOf(url),

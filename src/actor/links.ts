@@ -198,7 +198,7 @@ export class Links {
       clock: environment.clock,
       limits: link.limits,
       hello: link.hello,
-      verify: async (remote) => (await link.verify(remote)) ?? objection(remote),
+      verify: async (remote, isDialled) => (await link.verify(remote, isDialled)) ?? objection(remote),
       onOpen: (opened) => this.#opened(opened, endpointOf(opened)),
       onFrames: (from, frames) => {
         const peer = this.#links.get(from);

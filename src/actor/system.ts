@@ -52,8 +52,8 @@ export interface SystemOptions {
   readonly backoff?: Backoff;
   /** How many deliveries may wait in one mailbox; those of one link may take an eighth of what is free. */
   readonly mailboxMax?: number;
-  /** May the other side be talked to? A refusal closes the link with its code and reason. */
-  readonly verify?: (remote: Hello) => Promise<Refusal | null>;
+  /** May the other side, which this one has dialled or not, be talked to? A refusal closes the link. */
+  readonly verify?: (remote: Hello, isDialled: boolean) => Promise<Refusal | null>;
   readonly tell?: (story: ActorStory) => void;
 }
 

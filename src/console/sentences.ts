@@ -38,6 +38,21 @@ const ROLES = {
   leaving: " (leaves)",
 } as const;
 
+/** Loud, since nothing can take it back, and in full, since somebody has to tell others what it means. */
+function begunAnew({ others, lastIndex, lastTerm, commitIndex }: Extract<Story, { event: "begun-anew" }>): string {
+  const [unsure, rest] = [lastIndex - commitIndex, others.join(", ")];
+  const sentences = [
+    colours.bold("BEGAN A NEW CLUSTER OF THIS NODE ALONE"),
+    `, from its log, which ended with entry ${lastIndex} of term ${lastTerm}.`,
+    " Whatever was acknowledged after that, or was never sent here, is LOST.",
+    unsure === 0 ? "" : ` Of the last ${unsure} entries it is not known whether they were committed: now they are.`,
+    rest === ""
+      ? ""
+      : ` Never start ${rest} with their old data again: empty their folders, and start them with --join.`,
+  ];
+  return sentences.join("");
+}
+
 /** One line, without the time and without who tells it. */
 export function sentence(story: Story): string {
   switch (story.event) {
@@ -51,6 +66,8 @@ export function sentence(story: Story): string {
         snapshotIndex === 0 ? `${lastIndex} entries` : `a snapshot to entry ${snapshotIndex}, the log to ${lastIndex}`;
       return `recovered ${entries}, term ${term}, committed up to ${commitIndex}${torn}`;
     }
+    case "begun-anew":
+      return bad(begunAnew(story));
     case "link-up":
       return dim(`link to ${story.peer} is up`);
     case "link-lost":

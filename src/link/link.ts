@@ -35,8 +35,8 @@ export interface LinkOwner {
   readonly clock: Clock;
   readonly limits: LinkLimits;
   readonly hello: Hello;
-  /** Asked once both sides agree on protocol and cluster; the link opens when it has said yes. */
-  verify(remote: Hello): Promise<Refusal | null>;
+  /** Asked once both sides agree on protocol and cluster; the link opens when it has said yes. Who has dialled is told. */
+  verify(remote: Hello, isDialled: boolean): Promise<Refusal | null>;
   onOpen(link: Link): void;
   onFrames(link: Link, frames: readonly Frame[]): void;
   /** Called exactly once, last. `link.remote` is null if the handshake was not finished. */
@@ -190,7 +190,7 @@ export class Link {
     }
     this.#state = "verifying";
     // Within a promise, so that an owner that throws is one that rejects.
-    new Promise<Refusal | null>((resolve) => resolve(this.#owner.verify(remote))).then(
+    new Promise<Refusal | null>((resolve) => resolve(this.#owner.verify(remote, this.#dialled))).then(
       (objection) => this.#verified(remote, objection),
       (error) => this.#shut(CloseCode.internalError, messageOf(error)),
     );

@@ -33,6 +33,8 @@ import { emptyTree } from "./tree.ts";
 
 /** A page ends once it holds this much, whatever its limit. */
 const PAGE_BYTES_MAX = 2 * 1024 * 1024;
+/** More changes than are ever lost with the nodes that had them. */
+const REVISION_LEAP = 1_000_000;
 /** Whoever has asked for changes that are not his, this many of them, is told so, and need not have them passed again. */
 const PASSED_BY_MAX = 1_000;
 
@@ -106,6 +108,12 @@ export class KeyValueMachine implements StateMachine {
 
   async restore(pieces: AsyncIterable<Uint8Array>): Promise<void> {
     this.#state = await readSnapshot(pieces, this.#bounds);
+  }
+
+  /** Who has watched changes that are lost is told so, and none of their revisions will come to mean another. */
+  leap(): void {
+    const changes = new RecentChanges(this.#bounds, this.#revision + REVISION_LEAP);
+    this.#state = { store: this.#store, changes };
   }
 
   isEmpty(): boolean {

@@ -54,6 +54,12 @@ export interface StateMachine {
    */
   restore(pieces: AsyncIterable<Uint8Array>): Promise<void>;
   /**
+   * The state goes on without what was applied after it elsewhere, where clients have seen the results and nothing else
+   * is left of them. Whatever the machine counts, such as revisions, has to go on so far ahead that nothing is given out
+   * twice that has meant something else.
+   */
+  leap?(): void;
+  /**
    * Begins to take in a state from a backup, which comes through the log as commands do. A machine without this method
    * can't be restored from a backup.
    */

@@ -95,6 +95,17 @@ export class Replica {
     throw new ConclaveError("BAD_MESSAGE", "This state machine takes no questions that wait for their answers.");
   }
 
+  /**
+   * What was applied after this state elsewhere is lost: it goes on as that of a later entry, so that no index comes to
+   * stand for another session than one that some client still has.
+   */
+  leap(index: number): void {
+    this.#checkWhole();
+    if (index <= this.#appliedIndex) throw new RangeError(`entry ${this.#appliedIndex} is applied, ${index} is past`);
+    this.#machine.leap?.();
+    this.#appliedIndex = index;
+  }
+
   /** The state as it is now. The same log gives the same bytes on every replica. */
   snapshot(): Snapshot {
     this.#checkWhole();

@@ -8,19 +8,16 @@ import { CloseCode, type Hello, type Refusal } from "../link/index.ts";
 import { Replica, type StateMachine } from "../machine/index.ts";
 import { type Member, NODE_ACTOR, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
 import {
-  bootstrap,
   type Configuration,
   configurationOf,
   createRaft,
   memberNamed,
-  NO_INDEX,
-  NO_TERM,
   type Raft,
   type RaftConfig,
-  type Snapshot,
 } from "../raft/index.ts";
-import { type Founder, Identity, SnapshotStore, Wal } from "../storage/index.ts";
+import { enterLife, type Founder, Identity, SnapshotStore, Wal } from "../storage/index.ts";
 import { APPEND_HEADROOM_BYTES } from "./admission.ts";
+import { type BegunAnewStory, beginAnew, beginning, checkBeginsAnew } from "./begin-anew.ts";
 import { NodeActor, type NodeStory } from "./node.ts";
 import { snapshotOf } from "./snapshot-transfer.ts";
 import { Recovery } from "./stored.ts";
@@ -36,6 +33,7 @@ export interface Timing {
 export type NodeProcessStory =
   | NodeStory
   | ActorStory
+  | BegunAnewStory
   | {
       readonly event: "recovered";
       readonly term: number;
@@ -63,6 +61,12 @@ export interface NodeOptions {
   readonly url?: string | undefined;
   /** Any members of a running cluster, by which a new node is taken in. */
   readonly join?: readonly string[] | undefined;
+  /**
+   * The majority is lost for good, and a new cluster is to be begun from this node's data alone: its `id`, so that this
+   * happens to no node by mistake. What this node never got is lost with the others; what it has counts as committed. The
+   * others must not be started with their data again, but can join anew. Once begun, it is refused.
+   */
+  readonly forceNewCluster?: string | undefined;
   readonly directories: readonly string[];
   /** Where this node listens. */
   readonly host: string;
@@ -98,16 +102,21 @@ const HANDOVER_POLL_MS = 2;
 
 /**
  * @throws ConclaveError `DATA_LOCKED`, `DATA_FOREIGN`, `DATA_CORRUPT`, `DISK_FAILED`, `DISK_FULL`, `ADDRESS_IN_USE`,
- * `REMOVED`
+ * `REMOVED`, `CONFIG_INVALID`, `INVALID_ARGUMENT` if a new cluster can't be begun
  */
 export async function startNode(given: NodeOptions): Promise<RunningNode> {
   const options = { ...given, tell: harmless(given.tell) };
-  const { environment, dataFolder, cluster, id } = options;
+  const { environment, dataFolder: folder, cluster, id, forceNewCluster: wish } = options;
   const { disk } = environment;
-  const lock = await takeFolder(disk, dataFolder);
+  const lock = await takeFolder(disk, folder);
   try {
-    const identity = await Identity.open(environment, dataFolder, cluster, id, founders(options));
+    if (wish !== undefined) await checkBeginsAnew(disk, folder, id, wish);
+    const identity = await Identity.open(environment, folder, cluster, id, founders(options));
     if (identity.isRemoved) throw removed(id);
+    if (wish !== undefined) options.tell(await beginAnew(options, identity, urlOf(options)));
+    const { epoch, clusterSalt: salt } = identity;
+    // The first life of a cluster, and none at all, begin with nothing.
+    if (epoch !== null && epoch !== "") await enterLife({ disk, folder, salt }, epoch);
     const running = await startWith(options, identity);
     return {
       status: running.status,
@@ -183,13 +192,6 @@ async function startWith(options: NodeOptions, identity: Identity): Promise<Runn
   }
 }
 
-/** Where a node stands that has taken no snapshot yet: before everything, among those that the cluster begins with. */
-const beginning = (identity: Identity): Snapshot => ({
-  index: NO_INDEX,
-  term: NO_TERM,
-  configuration: bootstrap(identity.founders),
-});
-
 async function run(
   options: NodeOptions,
   identity: Identity,
@@ -234,8 +236,8 @@ async function run(
     url,
     linkLimits: { messageBytesMax: limits.messageBytesMax, sendBufferBytesMax: limits.sendBufferBytesMax },
     mailboxMax: limits.mailboxMax,
-    verify: (remote) =>
-      verify(options, identity, raft, remote).catch((error) => {
+    verify: (remote, isDialled) =>
+      verify(options, identity, raft, remote, isDialled).catch((error) => {
         if (error instanceof ConclaveError) onFatal(error);
         throw error;
       }),
@@ -321,7 +323,13 @@ function urlOf({ members, id, url }: NodeOptions): string {
  * that this node has not heard of yet may lead. Whose word counts for what is decided later, by who the members are; so
  * those that the configuration has no incarnation of are remembered, durably, as they are met for the first time.
  */
-async function verify(options: NodeOptions, identity: Identity, raft: Raft, remote: Hello): Promise<Refusal | null> {
+async function verify(
+  options: NodeOptions,
+  identity: Identity,
+  raft: Raft,
+  remote: Hello,
+  isDialled: boolean,
+): Promise<Refusal | null> {
   const { id, directories } = options;
   const { name, url, epoch, incarnation } = remote;
   if (url === null || directories.some((directory) => normalUrl(directory) === url)) return null;
@@ -329,6 +337,10 @@ async function verify(options: NodeOptions, identity: Identity, raft: Raft, remo
     return { code: CloseCode.wrongIdentity, reason: `${id} is this node itself, or another has its name` };
   }
   if (epoch !== null) {
+    if (identity.epoch === null && !isDialled) {
+      // It joins those whom it was told to ask; some that it was among before may be of a life that is over.
+      return { code: CloseCode.wrongCluster, reason: `${id} has yet to join its cluster` };
+    }
     if (identity.epoch === null) await identity.enter(epoch);
     if (identity.epoch !== epoch) {
       const reason = "the cluster was begun anew, and one of the two is from before";

@@ -51,6 +51,14 @@ export interface Founder {
   readonly priority: number;
 }
 
+/** How a life of the cluster begins that is not the first. */
+export interface NewLife {
+  readonly epoch: string;
+  readonly incarnation: string;
+  /** The node that begins it. */
+  readonly founder: Founder;
+}
+
 /**
  * Whose data a folder holds, without claiming it; null if nobody's.
  *
@@ -201,6 +209,17 @@ export class Identity {
   async enter(epoch: string): Promise<void> {
     if (epoch === this.#stored.epoch) return;
     this.#stored = { ...this.#stored, epoch };
+    await this.#write();
+  }
+
+  /**
+   * Another life of the cluster begins, with this node alone. To everybody else it is another one than before: what was
+   * said to that one, or promised by it, is none of its business.
+   */
+  async beginAnew({ epoch, incarnation, founder }: NewLife): Promise<void> {
+    const { id, url, priority } = founder;
+    const founders: Stored["founders"] = [[id, url, priority]];
+    this.#stored = { ...this.#stored, epoch, incarnation, founders, admitted: true, members: [] };
     await this.#write();
   }
 

@@ -36,6 +36,9 @@ export const snapshotName = (index: number): string => `snapshot-${String(index)
 export const snapshotsAmong = (names: readonly string[]): number[] =>
   names.flatMap((name) => WHOLE.exec(name)?.[1] ?? []).map(Number);
 
+/** Is this the name of a snapshot, or of what is to become one? */
+export const isOfSnapshots = (name: string): boolean => [WHOLE, DRAFT, PARTIAL].some((pattern) => pattern.test(name));
+
 export class SnapshotStore {
   readonly #disk: Disk;
   readonly #folder: string;

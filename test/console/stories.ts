@@ -11,6 +11,16 @@ const members = bootstrap([{ id: "n1", url: "ws://127.0.0.1:7101" }]);
 const EACH: Stories = {
   listening: { event: "listening", url: "ws://127.0.0.1:7101" },
   recovered: { event: "recovered", term: 2, lastIndex: 9, commitIndex: 8, snapshotIndex: 5, tornBytes: 17 },
+  "begun-anew": {
+    event: "begun-anew",
+    epoch: "e2",
+    others: ["n2", "n3"],
+    lastTerm: 4,
+    lastIndex: 123,
+    commitIndex: 120,
+    term: 1_000_004,
+    index: 1_000_123,
+  },
   "link-up": { event: "link-up", peer: "n2" },
   "link-lost": { event: "link-lost", peer: "n2", code: 1006, reason: "code 1006" },
   "link-refused": { event: "link-refused", peer: "n2", code: 4003, reason: "n2 has lost the data it had" },

@@ -40,6 +40,9 @@ export interface NodeChanges {
   readonly limits?: Partial<Limits>;
   readonly members?: readonly Member[];
   readonly directories?: readonly string[];
+  /** Members to be taken in by. */
+  readonly join?: readonly string[];
+  readonly forceNewCluster?: string;
   readonly tell?: (story: NodeProcessStory) => void;
   readonly onStart?: (raft: Raft) => void;
 }
@@ -101,6 +104,8 @@ export class InProcess {
       id,
       members: changes.members ?? this.members,
       directories: changes.directories ?? [this.directoryUrl],
+      join: changes.join,
+      forceNewCluster: changes.forceNewCluster,
       host: "127.0.0.1",
       port: Number(new URL(this.urlOf(id)).port),
       allowedOrigins: [],
