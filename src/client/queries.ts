@@ -153,7 +153,7 @@ export class Queries {
     const { clock, random } = this.#options.environment;
     while (!query.isOver) {
       let askedMs = Number.POSITIVE_INFINITY;
-      query.refusal = null;
+      let refusal: ConclaveError | null = null;
       for (const [url, name] of this.#options.leadership().candidates(wanted)) {
         const leftMs = query.deadlineMs - clock.nowMs();
         if (query.isOver || leftMs <= 0) break;
@@ -163,11 +163,13 @@ export class Queries {
           settle([query], await answers(node, true, [query], attemptMs));
         } catch (error) {
           if (isFinal(error)) query.reject(error);
-          if (hasCode(error, "BUSY")) query.refusal = error;
+          if (hasCode(error, "BUSY")) refusal = query.refusal = error;
           askedMs = Math.min(askedMs, retryAfterMs(error) ?? Number.POSITIVE_INFINITY);
         }
         if (query.isOver) return;
       }
+      // What a round before this one met with is past, unless this one was cut short and could not tell.
+      if (clock.nowMs() < query.deadlineMs) query.refusal = refusal;
       const waitMs = Number.isFinite(askedMs) ? pauseMs(askedMs, random) : RETRY_DELAY_MS;
       await this.#rest(Math.min(waitMs, Math.max(RETRY_DELAY_MS, query.deadlineMs - clock.nowMs())));
     }
