@@ -26,6 +26,7 @@ import { type MemberView, type MemberWish, NODE_ACTOR, type NodeStatus, nodeProt
 import { Admin } from "./admin.ts";
 import { closed } from "./call.ts";
 import { Commands } from "./commands.ts";
+import { Horizon } from "./horizon.ts";
 import { type LeaderInfo, Leadership } from "./leadership.ts";
 import type { CallOptions, ConnectOptions, ReadOptions, WatchOptions } from "./options.ts";
 import { Queries } from "./queries.ts";
@@ -80,6 +81,7 @@ export class Client {
       timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
       callsMax: options.callsMax ?? DEFAULT_CALLS_MAX,
       leadership: () => this.#leadership,
+      horizon: new Horizon(),
     };
     this.#commands = new Commands(shared);
     this.#admin = new Admin(shared);
