@@ -43,13 +43,15 @@ const SLOW_APPLY_MS_MAX = 4;
 export const TIMING = { heartbeatMs: 50, electionTimeoutMinMs: 300, electionTimeoutMaxMs: 600 };
 /** A stall that any node notices, be its clock slow and its guard just about to look. */
 const NOTICED_STALL_MS = (2 * TIMING.heartbeatMs) / CLOCK_RATE_MIN;
-/** Small, so that segments rotate, entries leave memory, and sessions expire. */
+/** Small, so that segments rotate, entries leave memory, sessions expire, and clients find no room. */
 const LIMITS: Limits = {
   ...DEFAULT_LIMITS,
   segmentBytesMax: 4_096,
   logCacheBytesMax: 2_048,
   appendBytesMax: 1_024,
   sessionTimeoutMs: 1_000,
+  linkProposalsMax: 1,
+  proposalWaitMsMax: 100,
 };
 
 /** What a process may end for. */
