@@ -27,6 +27,7 @@ export class Announcer {
   readonly #subscribers = new Map<Peer, string>();
   readonly #linked = new Set<string>();
   #view: LeaderView = NO_LEADER;
+  #members: Extract<DirectoryMessage, { type: "members" }> | null = null;
 
   constructor(context: Pick<ActorContext, "ref" | "keepLink" | "watch">, options: AnnouncerOptions) {
     this.#options = options;
@@ -52,12 +53,24 @@ export class Announcer {
     this.#linked.add(url);
     const { id, url: own, tell } = this.#options;
     this.#ask(url, { type: "register", name: id, url: own }, () => tell({ event: "registered", directory: url }));
+    // A directory that has been started anew knows no more than its configuration.
+    if (this.#members !== null) this.#ask(url, this.#members);
     this.#claim(url);
   }
 
   linkLost(url: string | null, peer: Peer): void {
     if (url !== null) this.#linked.delete(url);
     this.#subscribers.delete(peer);
+  }
+
+  /** Who the members are for certain, since that entry of the log. Whoever is one from then on may speak for itself. */
+  updateMembers(index: number, members: readonly { readonly id: string; readonly url: string }[]): void {
+    if (index <= (this.#members?.index ?? 0)) return;
+    this.#members = { type: "members", index, members: members.map(({ id, url }) => ({ name: id, url })) };
+    for (const url of this.#linked) {
+      this.#ask(url, this.#members);
+      this.#claim(url); // It may have been refused while this node was not known there.
+    }
   }
 
   /** Takes what this node now knows, and passes it on if it is news. */

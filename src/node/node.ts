@@ -21,6 +21,7 @@ import {
   knownLeader,
   type LogIndex,
   memberNamed,
+  newestOf,
   type Persist,
   type Raft,
   type RaftEvent,
@@ -499,7 +500,7 @@ export class NodeActor {
     for (const outcome of effects.changes) this.#members.changes.place(outcome, this.#announcer.view);
     this.#noteConfiguration();
     this.#clients.noteRole(effects.story); // After the proposals have found their places: if leadership is lost already, they are abandoned.
-    this.#announceLeader();
+    this.#announce();
     this.#members.changes.settle();
     for (const outgoing of effects.messages) this.#outbox.send(outgoing);
     // What they promise may be durable already. Those to this node itself come back as events, in the next batch.
@@ -529,9 +530,11 @@ export class NodeActor {
     this.#context.post({ type: "continue" }); // What the links mean now is for the next batch.
   }
 
-  /** Tells whoever should know when leadership has come, gone or moved. */
-  #announceLeader(): void {
-    const { term } = this.#raft;
+  /** Tells whoever should know when leadership has come, gone or moved, and the members have changed. */
+  #announce(): void {
+    const { term, commitIndex } = this.#raft;
+    const { index, configuration } = newestOf(this.#raft);
+    if (index > 0 && index <= commitIndex) this.#announcer.updateMembers(index, configuration.members);
     const leader = knownLeader(this.#raft);
     const url = leader === null ? null : this.#urlOf(leader);
     this.#announcer.update({ term, leader: leader === null || url === null ? null : { id: leader, url } });

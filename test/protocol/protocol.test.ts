@@ -98,6 +98,7 @@ const NODE_ANSWERS: { readonly [T in NodeAnswer["type"]]: fc.Arbitrary<NodeAnswe
   }),
 };
 
+const member = fc.record({ name, url });
 const DIRECTORY_MESSAGES: { readonly [T in DirectoryMessage["type"]]: fc.Arbitrary<DirectoryMessage> } = {
   register: fc.record({ type: is("register"), name, url }),
   unregister: fc.record({ type: is("unregister"), name }),
@@ -106,9 +107,9 @@ const DIRECTORY_MESSAGES: { readonly [T in DirectoryMessage["type"]]: fc.Arbitra
   subscribe: fc.record({ type: is("subscribe") }),
   claim: fc.record({ type: is("claim"), term, id: name, url }),
   resign: fc.record({ type: is("resign"), term, id: name }),
+  members: fc.record({ type: is("members"), index: term, members: fc.array(member, { maxLength: 5 }) }),
 };
 
-const member = fc.record({ name, url });
 const DIRECTORY_ANSWERS: { readonly [T in DirectoryAnswer["type"]]: fc.Arbitrary<DirectoryAnswer> } = {
   done: fc.record({ type: is("done") }),
   member: fc.record({ type: is("member"), member: fc.option(member, { nil: null }) }),
