@@ -229,6 +229,7 @@ export class Client {
   async members(options: CallOptions = {}): Promise<readonly MemberView[]> {
     const answer = await this.#admin.ask({ type: "members" }, options);
     if (answer.type !== "members") throw new ConclaveError("BAD_MESSAGE", "The leader's answer makes no sense.");
+    this.#leadership.learnMembers(answer.members);
     return answer.members;
   }
 

@@ -351,12 +351,8 @@ export class NodeActor {
 
   #takeLink(up: boolean, url: string | null, peer: Peer, events: RaftEvent[]): void {
     if (up) {
-      if (this.#isNode(peer)) {
-        this.#peers.add(peer);
-        this.#peers.reconcile(events);
-        this.#members.greet(peer);
-        if (this.#room.isFull) peer.ref(NODE_ACTOR, nodeProtocol).tell({ type: "disk-full", isFull: true });
-      } else if (url !== null) this.#announcer.linkUp(url);
+      if (this.#isNode(peer)) this.#welcome(peer, events);
+      else if (url !== null) this.#announcer.linkUp(url);
       return;
     }
     this.#announcer.linkLost(url, peer);
@@ -364,6 +360,20 @@ export class NodeActor {
     if (!this.#peers.remove(peer)) return;
     this.#peers.reconcile(events);
     this.#room.note(peer.hello.name, false);
+  }
+
+  /** Who speaks first may be a node that nobody has told of yet: one that wants to join, or the leader of those who do. */
+  #meet(peer: Peer, events: RaftEvent[]): void {
+    if (!this.#isNode(peer) || this.#peers.knows(peer)) return;
+    this.#context.watch(peer);
+    this.#welcome(peer, events);
+  }
+
+  #welcome(peer: Peer, events: RaftEvent[]): void {
+    this.#peers.add(peer);
+    this.#peers.reconcile(events);
+    this.#members.greet(peer);
+    if (this.#room.isFull) peer.ref(NODE_ACTOR, nodeProtocol).tell({ type: "disk-full", isFull: true });
   }
 
   /** While it can't write it had better not lead; and whoever leads should know whom not to count on. */
@@ -380,6 +390,7 @@ export class NodeActor {
 
   #takeMessage(message: NodeMessage, sender: Sender, answer: NodeAnswerTo | null, events: RaftEvent[]): void {
     const { peer } = sender;
+    if (peer !== null) this.#meet(peer, events);
     if (answer === null) {
       if (peer !== null) this.#takeWord(message, peer, events);
       return;
