@@ -157,7 +157,10 @@ export interface Raft {
 export interface Recovered {
   readonly hardState: HardState;
   readonly snapshot: Snapshot;
-  /** Everything behind the snapshot. */
+  /**
+   * Everything behind the snapshot, and maybe what leads up to it. A crash may have left a log on the disk that ends
+   * before the snapshot, or has another entry where it ends: that is void, on the disk as well, before anything is added.
+   */
   readonly log: Log;
   /** The configurations in that log, oldest first. */
   readonly configurations: readonly Configured[];
