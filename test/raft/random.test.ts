@@ -118,6 +118,8 @@ class Life {
       [2, () => cluster.cut(...this.#twoIds())],
       [5, () => cluster.heal(...this.#twoIds())],
       [2, () => cluster.isolate(this.#anyId())],
+      [1, () => this.#cutOff(this.#leader)],
+      [1, () => this.#succeed(this.#leader)],
       [6, () => cluster.rejoin(this.#anyId())],
       [2, () => this.#leader?.step({ type: "transfer", to: null })],
       [2, () => this.#slowDown(cluster.at(this.#anyId()))],
@@ -246,6 +248,25 @@ class Life {
     if (events.length > 0) this.#feed(server, ...events);
   }
 
+  /** A leader loses all its links, and need not notice at once that it can't lead any more. */
+  #cutOff(server: Server | undefined): void {
+    for (const other of this.cluster.ids)
+      if (server !== undefined && other !== server.id) this.cluster.cut(server.id, other);
+  }
+  /** Whoever can replaces a leader that is cut off, and takes a command; then the old one is asked. */
+  #succeed(old: Server | undefined): void {
+    this.#cutOff(old);
+    const others = this.cluster.ids.filter((id) => id !== old?.id);
+    for (let i = this.#below(6); i >= 0; i--) {
+      this.#pick(
+        this.cluster.running.filter((server) => server !== old && server.role !== "leader"),
+      )?.waitForDeadline();
+      this.cluster.settle(others);
+    }
+    this.#feed(this.#leader, this.#proposal());
+    this.cluster.settle(others);
+    this.#read(old);
+  }
   #crash(server: Server | undefined): void {
     if (server === undefined) return;
     this.checker.dies(server.id);
