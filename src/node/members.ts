@@ -5,7 +5,7 @@
 
 import type { Answer, Peer } from "../actor/index.ts";
 import { normalUrl } from "../actor/index.ts";
-import { ConclaveError } from "../errors.ts";
+import { busy, ConclaveError } from "../errors.ts";
 import type { LeaderView } from "../protocol/leader.ts";
 import type { MemberView, MemberWish, NodeAnswer, NodeMessage } from "../protocol/node.ts";
 import {
@@ -54,6 +54,9 @@ export interface MembersParts {
   /** The members go on without this node, for good. */
   onRemoved(): void;
 }
+
+/** How soon the leader will have written down whom it has met. */
+const NOTE_RETRY_MS = 100;
 
 type Join = Extract<NodeMessage, { type: "join" }>;
 
@@ -110,13 +113,23 @@ export class Members {
     }
   }
 
-  /** Keeps links to whoever is a member, and to nobody who is not. */
+  /**
+   * Keeps links to whoever is a member, and to nobody who is not for certain: until a change is committed, those who are
+   * to leave are needed for it, the leader among them.
+   */
   keepLinks(): void {
-    const wanted = new Set(this.others.map(({ url }) => normalUrl(url)));
+    const { configurations, commitIndex, config } = this.#parts.raft;
+    const certain = Math.max(
+      0,
+      configurations.findLastIndex(({ index }) => index <= commitIndex),
+    );
+    const members = configurations.slice(certain).flatMap(({ configuration }) => configuration.members);
+    const wanted = new Set(members.filter(({ id }) => id !== config.id).map(({ url }) => normalUrl(url)));
     for (const [url, release] of this.#kept) {
       if (wanted.has(url)) continue;
       this.#kept.delete(url);
       release();
+      this.#parts.peers.forget(url); // Nobody tells of the end of a link that was let go.
     }
     for (const url of wanted) if (!this.#kept.has(url)) this.#kept.set(url, this.#parts.keepLink(url));
   }
@@ -142,7 +155,8 @@ export class Members {
   }
 
   unrecognized(peer: Peer): void {
-    if (this.#isUnrecognized || !this.others.some(({ id }) => id === peer.hello.name)) return;
+    if (this.#isUnrecognized || this.own?.incarnation !== null || !this.others.some(({ id }) => id === peer.hello.name))
+      return;
     this.#isUnrecognized = true;
     this.#parts.tell({ event: "unrecognized", by: peer.hello.name });
   }
@@ -169,6 +183,10 @@ export class Members {
     const known = member === undefined ? null : (member.incarnation ?? firstMet(id));
     if (known !== null && known !== incarnation && peers.isLinked(id)) {
       throw new ConclaveError("NAME_TAKEN", `${id} is a member, and runs elsewhere with other data: use another name.`);
+    }
+    // Before the log names the one that was met first, another one would pass for it.
+    if (member?.incarnation === null && known !== null && known !== incarnation) {
+      throw busy(`${id} was met with other data, which is not in the log yet.`, NOTE_RETRY_MS);
     }
     const isKnown = member?.incarnation === incarnation && normalUrl(member.url) === normalUrl(url);
     if (isKnown) answer.ok({ type: "done" });

@@ -509,7 +509,7 @@ export class NodeActor {
     for (const story of effects.story) this.#parts.tell(story);
     this.#clients.place(effects);
     for (const outcome of effects.changes) this.#members.changes.place(outcome, this.#announcer.view);
-    this.#noteConfiguration();
+    this.#noteMembers(effects.story);
     this.#clients.noteRole(effects.story); // After the proposals have found their places: if leadership is lost already, they are abandoned.
     this.#announce();
     this.#members.changes.settle();
@@ -532,11 +532,12 @@ export class NodeActor {
   }
 
   /** The members may be others than before: so may be whom to keep links to, and what those that stand mean. */
-  #noteConfiguration(): void {
+  #noteMembers(story: readonly RaftStory[]): void {
     const configuration = configurationOf(this.#raft);
-    if (configuration === this.#configuration) return;
+    const hasChanged = configuration !== this.#configuration;
+    if (hasChanged || story.some(({ event }) => event === "configuration")) this.#members.keepLinks();
+    if (!hasChanged) return;
     this.#configuration = configuration;
-    this.#members.keepLinks();
     for (const peer of this.#peers.all) this.#members.greet(peer);
     this.#context.post({ type: "continue" }); // What the links mean now is for the next batch.
   }
@@ -545,7 +546,8 @@ export class NodeActor {
   #announce(): void {
     const { term, commitIndex } = this.#raft;
     const { index, configuration } = newestOf(this.#raft);
-    if (index > 0 && index <= commitIndex) this.#announcer.updateMembers(index, configuration.members);
+    const isCertain = index > 0 && index <= commitIndex;
+    if (isCertain && this.#members.own !== undefined) this.#announcer.updateMembers(index, configuration.members);
     const leader = knownLeader(this.#raft);
     const url = leader === null ? null : this.#urlOf(leader);
     this.#announcer.update({ term, leader: leader === null || url === null ? null : { id: leader, url } });
