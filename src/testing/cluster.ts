@@ -3,17 +3,29 @@
 import { type DirectoryOptions, startDirectory } from "../directory/index.ts";
 import { hasCode } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
-import type { ApplyContext, StateMachine } from "../machine/index.ts";
+import type { StateMachine } from "../machine/index.ts";
 import { type NodeProcessStory, startNode } from "../node/index.ts";
-import type { Raft } from "../raft/index.ts";
+import { type Configuration, configurationOf, memberNamed, type Raft } from "../raft/index.ts";
 import type { Dice } from "./dice.ts";
 import { DurableLog } from "./durable-log.ts";
 import { CLUSTER, DIRECTORY, Guests, PORT, urlOf } from "./guests.ts";
 import type { Invariants, Report } from "./invariants.ts";
 import { type Crash, MemoryDisk, type Operation } from "./memory-disk.ts";
 import type { SimulatedNetwork, Undo } from "./network.ts";
-import { coldSegments, flipOne, identityOn, isGone, type Place } from "./place.ts";
-import { diskless, Process } from "./process.ts";
+import { Operator } from "./operator.ts";
+import {
+  coldSegments,
+  flipOne,
+  identityOn,
+  isBadStill,
+  isGone,
+  newestSnapshot,
+  newPlace,
+  type Place,
+} from "./place.ts";
+import { type ClockRates, diskless, Process } from "./process.ts";
+import { suffices } from "./quorums.ts";
+import { watched } from "./watched-machine.ts";
 import type { World } from "./world.ts";
 
 /** What a process of the cluster has to tell. */
@@ -27,6 +39,9 @@ export interface ClusterParts {
   readonly invariants: Invariants;
   readonly report: Report;
   readonly machine: () => StateMachine;
+  /** How much faster than another a clock may be, if leaders serve reads under a lease; null if they do not. */
+  readonly clockDriftMax: number | null;
+  readonly clockRates: ClockRates;
   tell(process: string, story: SimulatedStory): void;
   /** A node's process has ended. */
   onDown(id: string): void;
@@ -40,51 +55,66 @@ const SYNC_MS_MAX = 10;
 const SLOW_MACHINES = 0.2;
 const SLOW_APPLY_MS_MAX = 4;
 export const TIMING = { heartbeatMs: 50, electionTimeoutMinMs: 300, electionTimeoutMaxMs: 600 };
-/** Small, so that segments rotate, entries leave memory, and sessions expire. */
-const LIMITS: Limits = {
+/** Small, so that segments rotate, snapshots are taken and come in parts, entries leave memory, and sessions expire. */
+export const LIMITS: Limits = {
   ...DEFAULT_LIMITS,
-  segmentBytesMax: 4_096,
+  segmentBytesMax: 2_048,
+  logBytesMax: 8_192,
   logCacheBytesMax: 2_048,
+  messageBytesMax: 16_384,
   appendBytesMax: 1_024,
   sessionTimeoutMs: 1_000,
 };
+/** So many names there may be besides those that the cluster begins with. */
+const NEWCOMERS_MAX = 20;
 
 export class SimulatedCluster {
-  readonly ids: readonly string[];
   readonly #parts: ClusterParts;
+  readonly #founders: number;
   readonly #places = new Map<string, Place>();
   /** Who else there is: clients, and whoever looks at the cluster or gives it orders. */
   readonly guests: Guests;
+  /** Who changes its members. */
+  readonly operator: Operator;
   #directory: Process | null = null;
-  #canNotBegin = false;
   #atTurningPoints: { readonly point: TurningPoint; readonly act: (id: string) => void }[] = [];
 
   constructor(parts: ClusterParts) {
     this.#parts = parts;
     this.guests = new Guests(parts);
-    this.ids = Array.from({ length: parts.nodes }, (_, i) => `n${i + 1}`);
-    for (const id of this.ids) {
-      const empty = {
-        memory: new MemoryDisk(),
-        log: new DurableLog(),
-        process: null,
-        node: null,
-        machine: null,
-        raft: null,
-      };
-      this.#places.set(id, {
-        id,
-        ...empty,
-        isStopping: false,
-        isAdmitted: false,
-        data: "sound",
-        slowed: new Set(),
-        filled: new Set(),
-        applyMsMax: 0,
-        lives: 0,
-        onStarted: null,
-      });
-    }
+    this.operator = new Operator({ ...parts, cluster: this });
+    this.#founders = parts.nodes;
+    for (let i = 1; i <= parts.nodes; i++) this.#addPlace(`n${i}`, true);
+  }
+
+  /** The names of all machines that run nodes, or did. */
+  get ids(): readonly string[] {
+    return [...this.#places.keys()];
+  }
+
+  /** One more machine, which is to join the cluster. */
+  addMachine(): string {
+    const id = `n${this.#places.size + 1}`;
+    this.#addPlace(id, false);
+    return id;
+  }
+
+  /** There are names for more machines. */
+  get hasNames(): boolean {
+    return this.#places.size < this.#founders + NEWCOMERS_MAX;
+  }
+
+  #addPlace(id: string, isFounder: boolean): void {
+    this.#places.set(id, newPlace(id, PORT, this.#newLog(id), isFounder));
+  }
+
+  #newLog(id: string): DurableLog {
+    const { invariants, report } = this.#parts;
+    return new DurableLog({
+      cluster: CLUSTER,
+      onSnapshot: (snapshot) => invariants.hasSnapshot(id, snapshot),
+      onLoss: (index) => report("compacted-covered", `${id} has removed entry ${index}`),
+    });
   }
 
   /** Starts all that is not running. */
@@ -104,7 +134,7 @@ export class SimulatedCluster {
       url: urlOf(DIRECTORY),
       host: DIRECTORY,
       port: PORT,
-      members: this.members,
+      members: this.#names,
       allowedOrigins: [],
       limits: LIMITS,
       tell: (story) => {
@@ -121,8 +151,15 @@ export class SimulatedCluster {
     return true;
   }
 
-  get members(): { readonly id: string; readonly url: string }[] {
-    return this.ids.map((id) => ({ id, url: urlOf(id) }));
+  /** Whom the directory lets speak for themselves: all that there are, and those that may still come. */
+  get #names(): { readonly id: string; readonly url: string }[] {
+    const count = this.#founders + NEWCOMERS_MAX;
+    return Array.from({ length: count }, (_, i) => `n${i + 1}`).map((id) => ({ id, url: this.urlOf(id) }));
+  }
+
+  /** Where a node is reached. */
+  urlOf(id: string): string {
+    return urlOf(id, this.#places.get(id)?.port);
   }
 
   /** Every machine there is: the nodes', the directory's, and the clients'. */
@@ -130,10 +167,9 @@ export class SimulatedCluster {
     return [...this.ids, DIRECTORY, ...this.guests.clients.keys()];
   }
 
-  /** The cores of the nodes that run, those that have lost their disks left out. */
+  /** The cores of the nodes that run. */
   get cores(): ReadonlyMap<string, Raft> {
-    const sound = [...this.#places.values()].filter((place) => !isGone(place));
-    return new Map(sound.flatMap(({ id, raft }) => (raft === null ? [] : [[id, raft] as const])));
+    return new Map([...this.#places.values()].flatMap(({ id, raft }) => (raft === null ? [] : [[id, raft] as const])));
   }
 
   /** The node that leads the newest term, if there is one. */
@@ -150,40 +186,79 @@ export class SimulatedCluster {
     return `${id}/${this.#place(id).lives}`;
   }
 
-  /** A disk was lost before every node was known to every other: whoever is not yet will never be. */
-  get canNotBegin(): boolean {
-    return this.#canNotBegin;
-  }
-
-  /** Two nodes whose machines hold different state, in words; null if all that have not lost their disks agree. */
+  /** Two nodes whose machines hold different state, in words; null if all agree. */
   differingState(): string | null {
-    const sound = [...this.#places.values()].filter((place) => !isGone(place) && place.machine !== null);
-    const [first, ...others] = sound.map(({ id, machine }) => ({ id, state: [...(machine?.snapshot() ?? [])].join() }));
+    const running = [...this.#places.values()].filter((place) => place.machine !== null);
+    const [first, ...others] = running.map(({ id, machine }) => ({
+      id,
+      state: [...(machine?.snapshot() ?? [])].join(),
+    }));
     const other = others.find(({ state }) => state !== first?.state);
     return other === undefined ? null : `${other.id} holds another state than ${first?.id} after the same entries`;
   }
 
-  /** Does the disk of every other node that has not lost it say that it has met this one, as it is? */
+  /** Does the disk of every other founder that has kept it say that it has met this one, as it is? */
   isKnownToAll(id: string): boolean {
     const own = identityOn(this.#place(id).memory, id)?.incarnation;
-    const others = [...this.#places.values()].filter((place) => place.id !== id && !isGone(place));
+    const others = [...this.#places.values()].filter(
+      (place) => place.id !== id && place.isFounder && place.wipes === 0 && place.data !== "damaged",
+    );
     return others.every(({ id: other, memory }) =>
       identityOn(memory, other)?.members.some(([name, incarnation]) => name === id && incarnation === own),
     );
   }
 
+  /** Has this node lost what was on its disk, and not been taken in again since? */
   isLost(id: string): boolean {
-    return isGone(this.#place(id));
+    return isGone(this.#refreshed(id));
   }
 
-  /** How many nodes have lost their disks for good. */
-  get lost(): number {
-    return this.ids.filter((id) => this.isLost(id)).length;
+  /** It was taken out, and knows. */
+  isRetired(id: string): boolean {
+    return this.#place(id).data === "retired";
   }
 
-  /** How many have, or will once they notice. */
-  get doomed(): number {
-    return [...this.#places.values()].filter(({ data }) => data !== "sound").length;
+  /** Those that are to run once all is well: none that were taken out. */
+  get lasting(): string[] {
+    return this.ids.filter((id) => !this.isRetired(id));
+  }
+
+  /** Could those that have kept their disks go on, whatever configuration counts in the end? */
+  get canGoOn(): boolean {
+    return this.#canDoWithout(null);
+  }
+
+  /** Is there a quorum without whoever leads? */
+  get canDoWithoutLeader(): boolean {
+    return this.#canDoWithout(this.leader);
+  }
+
+  /** May this machine lose its disk without the others being stuck for ever? */
+  mayLose(id: string): boolean {
+    return this.#refreshed(id).data === "sound" && !this.operator.isBusy && this.#canDoWithout(id);
+  }
+
+  #canDoWithout(id: string | null): boolean {
+    const places = [...this.#places.values()].filter((place) => place.id !== id && !isGone(this.#refreshed(place.id)));
+    const kept = places.filter(({ data }) => data !== "rotten");
+    const { disks, members } = this.#parts.invariants;
+    const isThere = (member: Configuration["members"][number]): boolean => {
+      if (member.incarnation === null) return kept.some((place) => place.id === member.id);
+      return kept.some(({ log }) => disks.of(member).includes(log));
+    };
+    const inPlay = places.flatMap(({ log, raft }) => [log.configuration, ...(raft === null ? [] : [configurationOf(raft)])]);
+    const newest = members === null ? [] : [members];
+    return [...newest, ...inPlay].every(({ members: all }) => all.length === 0 || suffices({ members: all }, isThere));
+  }
+
+  /** A machine that had lost its disk is as good as another once the log names the new one as a voter. */
+  #refreshed(id: string): Place {
+    const place = this.#place(id);
+    if (place.data !== "lost" || place.raft === null) return place;
+    const { members } = this.#parts.invariants;
+    const own = members === null ? undefined : memberNamed(members, id);
+    if (own?.role === "voter" && own.incarnation === place.raft.config.incarnation) place.data = "sound";
+    return place;
   }
 
   processOf(id: string): Process | null {
@@ -236,10 +311,11 @@ export class SimulatedCluster {
 
   start(id: string): void {
     const place = this.#place(id);
-    if (place.process !== null) return;
-    const { world, network, dice, machine, invariants, report } = this.#parts;
+    if (place.process !== null || place.data === "retired") return;
+    const { world, network, dice, machine, invariants, clockDriftMax, clockRates } = this.#parts;
     const process = new Process(world, network, dice.fork(), {
       host: id,
+      clockRates,
       memory: place.memory,
       disk: place.log.listenTo(place.memory),
       syncMsMax: () => Math.max(SYNC_MS_MAX, ...[...place.slowed].map(({ syncMsMax }) => syncMsMax)),
@@ -257,27 +333,30 @@ export class SimulatedCluster {
       environment: process.environment,
       cluster: CLUSTER,
       id,
-      members: this.members,
+      members: place.joins ? [] : this.#founding(),
+      url: this.urlOf(id),
+      join: place.joins ? this.#hostsToJoin(id) : [],
       directories: [urlOf(DIRECTORY)],
       host: id,
-      port: PORT,
+      port: place.port,
       allowedOrigins: [],
       dataFolder: `/${id}`,
-      machine: watched(own, (index, command, result) => {
-        process.spend(dice.seldom(0, place.applyMsMax));
-        invariants.applied(id, index, command, result);
+      machine: watched(own, {
+        isOfInterest: (index) => invariants.replicas.isOfInterest(id, index),
+        hasState: (digest) => invariants.replicas.hasState(id, digest),
+        applied: (index, command, result) => {
+          process.spend(dice.seldom(0, place.applyMsMax));
+          invariants.applied(id, index, command, result);
+        },
+        restored: (digest) => this.#restored(place, digest),
       }),
       timing: TIMING,
       limits: LIMITS,
+      clockDriftMax,
       tell: (story) => {
         if (process.isAlive) this.#told(id, story);
       },
-      onStart: (raft) => {
-        place.raft = raft;
-        place.isAdmitted ||= raft.isAdmitted;
-        if (place.data === "damaged") report("damage-noticed", `${id} has started`);
-        if (!isGone(place)) invariants.started(id, raft, place.log);
-      },
+      onStart: (raft) => this.#started(place, raft),
       onFatal: (error) => {
         if (process.isAlive) this.#failed(place, error);
       },
@@ -286,22 +365,58 @@ export class SimulatedCluster {
         if (place.process === process) place.node = node;
       },
       (error) => {
-        if (place.process !== process) return;
-        if (place.data === "damaged" && hasCode(error, "DATA_CORRUPT")) {
-          // What an operator does then: the machine comes back empty.
-          this.crash(id, {});
-          this.wipe(id);
-        } else if (hasCode(error, "DISK_FAILED")) this.#failed(place, error);
-        else report("process-lives", `${id} did not start: ${String(error)}`);
+        if (place.process === process) this.#didNotStart(place, error);
       },
     );
+  }
+
+  /** As the operators' file has it: the members that the cluster began with, where they are reached now. */
+  #founding(): { readonly id: string; readonly url: string }[] {
+    return [...this.#places.values()].flatMap(({ id, isFounder }) => (isFounder ? [{ id, url: this.urlOf(id) }] : []));
+  }
+
+  #hostsToJoin(id: string): string[] {
+    return this.lasting.filter((other) => other !== id).map((other) => this.urlOf(other));
+  }
+
+  /** The core is there, and nothing has happened to it yet. */
+  #started(place: Place, raft: Raft): void {
+    const { invariants, report } = this.#parts;
+    const { id } = place;
+    place.raft = raft;
+    if (place.data === "damaged") report("damage-noticed", `${id} has started, although ${place.badPath} is bad`);
+    invariants.started(id, raft, place.log);
+    invariants.replicas.begin(id, raft.snapshot.index);
+    for (const digest of place.restoring.splice(0)) invariants.replicas.restored(id, raft.snapshot.index, digest);
+  }
+
+  /** Before the core is there, it is told of the state that it starts with; afterwards, of those that it has received. */
+  #restored(place: Place, digest: number): void {
+    if (place.raft === null) {
+      place.restoring.push(digest);
+      return;
+    }
+    const index = place.restoring.shift();
+    if (index === undefined) this.#parts.report("applied-in-order", `${place.id} goes on from a snapshot unasked`);
+    else this.#parts.invariants.replicas.restored(place.id, index, digest);
+  }
+
+  #didNotStart(place: Place, error: unknown): void {
+    const { id, data } = place;
+    if (data === "damaged" && hasCode(error, "DATA_CORRUPT")) {
+      // What an operator does then: the machine comes back empty.
+      this.crash(id, {});
+      this.wipe(id);
+    } else if (hasCode(error, "DISK_FAILED") || hasCode(error, "DISK_FULL") || hasCode(error, "REMOVED")) {
+      this.#failed(place, error);
+    } else this.#parts.report("process-lives", `${id} did not start: ${String(error)}`);
   }
 
   /** SIGKILL: the system lives on, closes the connections, and loses nothing that was written. */
   kill(id: string): boolean {
     const place = this.#place(id);
     if (!this.#end(place, true)) return false;
-    place.memory = place.memory.kill();
+    this.#goesOnWith(place, place.memory.kill());
     return true;
   }
 
@@ -310,7 +425,7 @@ export class SimulatedCluster {
     const place = this.#place(id);
     if (!this.#end(place, false)) return false;
     this.#parts.network.hostDown(id);
-    place.memory = place.memory.crash(left);
+    this.#goesOnWith(place, place.memory.crash(left));
     return true;
   }
 
@@ -320,37 +435,74 @@ export class SimulatedCluster {
     return { bytes: memory.unsyncedBytes, names: memory.unsyncedNames };
   }
 
+  /** What is left of its disk is what it starts with the next time. */
+  #goesOnWith(place: Place, memory: MemoryDisk): void {
+    place.memory = memory;
+    if (place.data !== "rotten") return;
+    place.data = isBadStill(place) ? "damaged" : "sound";
+  }
+
   /** A machine that does not run loses its disk, and comes back empty under its old name. */
   wipe(id: string): void {
     const place = this.#place(id);
-    this.#canNotBegin ||= [...this.#places.values()].some((one) => !one.isAdmitted && !isGone(one));
+    const wasMet = this.#isMet(place);
+    const { roomBytes } = place.memory;
+    this.#parts.invariants.lost(place.log);
     place.memory = new MemoryDisk();
-    place.log = new DurableLog();
+    place.memory.roomBytes = roomBytes;
+    place.log = this.#newLog(id);
+    place.badPath = null;
+    place.wipes++;
     // One that nobody has met has promised nothing, and is as new as it says.
-    const isMet = [...this.#places.values()].some(({ id: other, memory }) =>
-      identityOn(memory, other)?.members.some(([name]) => name === id),
+    place.data = wasMet ? "lost" : "sound";
+  }
+
+  #isMet({ id }: Place): boolean {
+    return [...this.#places.values()].some(
+      ({ id: other, memory, log }) =>
+        other !== id &&
+        (identityOn(memory, other)?.members.some(([name]) => name === id) === true ||
+          memberNamed(log.configuration, id)?.incarnation != null),
     );
-    place.data = isMet ? "lost" : "sound";
+  }
+
+  /** A machine that was taken out is to join again, as a new one under its old name. */
+  readmit(id: string): void {
+    this.wipe(id);
+    const place = this.#place(id);
+    place.data = "sound";
+    place.joins = true;
+    this.start(id);
+  }
+
+  /** A node is reached elsewhere from its next start on. */
+  move(id: string): void {
+    this.#place(id).port++;
+    // Its operators tell the directory, too.
+    if (this.killDirectory()) this.startDirectory();
   }
 
   /** Turns over a bit of what a machine that does not run has on its disk. False if all of it may be torn. */
   damage(id: string, dice: Dice): boolean {
     const place = this.#place(id);
     const { memory } = place;
-    const files = [...coldSegments(memory), ...memory.paths().filter((path) => path.endsWith("/identity.json"))];
-    if (!flipOne(memory, files, dice)) return false;
-    place.data = "damaged";
-    return true;
+    const identity = memory.paths().filter((path) => path.endsWith("/identity.json"));
+    const snapshots = dice.chance(0.5) ? newestSnapshot(memory) : [];
+    place.badPath = flipOne(memory, snapshots.length > 0 ? snapshots : [...coldSegments(memory), ...identity], dice);
+    if (place.badPath !== null) place.data = "damaged";
+    return place.badPath !== null;
   }
 
-  /** The same in the log of one that runs, and that reads it again only if it has to. */
-  rot(id: string, dice: Dice): boolean {
+  /** The same on the disk of one that runs, and that reads it again only if it has to. */
+  rot(id: string, dice: Dice): string | null {
     const place = this.#place(id);
     // While it starts it reads everything.
-    if (place.node === null || place.data !== "sound") return false;
-    if (!flipOne(place.memory, coldSegments(place.memory), dice)) return false;
-    place.data = "rotten";
-    return true;
+    if (place.node === null || place.data !== "sound") return null;
+    const { memory } = place;
+    const snapshots = dice.chance(0.6) ? newestSnapshot(memory) : [];
+    place.badPath = flipOne(memory, snapshots.length > 0 ? snapshots : coldSegments(memory), dice);
+    if (place.badPath !== null) place.data = "rotten";
+    return place.badPath;
   }
 
   /** An orderly end. */
@@ -377,7 +529,7 @@ export class SimulatedCluster {
   #told(id: string, story: NodeProcessStory): void {
     const { tell, invariants, report } = this.#parts;
     tell(id, story);
-    if (story.event === "admitted") this.#place(id).isAdmitted = true;
+    if (story.event === "snapshot-installed") this.#place(id).restoring.push(story.index);
     if (story.event === "leader-elected") invariants.told(id, story);
     if (story.event === "leader-elected" || story.event === "candidate") {
       const due = this.#atTurningPoints.filter(({ point }) => point === story.event);
@@ -388,17 +540,18 @@ export class SimulatedCluster {
     if (story.event === "machine-failed") {
       report("process-lives", `the machine of ${id} failed at entry ${story.index}: ${story.error}`);
     }
-    if (story.event === "leader-elected" && this.isLost(id)) {
-      report("election-safety", `${id}, which has lost its disk, leads term ${story.term}`);
-    }
   }
 
-  /** A node gave up on its disk, as it should; any other reason is a failure of its own. */
+  /** A node gave up on its disk, or was taken out, as it should; any other reason is a failure of its own. */
   #failed(place: Place, error: unknown): void {
+    const isExpected = hasCode(error, "DISK_FAILED") || hasCode(error, "DISK_FULL");
     const hasNoticed = place.data === "rotten" && hasCode(error, "DATA_CORRUPT");
-    if (!hasCode(error, "DISK_FAILED") && !hasNoticed)
+    const isRemoved = hasCode(error, "REMOVED");
+    if (!isExpected && !hasNoticed && !isRemoved) {
       this.#parts.report("process-lives", `${place.id}: ${String(error)}`);
+    }
     this.kill(place.id);
+    if (isRemoved) place.data = "retired";
   }
 
   #end(place: Place, notice: boolean): boolean {
@@ -408,8 +561,8 @@ export class SimulatedCluster {
     place.node = null;
     place.raft = null;
     place.machine = null;
+    place.restoring.length = 0;
     place.log.ended();
-    if (place.data === "rotten") place.data = "damaged";
     this.#parts.invariants.ended(place.id);
     this.#parts.onDown(place.id);
     return true;
@@ -420,21 +573,4 @@ export class SimulatedCluster {
     if (place === undefined) throw new RangeError(`there is no ${id}`);
     return place;
   }
-}
-
-/** A machine that is listened to. */
-function watched(
-  machine: StateMachine,
-  applied: (index: number, command: Uint8Array, result: Uint8Array) => void,
-): StateMachine {
-  return {
-    apply: (command: Uint8Array, context: ApplyContext) => {
-      const result = machine.apply(command, context);
-      applied(context.index, command, result);
-      return result;
-    },
-    query: (query) => machine.query(query),
-    snapshot: () => machine.snapshot(),
-    restore: (pieces) => machine.restore(pieces),
-  };
 }

@@ -75,9 +75,8 @@ export class Faults {
   /** What this weather ends with, on a cluster that is otherwise well. False if it ends without. */
   finish(): boolean {
     const { last } = this.#weather;
-    const { ids, lost } = this.#options.cluster;
     // Without the leader, the others have to be a majority: or nobody becomes a candidate.
-    if (last === undefined || ids.length - lost - 1 <= ids.length / 2) return false;
+    if (last === undefined || !this.#options.cluster.canDoWithoutLeader) return false;
     this.#strike(LAST, last);
     return true;
   }
@@ -139,11 +138,11 @@ export class Faults {
       case "stop":
         return cluster.stop(id) ? id : null;
       case "wipe":
-        if (!this.#mayLose(id) || !this.#crash(id, dice)) return null;
+        if (!cluster.mayLose(id) || !this.#crash(id, dice)) return null;
         cluster.wipe(id);
         return id;
       case "damage":
-        if (!this.#mayLose(id) || !this.#crash(id, dice)) return null;
+        if (!cluster.mayLose(id) || !this.#crash(id, dice)) return null;
         return cluster.damage(id, dice) ? id : `${id}, whose log is too short to damage: a crash`;
       case "stall":
         if (cluster.processOf(id) === null) return null;
@@ -198,13 +197,19 @@ export class Faults {
         return `${id}, but for ${bytes.toFixed(0)} bytes, for ${lastsMs.toFixed(0)} ms`;
       }
       case "rot":
-        return this.#mayLose(id) && cluster.rot(id, dice) ? id : null;
+        return cluster.mayLose(id) ? cluster.rot(id, dice) : null;
       case "directory-crash":
         if (!cluster.killDirectory()) return null;
         this.#later(lastsMs, () => cluster.startDirectory());
         return "";
       case "client-crash":
         return this.#options.replaceClient(dice);
+      case "reconfigure":
+        return cluster.operator.act(dice);
+      case "move":
+        if (!cluster.mayLose(id) || !this.#crash(id, dice)) return null;
+        cluster.move(id);
+        return `${id} to ${cluster.urlOf(id)}`;
       case "transfer":
         if (cluster.leader === null) return null;
         cluster.guests.transfer(cluster.leader);
@@ -215,7 +220,7 @@ export class Faults {
   /** A node that something may happen to; in a calm world never the leader, and only one at a time. */
   #victim(dice: Dice): string | null {
     const { cluster, profile } = this.#options;
-    if (profile !== "calm") return dice.pick(cluster.ids);
+    if (profile !== "calm") return dice.pick(cluster.lasting);
     const { leader } = cluster;
     const followers = cluster.ids.filter((id) => id !== leader);
     return leader === null || !this.#isWhole() ? null : dice.pick(followers);
@@ -235,17 +240,12 @@ export class Faults {
     return isConnected && cores.size === cluster.ids.length && [...cores.values()].every(follows);
   }
 
-  #mayLose(id: string): boolean {
-    const { cluster } = this.#options;
-    return !cluster.isLost(id) && cluster.doomed + 1 <= (cluster.ids.length - 1) / 2;
-  }
-
   #hostsOtherThan(id: string): string[] {
     return this.#options.cluster.hosts.filter((host) => host !== id);
   }
 
   #others(ids: readonly string[]): string[] {
-    return this.#options.cluster.ids.filter((id) => !ids.includes(id));
+    return this.#options.cluster.lasting.filter((id) => !ids.includes(id));
   }
 
   #crash(id: string, dice: Dice): boolean {

@@ -11,7 +11,7 @@ import { type KeyValueOperation, type KeyValueResult, keyValueModel, readSpan, s
 import { check } from "./linearizability.ts";
 import { checkIssueOrder, checkRealTimeOrder, type Disorder } from "./order.ts";
 import { Probes } from "./probes.ts";
-import { CLOCK_RATE_MIN } from "./process.ts";
+import { UNEVEN } from "./process.ts";
 import { RecordedClient } from "./recorded-client.ts";
 
 /** Who works, and where. */
@@ -97,7 +97,7 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
       return await call();
     } finally {
       const tookMs = nowMs() - startedMs;
-      if (tookMs > timeoutMs / CLOCK_RATE_MIN + PUNCTUAL_MS) {
+      if (tookMs > timeoutMs / UNEVEN.least + PUNCTUAL_MS) {
         late ??= `${name} waited for ${tookMs.toFixed(0)} ms for what had ${timeoutMs.toFixed(0)} ms`;
       }
     }
