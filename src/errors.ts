@@ -33,8 +33,8 @@ export const ERROR_CODES = {
   ADDRESS_IN_USE: "Another process listens on the port.",
   DATA_LOCKED: "Another process uses the data directory.",
   DATA_FOREIGN: "The data directory belongs to another node or cluster.",
-  DATA_CORRUPT: "The log is damaged before its end; the message names file and offset.",
   REMOVED: "The node was removed from its cluster, and can only come back as a new one, with an empty data directory.",
+  DATA_CORRUPT: "The log is damaged before its end, or a snapshot is; the message names file and offset.",
   DISK_FULL: "The disk is full: nothing is written until there is space again.",
   DISK_FAILED: "The disk refused a write or a flush; what is not yet durable can't be trusted any more.",
 } as const;

@@ -27,11 +27,11 @@ export interface Limits {
   readonly linkProposalBytesMax: number;
   /** Where a command would wait for longer than this to be committed and applied, it gets `BUSY` at once. */
   readonly proposalWaitMsMax: number;
-  /** Reads that wait on one node; beyond, callers get `BUSY`. */
+  /** Reads that wait on one node for a majority, and as many that wait for its own time; beyond, callers get `BUSY`. */
   readonly readsMax: number;
   /** Questions that wait on one node for something to happen: those of watches. Beyond, callers get `BUSY`. */
   readonly pollsMax: number;
-  /** How large the questions of those reads may be, together; and those of watches, for themselves. */
+  /** How large the questions of those reads may be, together, of either kind; and those of watches, for themselves. */
   readonly readBytesMax: number;
   /** How many of those one link may hold, and how many bytes of them. */
   readonly linkReadsMax: number;

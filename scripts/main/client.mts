@@ -35,7 +35,7 @@ const { values } = readArguments(USAGE, {
 
 async function runOne(line: readonly string[], context: CommandContext): Promise<void> {
   const result = await runWords(CLIENT_COMMANDS, line, context);
-  if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+  if (result !== undefined) context.emit?.(result);
 }
 
 /** Did it all go well? What did not goes to standard error, in a line. */
@@ -84,7 +84,10 @@ async function main(): Promise<void> {
     await repl.ended;
   } else {
     const print = values.json ? () => {} : (text: string) => void process.stdout.write(`${text}\n`);
-    const context: CommandContext = { client, clock: standardClock, nodes, print, signal: stopping.signal };
+    const emit = (value: unknown): void => {
+      if (values.json) process.stdout.write(`${JSON.stringify(value)}\n`);
+    };
+    const context: CommandContext = { client, clock: standardClock, nodes, print, emit, signal: stopping.signal };
     const done = words.length > 0 ? await goesWell(() => runOne(words, context)) : await runLines(context);
     if (!done && code === 0) code = 1;
   }

@@ -5,13 +5,13 @@ import * as path from "node:path";
 import { colours, table } from "../../src/console/index.ts";
 import { realEnvironment } from "../../src/environment/real.ts";
 import { ConclaveError, messageOf } from "../../src/errors.ts";
-import { type Inspection, inspect, isNodeFolder, type Range } from "../../src/storage/index.ts";
+import { type Inspection, inspect, isNodeFolder, type Range, type SnapshotReport } from "../../src/storage/index.ts";
 import { fail, readArguments } from "./process.mts";
 
 const USAGE = `usage: inspect [--json] DIR
 
-Shows what the folder of a node holds, or of all nodes whose folders are in it: the files of the log with their entries
-and terms, what was last voted, and where the first damage is. Nothing is written. Of a node that runs, what it is
+Shows what the folder of a node holds, or of all nodes whose folders are in it: the snapshots, the files of the log with
+their entries and terms, what was last voted, and where the first damage is. Nothing is written. Of a node that runs, what it is
 writing at the moment looks torn.
 
   --json  one JSON object a node and line
@@ -38,13 +38,29 @@ async function nodeFolders(folder: string): Promise<string[]> {
 }
 
 const grouped = (number: number): string => number.toLocaleString("en");
+const orDash = (number: number | null): string => (number === null ? "-" : grouped(number));
 const inWords = (range: Range): string => {
   if (range === null) return "-";
   const [first, last] = range;
   return first === last ? `${first}` : `${first}–${last}`;
 };
 
-function textOf(folder: string, { owner, segments, state, terms, tornBytes, damage }: Inspection): string {
+const damageOf = ({ damage }: SnapshotReport): string =>
+  damage === null ? "none" : colours.red(`DAMAGED at offset ${damage.offset}: ${damage.why}`);
+
+const isSoundAll = ({ damage, snapshots }: Inspection): boolean =>
+  damage === null && snapshots.every((one) => one.damage === null);
+
+function textOf(folder: string, inspection: Inspection): string {
+  const { owner, snapshots, segments, base, state, terms, tornBytes, damage } = inspection;
+  const states = snapshots.map((one) => [
+    one.file,
+    `${one.index}`,
+    one.term === null ? "-" : `${one.term}`,
+    orDash(one.pieces),
+    orDash(one.bytes),
+    damageOf(one),
+  ]);
   const files = segments.map((one) => [
     one.file,
     inWords(one.frames),
@@ -55,7 +71,9 @@ function textOf(folder: string, { owner, segments, state, terms, tornBytes, dama
   const runs = terms.map(({ term, first, last }) => [`${term}`, inWords([first, last])]);
   const parts = [
     `${colours.bold(owner.node)} of cluster ${owner.cluster}, incarnation ${owner.incarnation}, in ${folder}${owner.admitted ? "" : "\nIt has not taken part yet: not every other node has met it."}`,
+    states.length === 0 ? "" : table([["snapshot", "of entry", "term", "pieces", "bytes", "damage"], ...states]),
     files.length === 0 ? "The log is empty." : table([["file", "writes", "entries", "terms", "bytes"], ...files]),
+    base === 0 ? "" : `The log begins behind entry ${base}.`,
     runs.length === 0 ? "" : table([["term", "entries"], ...runs]),
     state === null
       ? ""
@@ -75,7 +93,7 @@ async function main(): Promise<void> {
     const gap = i === 0 ? "" : "\n\n";
     try {
       const inspection = await inspect(disk, folder);
-      if (inspection.damage !== null) isSound = false;
+      if (!isSoundAll(inspection)) isSound = false;
       console.log(values.json ? JSON.stringify({ folder, ...inspection }) : `${gap}${textOf(folder, inspection)}`);
     } catch (error) {
       if (!(error instanceof ConclaveError)) throw error;

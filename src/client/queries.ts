@@ -98,16 +98,18 @@ export class Queries {
     const bytes = batch.reduce((sum, query) => sum + query.bytes.byteLength, 0);
     this.#sent++;
     this.#sentBytes += bytes;
-    const answered = answers(leader.node, false, batch, ASK_TIMEOUT_MS).finally(() => {
+    const ended = (): void => {
       this.#sent--;
       this.#sentBytes -= bytes;
-    });
-    return answered.then(
+    };
+    return answers(leader.node, false, batch, ASK_TIMEOUT_MS).then(
       (results) => {
+        ended();
         settle(batch, results);
         this.#sender.wake(); // There is room for what the window held back.
       },
       async (error) => {
+        ended();
         if (!hasCode(error, "BUSY") && !isFinal(error)) leadership.doubt(leader);
         await this.#again(batch, error);
       },
@@ -167,7 +169,7 @@ export class Queries {
         if (query.isOver) return;
       }
       const waitMs = Number.isFinite(askedMs) ? pauseMs(askedMs, random) : RETRY_DELAY_MS;
-      await this.#rest(Math.min(waitMs, query.deadlineMs - clock.nowMs()));
+      await this.#rest(Math.min(waitMs, Math.max(RETRY_DELAY_MS, query.deadlineMs - clock.nowMs())));
     }
   }
 

@@ -18,6 +18,13 @@ export interface Arguments {
 
 export const usage = (text: string): ConclaveError => new ConclaveError("INVALID_ARGUMENT", text);
 
+/** @throws ConclaveError `INVALID_ARGUMENT` */
+export function wholeNumber(text: string, what: string): number {
+  const value = Number(text);
+  if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value)) throw usage(`${what} is a whole number, not "${text}"`);
+  return value;
+}
+
 /** After a bare `--` everything is a word, whatever it begins with. @throws ConclaveError `INVALID_ARGUMENT` */
 export function readArguments(
   { name, usage: line, takes }: { readonly name: string; readonly usage: string; readonly takes: Takes },

@@ -1,16 +1,10 @@
 /** Commands about the cluster itself: who its members are, and who leads. */
 
 import type { MemberView } from "../client/index.ts";
-import { type Arguments, usage } from "./arguments.ts";
+import { type Arguments, wholeNumber } from "./arguments.ts";
 import { colourOf, colours } from "./colours.ts";
 import type { Command, CommandContext } from "./commands.ts";
 import { table } from "./table.ts";
-
-const wholeNumber = (text: string): number => {
-  const value = Number(text);
-  if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value)) throw usage(`a priority is a whole number, not "${text}"`);
-  return value;
-};
 
 /** What a role means, for one who does not know the words. */
 function part({ role, promotion }: MemberView): string {
@@ -63,7 +57,7 @@ const changing = (
   },
 });
 
-const priorityOf = ({ options }: Arguments): number => wholeNumber(options.get("--priority") ?? "0");
+const priorityOf = ({ options }: Arguments): number => wholeNumber(options.get("--priority") ?? "0", "a priority");
 
 /** Commands about the cluster itself. */
 export const CLUSTER_COMMANDS: readonly Command[] = [
@@ -100,7 +94,7 @@ export const CLUSTER_COMMANDS: readonly Command[] = [
     "prefer",
     ["ID", "PRIORITY"],
     "of members that could lead, prefer the one with the highest priority",
-    ({ words: [id = "", priority = ""] }) => ({ type: "prefer", id, priority: wholeNumber(priority) }),
+    ({ words: [id = "", priority = ""] }) => ({ type: "prefer", id, priority: wholeNumber(priority, "a priority") }),
   ),
   {
     name: "transfer",

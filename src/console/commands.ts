@@ -1,13 +1,15 @@
 /** What can be typed: the commands of the REPL and of the one-shot client. */
 
-import type { Client, KeyValueEntry, NodeReport, ReadOptions } from "../client/index.ts";
+import type { Client, NodeReport, ReadOptions } from "../client/index.ts";
 import type { Clock } from "../environment.ts";
 import { ConclaveError } from "../errors.ts";
-import { type Arguments, readArguments, type Takes, usage } from "./arguments.ts";
-import { onOneLine, visible } from "./clean.ts";
+import { type Arguments, readArguments, type Takes, usage, wholeNumber } from "./arguments.ts";
+import { onOneLine } from "./clean.ts";
 import { CLUSTER_COMMANDS } from "./cluster-commands.ts";
 import { colourOf, colours } from "./colours.ts";
+import { jsonEntry, leaderLine, revision, showValue } from "./show.ts";
 import { table } from "./table.ts";
+import { watch } from "./watch.ts";
 
 /** What a command works with. */
 export interface CommandContext {
@@ -19,6 +21,8 @@ export interface CommandContext {
   readonly isPaused?: (id: string) => boolean;
   /** Shows lines to the person. */
   print(text: string): void;
+  /** Tells a program what comes while a command goes on, for `--json`. */
+  readonly emit?: (value: unknown) => void;
   /** Ends when the person no longer wants to wait. */
   readonly signal: AbortSignal;
 }
@@ -28,7 +32,7 @@ export interface Command {
   readonly usage: string;
   readonly help: string;
   readonly takes: Takes;
-  /** @returns what a program would want, for `--json` */
+  /** @returns what a program would want, for `--json`; undefined if it has had everything */
   run(args: Arguments, context: CommandContext): Promise<unknown>;
 }
 
@@ -42,31 +46,6 @@ function readOptions({ options }: Arguments, { signal, nodes }: CommandContext):
   if (node !== undefined) return { signal, consistency: "stale", node };
   return options.has("--stale") ? { signal, consistency: "stale" } : { signal };
 }
-
-function wholeNumber(text: string, what: string): number {
-  const value = Number(text);
-  if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value)) throw usage(`${what} is a whole number, not "${text}"`);
-  return value;
-}
-
-const decoder = new TextDecoder("utf-8", { fatal: true });
-
-function showValue(value: KeyValueEntry["value"]): string {
-  if (typeof value === "string") return visible(value);
-  try {
-    return visible(decoder.decode(value));
-  } catch {
-    return `<${value.byteLength} bytes>`;
-  }
-}
-
-/** Values as JSON: bytes as base64, so that nothing is lost. */
-const jsonEntry = (entry: KeyValueEntry): unknown =>
-  typeof entry.value === "string"
-    ? entry
-    : { ...entry, value: { base64: Buffer.from(entry.value).toString("base64") } };
-
-const revision = (value: number): string => colours.dim(`revision ${value}`);
 
 const put: Command = {
   name: "put",
@@ -205,12 +184,6 @@ function firstLeader(client: Client, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** One line on who leads. */
-export function leaderLine(found: Client["leader"]): string {
-  if (found === null) return colours.dim("no leader is known");
-  return `${colours.bold("leader")} ${colourOf(found.id)(found.id)} of term ${found.term} ${colours.dim(found.url)}`;
-}
-
 const status: Command = {
   name: "status",
   usage: "status",
@@ -248,23 +221,6 @@ function statusRow(report: NodeReport, paused: boolean): string[] {
     linked.join(", "),
   ];
 }
-
-const watch: Command = {
-  name: "watch",
-  usage: "watch leader",
-  help: "show every change of leader until Ctrl-C",
-  takes: { words: [1, 1] },
-  run: async ({ words: [what] }, { client, signal, print }) => {
-    if (what !== "leader") throw usage(`usage: ${watch.usage}`);
-    const off = client.on("leader", (found) => print(leaderLine(found)));
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener("abort", () => resolve());
-    });
-    off();
-    return null;
-  },
-};
 
 const BENCH_MAX = 10_000_000;
 const BENCH_CALLERS = 100;

@@ -4,7 +4,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import * as readline from "node:readline";
-import { CLIENT_COMMANDS, type Command, type CommandContext, errorLine, leaderLine, runWords } from "./commands.ts";
+import { CLIENT_COMMANDS, type Command, type CommandContext, errorLine, runWords } from "./commands.ts";
+import { leaderLine } from "./show.ts";
 import { splitWords, wordsSoFar } from "./words.ts";
 
 const HISTORY_LINES_MAX = 1_000;

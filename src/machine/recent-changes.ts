@@ -87,12 +87,20 @@ export class RecentChanges {
     this.#lastRevision = change.revision;
     this.#changes.set(change.revision, change);
     this.#size += sizeOf(change);
-    for (const [revision, oldest] of this.#changes) {
-      if (this.#changes.size <= this.#bounds.countMax && this.#size <= this.#bounds.sizeMax) break;
-      this.#changes.delete(revision);
+    // By its revision: whoever looks for the first of a map passes by all that were deleted before it.
+    for (let oldest = this.#oldest(); oldest !== undefined && this.#isFull(); oldest = this.#oldest()) {
+      this.#changes.delete(oldest.revision);
       this.#size -= sizeOf(oldest);
     }
     return change.revision;
+  }
+
+  #oldest(): Change | undefined {
+    return this.#changes.get(this.firstRevision);
+  }
+
+  #isFull(): boolean {
+    return this.#changes.size > this.#bounds.countMax || this.#size > this.#bounds.sizeMax;
   }
 }
 

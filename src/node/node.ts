@@ -21,12 +21,10 @@ import {
   knownLeader,
   type LogIndex,
   memberNamed,
-  type Outgoing,
   type Persist,
   type Raft,
   type RaftEvent,
   type RaftStory,
-  type Snapshot,
   step,
 } from "../raft/index.ts";
 import type { SnapshotStore, Wal } from "../storage/index.ts";
@@ -36,10 +34,10 @@ import { Clients } from "./clients.ts";
 import { DiskRoom } from "./disk-room.ts";
 import { Joiner, type JoinerStory } from "./joiner.ts";
 import { Members, type MembersStory } from "./members.ts";
+import { Outbox } from "./outbox.ts";
 import { Peers } from "./peers.ts";
-import { decodeMessage, encodeMessage } from "./raft-codec.ts";
-import { SnapshotTransfer, type TransferStory } from "./snapshot-transfer.ts";
-import { Snapshotter, type SnapshotterStory } from "./snapshotter.ts";
+import { decodeMessage } from "./raft-codec.ts";
+import { type SnapshotEvent, type SnapshotStory, Snapshots } from "./snapshots.ts";
 import { StallGuard, type StallStory } from "./stall-guard.ts";
 import { toEntry } from "./stored.ts";
 import { Unwritten } from "./unwritten.ts";
@@ -50,8 +48,7 @@ export type NodeStory =
   | AnnouncerStory
   | MembersStory
   | JoinerStory
-  | SnapshotterStory
-  | TransferStory
+  | SnapshotStory
   | StallStory
   | { readonly event: "sessions-expired"; readonly count: number }
   | { readonly event: "message-refused"; readonly from: string; readonly reason: string };
@@ -66,10 +63,7 @@ export type NodeEvent =
   | { readonly type: "continue" }
   | { readonly type: "housekeeping" }
   | { readonly type: "admitted" }
-  | { readonly type: "snapshot-taken"; readonly snapshot: Snapshot }
-  | { readonly type: "snapshot-received"; readonly snapshot: Snapshot }
-  | { readonly type: "snapshot-lost"; readonly index: LogIndex }
-  | { readonly type: "compact"; readonly index: LogIndex }
+  | SnapshotEvent
   /** The log's disk has become full, or has room again. */
   | { readonly type: "disk-full"; readonly isFull: boolean }
   | { readonly type: "transfer" };
@@ -104,8 +98,6 @@ type NodeAnswerTo = Answer<NodeAnswer>;
 
 /** How long another node may take to answer a question of this one. */
 const ASK_TIMEOUT_MS = 5_000;
-/** How much of a snapshot goes over a link at once. */
-const SNAPSHOT_PART_BYTES_MAX = 512 * 1024;
 
 export class NodeActor {
   readonly #parts: NodeParts;
@@ -120,19 +112,12 @@ export class NodeActor {
   readonly #room: DiskRoom;
   readonly #unwritten: Unwritten;
   readonly #guard: StallGuard;
-  readonly #snapshotter: Snapshotter;
-  readonly #transfer: SnapshotTransfer;
+  readonly #outbox: Outbox;
+  readonly #snapshots: Snapshots;
   readonly #directories: readonly string[];
-  /** Messages that wait for what they promise to be durable. */
-  #held: { readonly seq: number; readonly messages: readonly Outgoing[] }[] = [];
-  #durableSeq = 0;
   #timer: { readonly atMs: number; readonly timer: Timer } | null = null;
   #housekeeping: Timer | null = null;
   #farewell: Timer | null = null;
-  #hasNewSnapshot = false;
-  #compactTo: LogIndex | null = null;
-  /** The state goes on from one snapshot after the other. */
-  #restoring: Promise<void> = Promise.resolve();
   #configuration: Configuration;
   #stopped = false;
 
@@ -165,6 +150,7 @@ export class NodeActor {
     this.#room = new DiskRoom(raft);
     this.#unwritten = new Unwritten(limits, clock);
     this.#peers = new Peers({ id, configuration: () => configurationOf(raft), firstMet: parts.firstMet });
+    this.#outbox = new Outbox(raft, this.#peers);
     this.#members = new Members({
       raft,
       peers: this.#peers,
@@ -213,26 +199,19 @@ export class NodeActor {
         }
       },
     });
-    this.#snapshotter = new Snapshotter({
+    this.#snapshots = new Snapshots({
       clock,
       raft,
       replica,
+      applier: this.#applier,
       wal,
       store,
-      logBytesMax: limits.logBytesMax,
-      tell,
-      onTaken: (snapshot) => context.post({ type: "snapshot-taken", snapshot }),
-      onCompactable: (index) => context.post({ type: "compact", index }),
-    });
-    this.#transfer = new SnapshotTransfer({
-      store,
-      incarnation,
-      partBytesMax: Math.min(SNAPSHOT_PART_BYTES_MAX, limits.messageBytesMax / 2),
+      limits,
       ask: (from, index, offset) => this.#askPeer(from, { type: "read-snapshot", index, offset }),
-      isWanted: (index) => index > raft.commitIndex,
+      post: (event) => context.post(event),
+      onRestored: continueLater,
+      onFatal: (error) => this.#fail(error),
       tell,
-      onReceived: (snapshot) => context.post({ type: "snapshot-received", snapshot }),
-      onDamaged: (index) => context.post({ type: "snapshot-lost", index: index as LogIndex }),
     });
     context.post({ type: "start" });
   }
@@ -294,8 +273,7 @@ export class NodeActor {
     this.#guard.stop();
     this.#joiner.stop();
     this.#clients.stop();
-    this.#snapshotter.stop();
-    this.#transfer.stop();
+    this.#snapshots.stop();
   }
 
   #receive(batch: readonly NodeDelivery[]): void {
@@ -331,10 +309,9 @@ export class NodeActor {
         this.#keepHouse();
         return;
       case "persisted":
-        this.#durableSeq = Math.max(this.#durableSeq, event.seq);
         this.#unwritten.written(event.seq);
         events.push(event);
-        this.#releaseHeld(events);
+        this.#outbox.release(event.seq, events);
         return;
       case "fetched-to-apply":
         this.#applier.fetched(event.entries);
@@ -352,18 +329,11 @@ export class NodeActor {
         this.#parts.tell({ event: "admitted" });
         events.push(event);
         return;
-      case "snapshot-lost":
-        events.push(event);
-        this.#snapshotter.force();
-        return;
       case "snapshot-taken":
       case "snapshot-received":
-        this.#hasNewSnapshot = true;
-        events.push(event);
-        return;
+      case "snapshot-lost":
       case "compact":
-        this.#compactTo = event.index;
-        events.push(event);
+        this.#snapshots.take(event, events);
         return;
       case "fetched":
         events.push(event);
@@ -373,7 +343,7 @@ export class NodeActor {
         return;
       case "housekeeping":
         this.#clients.expireSessions(events);
-        this.#snapshotter.propose();
+        this.#snapshots.keepHouse();
         return;
     }
   }
@@ -506,7 +476,7 @@ export class NodeActor {
         if (sender.peer === null || !this.#peers.has(sender.peer)) {
           throw new ConclaveError("NOT_ENTITLED", "Snapshots are for nodes.");
         }
-        this.#transfer.serve(message.index, message.offset).then(answer.ok, answer.fail);
+        this.#snapshots.serve(message.index, message.offset).then(answer.ok, answer.fail);
         return;
       default:
         throw new ConclaveError("BAD_MESSAGE", `A message of kind ${message.type} asks nothing.`);
@@ -531,18 +501,20 @@ export class NodeActor {
     this.#clients.noteRole(effects.story); // After the proposals have found their places: if leadership is lost already, they are abandoned.
     this.#announceLeader();
     this.#members.changes.settle();
-    for (const { to, message } of effects.messages) this.#send(to, message);
-    this.#hold(effects.messagesAfterPersist);
+    for (const outgoing of effects.messages) this.#outbox.send(outgoing);
+    // What they promise may be durable already. Those to this node itself come back as events, in the next batch.
+    if (this.#outbox.hold(effects.messagesAfterPersist)) {
+      this.#context.post({ type: "persisted", seq: this.#outbox.durableSeq });
+    }
     for (const { to, from, through, bytesMax } of effects.fetches) {
       this.#fetch(from, through, bytesMax, (entries) => this.#context.post({ type: "fetched", to, entries }));
     }
-    if (effects.offer !== null) this.#transfer.draw(effects.offer);
-    if (effects.restore !== null) this.#restore(effects.restore);
+    this.#snapshots.carryOut(effects);
     this.#clients.takeReads(effects);
     this.#applier.commit(effects.commitIndex);
     this.#applier.run();
     this.#clients.run();
-    this.#tendSnapshots();
+    this.#snapshots.tend();
     this.#joiner.wake();
     this.#setTimer(effects.deadlineMs);
   }
@@ -570,46 +542,10 @@ export class NodeActor {
     return this.#peers.get(id)?.hello.url ?? memberNamed(configurationOf(this.#raft), id)?.url ?? null;
   }
 
-  #send(to: string, message: Outgoing["message"]): void {
-    const peer = this.#peers.get(to);
-    if (peer === null) return;
-    // The core sends again what is not acknowledged in time. To a follower that reads slowly it is still on its way, and
-    // would pile up there until the link breaks; later on the core will find that it was not sent.
-    const isClogged = peer.bufferedBytes >= this.#raft.config.appendBytesInFlightMax;
-    if (message.type === "append-request" && isClogged) return;
-    peer.ref(NODE_ACTOR, nodeProtocol).tell({ type: "raft", packed: encodeMessage(message) });
-  }
-
   async #askPeer(id: string, message: NodeMessage): Promise<NodeAnswer> {
     const peer = this.#peers.get(id);
     if (peer === null) throw new ConclaveError("UNREACHABLE", `There is no link to ${id}.`);
     return peer.ref(NODE_ACTOR, nodeProtocol).ask(message, { timeoutMs: ASK_TIMEOUT_MS });
-  }
-
-  /** The state goes on from the snapshot. Until that is read, nothing is applied. */
-  #restore({ index }: Snapshot): void {
-    const { replica, store } = this.#parts;
-    this.#applier.pause();
-    this.#restoring = this.#restoring
-      .then(() => replica.restore(index, store.read(index)))
-      .then(
-        () => {
-          this.#applier.resume();
-          this.#context.post({ type: "continue" });
-        },
-        (error) => this.#fail(error),
-      );
-  }
-
-  /** What the core has let go of leaves the disk; and what it could let go of is for the next batch. */
-  #tendSnapshots(): void {
-    const through = this.#compactTo;
-    this.#compactTo = null;
-    // What is being restored from must not go away under it.
-    if (through !== null && !this.#applier.isPaused) void this.#snapshotter.compact(through);
-    if (this.#hasNewSnapshot) this.#snapshotter.propose();
-    this.#hasNewSnapshot = false;
-    if (!this.#applier.isPaused) this.#snapshotter.tend();
   }
 
   /** The members go on without this node. What it still has to say, such as who is to lead, gets a moment to go out. */
@@ -633,23 +569,6 @@ export class NodeActor {
       () => this.#context.post({ type: "persisted", seq }),
       (error) => this.#fail(error),
     );
-  }
-
-  #hold(messages: readonly Outgoing[]): void {
-    if (messages.length === 0) return;
-    this.#held.push({ seq: this.#raft.persistSeq, messages });
-    if (this.#durableSeq < this.#raft.persistSeq) return;
-    // What they promise is durable already. Those to this node itself come back as events, in the next batch.
-    this.#context.post({ type: "persisted", seq: this.#durableSeq });
-  }
-
-  #releaseHeld(events: RaftEvent[]): void {
-    const due = this.#held.filter(({ seq }) => seq <= this.#durableSeq);
-    this.#held = this.#held.filter(({ seq }) => seq > this.#durableSeq);
-    for (const { to, message } of due.flatMap(({ messages }) => messages)) {
-      if (to === this.#raft.config.id) events.push({ type: "message", from: to, message });
-      else this.#send(to, message);
-    }
   }
 
   #fetch(from: LogIndex, through: LogIndex, bytesMax: number, done: (entries: readonly Entry[]) => void): void {

@@ -28,6 +28,14 @@ export interface Stay {
   readonly sinceMs: number;
 }
 
+/** What one link holds of a room. */
+interface Held {
+  readonly count: number;
+  readonly bytes: number;
+}
+
+const NOTHING: Held = { count: 0, bytes: 0 };
+
 const RETRY_MS_MIN = 20;
 const RETRY_MS_MAX = 1_000;
 /** So much of the queue should be gone before those who were turned away come again. */
@@ -35,31 +43,33 @@ const RELIEF = 1 / 8;
 
 export class Room {
   readonly #options: RoomOptions;
-  readonly #pressure = new Pressure();
+  readonly #pressure: Pressure;
   /** Oldest first. */
   readonly #stays = new Set<Stay>();
   #bytes = 0;
-  readonly #links = new Map<object, { count: number; bytes: number }>();
+  readonly #links = new Map<object, Held>();
 
   constructor(options: RoomOptions) {
     this.#options = options;
+    this.#pressure = new Pressure(options.waitMsMax);
   }
 
   /** @throws ConclaveError `BUSY` if there is no room for more that comes over this link; what is there may overshoot. */
   check(link: object | null): void {
     const { clock, what, countMax, bytesMax, linkCountMax, linkBytesMax, waitMsMax } = this.#options;
-    const count = countMax - this.#stays.size;
-    const bytes = bytesMax - this.#bytes;
-    if (count <= 0 || bytes <= 0) throw this.#busy(`Too many ${what} wait on this node.`);
+    const freeCount = countMax - this.#stays.size;
+    const freeBytes = bytesMax - this.#bytes;
+    if (freeCount <= 0 || freeBytes <= 0) throw this.#busy(`Too many ${what} wait on this node.`);
+    const { count, bytes } = this.#heldBy(link);
     // Nor more than is still free: many who hold their shares must not take all that there is.
-    const held = link === null ? undefined : this.#links.get(link);
-    if (
-      held !== undefined &&
-      (held.count >= Math.min(linkCountMax, count) || held.bytes >= Math.min(linkBytesMax, bytes))
-    )
+    if (count >= Math.min(linkCountMax, freeCount) || bytes >= Math.min(linkBytesMax, freeBytes)) {
       throw this.#busy(`Too many ${what} of this connection wait.`);
-    const waitMs = this.#waitMs(clock.nowMs());
-    if (waitMs >= waitMsMax) throw this.#busy(`The ${what} ahead would take about ${Math.round(waitMs)} ms.`);
+    }
+    const nowMs = clock.nowMs();
+    if (waitMsMax === Number.POSITIVE_INFINITY) return;
+    if (this.#ageMs(nowMs) >= waitMsMax || !this.#pressure.hasRoom(nowMs)) {
+      throw this.#busy(`Too many ${what} wait on this node to be done within ${waitMsMax} ms.`);
+    }
   }
 
   enter(link: object | null, bytes: number): Stay {
@@ -69,10 +79,8 @@ export class Room {
     this.#bytes += bytes;
     this.#pressure.added(bytes, nowMs);
     if (link !== null) {
-      const held = this.#links.get(link) ?? { count: 0, bytes: 0 };
-      held.count++;
-      held.bytes += bytes;
-      this.#links.set(link, held);
+      const held = this.#heldBy(link);
+      this.#links.set(link, { count: held.count + 1, bytes: held.bytes + bytes });
     }
     return stay;
   }
@@ -90,24 +98,27 @@ export class Room {
   #remove(stay: Stay): boolean {
     if (!this.#stays.delete(stay)) return false;
     this.#bytes -= stay.bytes;
-    const held = stay.link === null ? undefined : this.#links.get(stay.link);
-    if (stay.link === null || held === undefined) return true;
-    held.count--;
-    held.bytes -= stay.bytes;
-    if (held.count === 0) this.#links.delete(stay.link);
+    if (stay.link === null) return true;
+    const held = this.#heldBy(stay.link);
+    if (held.count === 1) this.#links.delete(stay.link);
+    else this.#links.set(stay.link, { count: held.count - 1, bytes: held.bytes - stay.bytes });
     return true;
   }
 
-  /** What stands still has no pace: then it is at least as long as the oldest has waited already. */
-  #waitMs(nowMs: number): number {
+  #heldBy(link: object | null): Held {
+    return (link === null ? undefined : this.#links.get(link)) ?? NOTHING;
+  }
+
+  /** How long the oldest has waited: what stands still has no pace. */
+  #ageMs(nowMs: number): number {
     const [oldest] = this.#stays;
-    const ageMs = oldest === undefined ? 0 : nowMs - oldest.sinceMs;
-    return Math.max(ageMs, this.#pressure.waitMs(nowMs));
+    return oldest === undefined ? 0 : nowMs - oldest.sinceMs;
   }
 
   #busy(message: string): ConclaveError {
     const { clock, waitMsMax } = this.#options;
-    const waitMs = this.#waitMs(clock.nowMs());
+    const nowMs = clock.nowMs();
+    const waitMs = Math.max(this.#ageMs(nowMs), this.#pressure.waitMs(nowMs));
     const retryMs = Math.max(0, waitMs - waitMsMax) + waitMs * RELIEF;
     return busy(message, Math.min(Math.max(retryMs, RETRY_MS_MIN), RETRY_MS_MAX));
   }

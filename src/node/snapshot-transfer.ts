@@ -65,8 +65,10 @@ export class SnapshotTransfer {
     const { store, partBytesMax, incarnation, onDamaged, tell } = this.#options;
     try {
       const { bytes, next, done } = await store.readChunks(index, offset, partBytesMax);
-      const total = store.all.find((info) => info.index === index)?.bytes ?? 0;
-      return { type: "chunks", bytes, next: done ? null : next, total, source: incarnation };
+      const info = store.all.find((one) => one.index === index);
+      // What is taken anew at the same entry is another file.
+      const source = `${incarnation}/${info?.checksum ?? 0}`;
+      return { type: "chunks", bytes, next: done ? null : next, total: info?.bytes ?? 0, source };
     } catch (error) {
       if (!hasCode(error, "DATA_CORRUPT")) throw error;
       tell({ event: "snapshot-damaged", index, reason: messageOf(error) });
@@ -105,7 +107,11 @@ export class SnapshotTransfer {
     let part = file.offset === 0 ? first : null;
     let attempts = 0;
     while (file.offset < first.total) {
-      part ??= await this.#ask(from, index, file.offset);
+      part ??= await this.#ask(from, index, file.offset).catch(async (error: unknown) => {
+        // What is here is not the beginning of what is there.
+        if (hasCode(error, "INVALID_ARGUMENT")) await file.abandon();
+        throw error;
+      });
       if (isOver()) return null;
       if (part.total !== first.total || part.source !== first.source) {
         throw new ConclaveError("BAD_MESSAGE", `${from} goes on with another snapshot.`);

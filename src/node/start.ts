@@ -97,7 +97,8 @@ const EVIDENCE_DELAY_MAX_MS = 30;
 const HANDOVER_POLL_MS = 2;
 
 /**
- * @throws ConclaveError `DATA_LOCKED`, `DATA_FOREIGN`, `DATA_CORRUPT`, `DISK_FAILED`, `ADDRESS_IN_USE`, `REMOVED`
+ * @throws ConclaveError `DATA_LOCKED`, `DATA_FOREIGN`, `DATA_CORRUPT`, `DISK_FAILED`, `DISK_FULL`, `ADDRESS_IN_USE`,
+ * `REMOVED`
  */
 export async function startNode(given: NodeOptions): Promise<RunningNode> {
   const options = { ...given, tell: harmless(given.tell) };

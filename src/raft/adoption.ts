@@ -1,6 +1,6 @@
 /** How configurations come into effect and go out of it again: with the entries that hold them (thesis, 4.1). */
 
-import { find, isSameServer } from "./configuration.ts";
+import { type Configuration, find, isSame, isSameServer } from "./configuration.ts";
 import type { Draft } from "./effects.ts";
 import { type Configured, configurationOf, newestOf, type Progress, peersOf, type Raft } from "./state.ts";
 import { type LogIndex, logIndex, NO_INDEX } from "./types.ts";
@@ -31,7 +31,7 @@ function change(raft: Raft, act: () => void): void {
   const peers = peersOf(raft);
   for (const id of [...role.followers.keys()]) {
     // What one of that name has said before binds another one to nothing.
-    if (!peers.includes(id) || !isSameServer(find(before, id), find(after, id))) role.followers.delete(id);
+    if (!isSameServer(find(before, id), find(after, id))) role.followers.delete(id);
   }
   for (const id of peers) {
     if (!role.followers.has(id)) role.followers.set(id, newProgress(raft, logIndex(raft.log.lastIndex + 1)));
@@ -56,11 +56,12 @@ export const newProgress = (raft: Raft, next: LogIndex): Progress => ({
   keepsUp: false,
 });
 
-/** Tells of the changes that have become final since the commit index was `before`. */
-export function noteCommitted(raft: Raft, draft: Draft, before: LogIndex): void {
+/** Tells of the changes that have become final since the commit index was `before`, and the members were `settled`. */
+export function noteCommitted(raft: Raft, draft: Draft, before: LogIndex, settled: Configuration): void {
   if (raft.commitIndex === before) return;
   for (const { index, configuration } of raft.configurations) {
-    if (index <= before || index > raft.commitIndex) continue;
+    // A snapshot says who the members are, whether or not these are others.
+    if (index <= before || index > raft.commitIndex || isSame(configuration, settled)) continue;
     draft.story.push({ event: "configuration", term: raft.term, index, configuration, committed: true });
   }
 }

@@ -139,7 +139,10 @@ function granted(members: readonly Member[], wish: Wish): readonly Member[] | Ch
     case "remove":
       return isLearner ? members.filter((one) => one !== member) : become({ role: "leaving" });
     case "promote":
-      return isLearner ? become({ promotion: { replaces: null } }) : { reason: "not-a-learner", id };
+      // Whose place it is to take, if it is to take one, has been settled before.
+      return isLearner
+        ? become({ promotion: member.promotion ?? { replaces: null } })
+        : { reason: "not-a-learner", id };
     case "demote":
       return isLearner ? { reason: "not-a-voter", id } : become({ role: "demoting" });
     case "replace": {
@@ -176,9 +179,11 @@ export function promoted(before: Configuration, keepsUp: (id: NodeId) => boolean
   );
   if (ready.length === 0) return before;
   const replaced = ready.map(({ promotion }) => promotion?.replaces);
-  const members = before.members.map((member): Member => {
-    if (ready.includes(member)) return { ...member, role: "incoming", promotion: null };
-    return member.role === "voter" && replaced.includes(member.id) ? { ...member, role: "leaving" } : member;
+  const members = before.members.flatMap((member): Member[] => {
+    if (ready.includes(member)) return [{ ...member, role: "incoming", promotion: null }];
+    if (!replaced.includes(member.id)) return [member];
+    // It may have lost its vote in another way since.
+    return member.role === "learner" ? [] : [{ ...member, role: "leaving" }];
   });
   return { members };
 }
@@ -200,7 +205,8 @@ export function left({ members }: Configuration): Configuration {
 export const isSameServer = (one: Member | undefined, other: Member | undefined): boolean =>
   one?.id === other?.id && (one?.incarnation === other?.incarnation || one?.incarnation === null);
 
-const isSame = (one: Configuration, other: Configuration): boolean => JSON.stringify(one) === JSON.stringify(other);
+export const isSame = (one: Configuration, other: Configuration): boolean =>
+  JSON.stringify(one) === JSON.stringify(other);
 
 /** The payload of a configuration entry. Changes are rare, and whoever inspects a log should be able to read them. */
 export const encodeConfiguration = (configuration: Configuration): Uint8Array =>

@@ -23,7 +23,7 @@ import {
   randomEvidenceDelayMs,
 } from "./state.ts";
 import { PREFERENCE_TIMEOUTS } from "./transfer.ts";
-import { EntryKind, logIndex, type NodeId, type Term, term } from "./types.ts";
+import { EntryKind, logIndex, NO_INDEX, type NodeId, type Term, term } from "./types.ts";
 
 /**
  * The election timeout ran out, or evidence shortened it: ask whether an election could be won before disturbing
@@ -58,6 +58,7 @@ export function startPreVote(raft: Raft, draft: Draft, reason: PreVoteReason): v
 function campaign(raft: Raft, draft: Draft, transfer: boolean): void {
   raft.term = term(raft.term + 1);
   raft.vote = raft.config.id;
+  raft.agreedIndex = NO_INDEX;
   raft.role = {
     name: "candidate",
     transfer,
@@ -220,6 +221,7 @@ export function adoptTerm(raft: Raft, draft: Draft, newTerm: Term): void {
   if (role.name === "leader") stepDown(raft, draft, role.transfer?.ordered ? "transferred" : "higher-term");
   raft.term = newTerm;
   raft.vote = null;
+  raft.agreedIndex = NO_INDEX;
   raft.role = newFollower(null, deadlineMs);
 }
 

@@ -59,9 +59,9 @@ export class Log {
     return this.#runs[this.#runAt(index)]?.term ?? null;
   }
 
-  /** The first index of the term that the entry at `index` belongs to, as far back as this log goes. */
+  /** The first index of the term that the entry at `index` belongs to, as far back as this log goes; not for the base. */
   firstIndexOfTermAt(index: LogIndex): LogIndex {
-    return this.#runs[this.#runAt(index)]?.firstIndex ?? NO_INDEX;
+    return Math.max(this.#runs[this.#runAt(index)]?.firstIndex ?? 0, this.#base.index + 1) as LogIndex;
   }
 
   /** The last index whose term is at most `term`; 0 if none is known. Terms never fall along a log. */

@@ -10,6 +10,7 @@ import { stepDown } from "./election.ts";
 import {
   configurationOf,
   heirsOf,
+  keepsUp,
   type Leader,
   newestOf,
   newFollower,
@@ -52,8 +53,7 @@ export function tendMembership(raft: Raft, draft: Draft, leader: Leader): void {
   } else if (!isVoter(configuration, raft.config.id)) {
     resign(raft, draft, leader);
   } else if (leader.transfer === null) {
-    const keepsUp = (id: NodeId): boolean => raft.linked.has(id) && leader.followers.get(id)?.keepsUp === true;
-    const after = promoted(configuration, keepsUp);
+    const after = promoted(configuration, (id) => keepsUp(raft, leader, id));
     if (after !== configuration) appendConfiguration(raft, draft, after);
   }
 }

@@ -17,10 +17,8 @@ export function requestRead(raft: Raft, draft: Draft, ticket: number, lease: boo
   if (role.name === "leader") {
     if (lease && holdsLease(raft, role)) draft.reads.push({ ticket, index: raft.commitIndex });
     else role.readsWaiting.push({ ticket });
-  } else if (role.name === "follower" && role.leader !== null && raft.linked.has(role.leader)) {
-    raft.readsToAsk.push(ticket);
   } else {
-    draft.reads.push({ ticket, refusal: "not-leader" });
+    raft.readsToAsk.push(ticket);
   }
 }
 
@@ -33,33 +31,61 @@ export function answerReadRequest(raft: Raft, from: NodeId, id: number): void {
   if (raft.role.name === "leader") raft.role.readsWaiting.push({ from, id });
 }
 
-/** Asks the leader, in one question, for all reads that have come to this follower. */
+/**
+ * The link to a server is another one. Whatever was asked over the old one is to get no answer over the new one: the
+ * server may have started again meanwhile, and be counting its questions from the beginning.
+ */
+export function forgetQuestions(raft: Raft, peer: NodeId): void {
+  const { role } = raft;
+  if (role.name !== "leader") return;
+  const isAnothers = (reader: Reader): boolean => !("from" in reader) || reader.from !== peer;
+  role.readsWaiting = role.readsWaiting.filter(isAnothers);
+  role.readsConfirming = role.readsConfirming.map((round) => ({ ...round, readers: round.readers.filter(isAnothers) }));
+}
+
+/** Asks the leader, in one question, for all reads that have come to this server, if it follows one. */
 export function askForReads(raft: Raft, draft: Draft): void {
   const { role, readsToAsk } = raft;
   if (readsToAsk.length === 0) return;
-  if (role.name !== "follower" || role.leader === null) {
-    abandonAsked(raft, draft);
+  raft.readsToAsk = [];
+  if (role.name !== "follower" || role.leader === null || !raft.linked.has(role.leader)) {
+    refuse(draft, readsToAsk);
     return;
   }
   const id = ++raft.readId;
-  raft.readsAsked.set(id, readsToAsk);
-  raft.readsToAsk = [];
+  raft.readsAsked.set(id, { tickets: readsToAsk, askedMs: raft.nowMs });
   draft.messages.push({ to: role.leader, message: { type: "read-request", term: raft.term, id } });
 }
 
 /** The leader has told from which index on the reads of that question may be served. */
 export function takeReadResponse(raft: Raft, draft: Draft, { id, index }: ReadResponse): void {
-  for (const ticket of raft.readsAsked.get(id) ?? []) draft.reads.push({ ticket, index });
+  for (const ticket of raft.readsAsked.get(id)?.tickets ?? []) draft.reads.push({ ticket, index });
   raft.readsAsked.delete(id);
 }
 
-/** Whom this follower has asked will not answer any more, or is not the one to ask. */
+/** Whom this follower has asked will not answer any more. */
 export function abandonAsked(raft: Raft, draft: Draft): void {
-  for (const ticket of [...[...raft.readsAsked.values()].flat(), ...raft.readsToAsk]) {
-    draft.reads.push({ ticket, refusal: "not-leader" });
-  }
+  for (const { tickets } of raft.readsAsked.values()) refuse(draft, tickets);
   raft.readsAsked.clear();
-  raft.readsToAsk = [];
+}
+
+/** Nor is there an answer to be expected where one is overdue: question or answer may have been lost. */
+export function abandonOverdue(raft: Raft, draft: Draft): void {
+  for (const [id, { tickets }] of raft.readsAsked) {
+    if (raft.nowMs < answerDueMs(raft)) return;
+    refuse(draft, tickets);
+    raft.readsAsked.delete(id);
+  }
+}
+
+/** When the oldest question ought to have been answered. */
+export function answerDueMs({ readsAsked, config }: Raft): number {
+  const [oldest] = readsAsked.values();
+  return oldest === undefined ? Infinity : oldest.askedMs + config.electionTimeoutMaxMs;
+}
+
+function refuse(draft: Draft, tickets: readonly number[]): void {
+  for (const ticket of tickets) draft.reads.push({ ticket, refusal: "not-leader" });
 }
 
 /** Starts a round for the reads that wait, unless one is on its way or the term's no-op is not committed yet. */
@@ -67,9 +93,8 @@ export function startReadRound(raft: Raft, draft: Draft): void {
   const { role } = raft;
   if (role.name !== "leader" || role.readsWaiting.length === 0 || role.readsConfirming.length > 0) return;
   if (raft.commitIndex < role.firstIndex) return;
+  role.readsConfirming.push({ round: role.round + 1, index: raft.commitIndex, readers: role.readsWaiting.splice(0) });
   sendHeartbeats(raft, draft, role);
-  role.readsConfirming.push({ round: role.round, index: raft.commitIndex, readers: role.readsWaiting.splice(0) });
-  noteRounds(raft, draft, role);
 }
 
 /** One round of heartbeats to every follower that can be reached. */
@@ -87,6 +112,7 @@ export function sendHeartbeats(raft: Raft, draft: Draft, leader: Leader): void {
     };
     draft.messages.push({ to: peer, message });
   }
+  noteRounds(raft, draft, leader); // It may be the only voter, or have become so since it asked the others.
 }
 
 /** A round, or a later one, that a quorum has answered confirms the reads that waited for it, and renews the lease. */

@@ -33,6 +33,7 @@ export function receiveEntries(raft: Raft, draft: Draft, from: NodeId, request: 
     for (const entry of entries.slice(fresh)) overwrite(raft, draft, entry);
   }
   const matchIndex = logIndex(prevLogIndex + entries.length);
+  if (matchIndex > raft.agreedIndex) raft.agreedIndex = matchIndex;
   followCommit(raft, request.leaderCommit, matchIndex);
   const accepted: AppendAccepted = { type: "append-accepted", term: raft.term, matchIndex };
   draft.messagesAfterPersist.push({ to: from, message: accepted });
@@ -53,7 +54,8 @@ export function acceptedBy(raft: Raft, draft: Draft, leader: Leader, from: NodeI
   }
   if (matchIndex > follower.match) follower.match = matchIndex;
   if (follower.next <= matchIndex) follower.next = logIndex(matchIndex + 1);
-  follower.mode = "replicate";
+  // A late answer does not spare it the snapshot.
+  if (follower.next > raft.log.base.index) follower.mode = "replicate";
   if (follower.offered !== null && follower.match >= follower.offered.index) follower.offered = null;
   noteRound(raft, follower);
   if (!follower.caughtUp && follower.match >= raft.commitIndex && follower.match >= leader.firstIndex) {
@@ -76,6 +78,7 @@ function noteRound(raft: Raft, follower: Progress): void {
 export function rejectedBy(raft: Raft, leader: Leader, from: NodeId, response: AppendRejected): void {
   const follower = leader.followers.get(from);
   if (follower === undefined || response.prevLogIndex <= follower.match) return;
+  if (follower.mode === "snapshot") return; // It has been answered with the snapshot.
   if (follower.mode === "probe" && response.prevLogIndex !== follower.next - 1) return; // To an older question.
   const { conflictTerm, conflictIndex } = response;
   const last = raft.log.lastIndexUpToTerm(conflictTerm);
@@ -167,7 +170,10 @@ export function sendFetched(raft: Raft, draft: Draft, to: NodeId, fetched: reado
   const follower = role.name === "leader" ? role.followers.get(to) : undefined;
   if (follower === undefined || !follower.fetching) return;
   follower.fetching = false;
-  const replaced = fetched.findIndex((entry) => raft.log.termAt(entry.index) !== entry.term);
+  // The log may also have been compacted since: there is nothing to go on from any more where an entry has no other before.
+  const replaced = fetched.findIndex(
+    ({ index, term }) => index <= raft.log.base.index || raft.log.termAt(index) !== term,
+  );
   const entries = replaced === -1 ? fetched : fetched.slice(0, replaced);
   if (entries[0]?.index === follower.next) sendEntries(raft, draft, to, follower, entries);
 }

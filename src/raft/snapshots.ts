@@ -3,8 +3,8 @@
  * one that has come; the bytes take another way, and are none of its business.
  */
 
-import { adopt } from "./adoption.ts";
 import type { Draft, Snapshot } from "./effects.ts";
+import { adoptTerm } from "./election.ts";
 import type { Position } from "./log.ts";
 import type { SnapshotOffer } from "./messages.ts";
 import type { Progress, Raft } from "./state.ts";
@@ -53,18 +53,16 @@ export function noteSnapshot(raft: Raft, snapshot: Snapshot): void {
  */
 export function receiveSnapshot(raft: Raft, draft: Draft, snapshot: Snapshot): void {
   const { index, term, configuration } = snapshot;
+  // Nobody holds an entry of a term that he has not come to: who has yet to hear of it may have started again since.
+  if (term > raft.term) adoptTerm(raft, draft, term);
   if (index > raft.commitIndex) {
     const goesOn = raft.log.termAt(index) === term;
-    if (goesOn) raft.log.compact(index);
-    else raft.log.reset({ index, term });
-    if (!goesOn || raft.unpersistedFrom <= index) beginBehind(raft, { index, term });
+    if (goesOn) forgetThrough(raft, index);
+    else beginBehind(raft, { index, term });
     raft.snapshot = snapshot;
     raft.commitIndex = index;
-    if (!goesOn) {
-      raft.configurations = [];
-      adopt(raft, draft, { index, configuration });
-    }
-    forgetConfigurationsBefore(raft);
+    if (goesOn) forgetConfigurationsBefore(raft);
+    else raft.configurations = [{ index, configuration }];
     draft.restore = snapshot;
     draft.story.push({ event: "snapshot-installed", term: raft.term, index });
   } else {
@@ -74,8 +72,20 @@ export function receiveSnapshot(raft: Raft, draft: Draft, snapshot: Snapshot): v
   if (role.name === "follower" && role.leader !== null) acknowledge(raft, draft, role.leader, index);
 }
 
-/** What the log holds on disk is to begin behind the snapshot: it does not go so far, or it goes another way. */
+/** The log begins behind a snapshot: it does not go so far, or it goes another way. */
 function beginBehind(raft: Raft, position: Position): void {
+  raft.log.reset(position);
+  resetDisk(raft, position);
+}
+
+/** What the log holds up to there is in a snapshot. What no disk has been given yet need not be written any more. */
+function forgetThrough(raft: Raft, index: LogIndex): void {
+  raft.log.compact(index);
+  if (raft.unpersistedFrom <= index) resetDisk(raft, raft.log.base);
+}
+
+/** The log on the disk is to begin behind the snapshot, and what follows is to be written after that. */
+function resetDisk(raft: Raft, position: Position): void {
   raft.reset = position;
   raft.unpersistedFrom = logIndex(position.index + 1);
   raft.durableIndex = position.index;
@@ -92,21 +102,27 @@ export function snapshotLost(raft: Raft, index: LogIndex): void {
   }
 }
 
-/** Entries up to `index` leave the disk; a snapshot must stand for them. */
+/** Entries up to `index` leave the disk; a snapshot must stand for them, and the state machine have no use for them. */
 export function compact(raft: Raft, index: LogIndex): void {
   if (index > raft.snapshot.index) throw new RangeError(`no snapshot stands for entry ${index}`);
-  raft.log.compact(index);
+  if (index > raft.appliedIndex) throw new RangeError(`entry ${index} has yet to be applied`);
+  forgetThrough(raft, index);
 }
 
+/** For so many election timeouts a follower that has fallen silent may expect to go on where it was. */
+const PATIENCE_TIMEOUTS = 10;
+
 /**
- * Up to where the log may be compacted, as far as followers are concerned: one that is reached goes on from what it has,
- * and one that draws a snapshot goes on from there.
+ * Up to where the log may be compacted, as far as this server itself and its followers are concerned: one that is
+ * reached goes on from what it has, and one that draws a snapshot goes on from there. Nobody who is gone, or whose
+ * answers do not count, holds the log up for long.
  */
 export function compactableThrough(raft: Raft): LogIndex {
-  const { role, snapshot } = raft;
-  let through: number = snapshot.index;
-  if (role.name !== "leader") return snapshot.index;
-  for (const [id, { offered, match }] of role.followers) {
+  const { role, snapshot, appliedIndex, config } = raft;
+  let through: number = Math.min(snapshot.index, appliedIndex);
+  const followers = role.name === "leader" ? role.followers : [];
+  for (const [id, { offered, match, heardMs }] of followers) {
+    if (raft.nowMs - heardMs > PATIENCE_TIMEOUTS * config.electionTimeoutMaxMs) continue;
     if (offered !== null) through = Math.min(through, offered.index);
     else if (raft.linked.has(id)) through = Math.min(through, match);
   }

@@ -3,7 +3,7 @@
 import { type Configuration, find, isVoter, NOBODY, voterSets, votersOf } from "./configuration.ts";
 import type { Draft, Snapshot } from "./effects.ts";
 import type { Log, Position } from "./log.ts";
-import { type HardState, type LogIndex, logIndex, type NodeId, type RaftConfig, type Term } from "./types.ts";
+import { type HardState, type LogIndex, logIndex, NO_INDEX, type NodeId, type RaftConfig, type Term } from "./types.ts";
 
 interface InFlight {
   readonly lastIndex: LogIndex;
@@ -74,7 +74,7 @@ export interface Leader {
   /** The newest round of heartbeats sent. */
   round: number;
   /** Reads that wait for a round to be sent for them. */
-  readonly readsWaiting: Reader[];
+  readsWaiting: Reader[];
   /** Reads that a round was sent for, oldest first. */
   readsConfirming: { readonly round: number; readonly index: LogIndex; readonly readers: readonly Reader[] }[];
   /** When rounds were sent that a quorum has not answered yet, oldest first. */
@@ -118,12 +118,14 @@ export interface Raft {
   isAdmitted: boolean;
   /** When the leader was last heard from; -Infinity if never, or if the link to it is lost and no lease depends on it. */
   leaderHeardMs: number;
-  /** Reads of this server's callers that it has asked the leader about, by the id of the question. */
-  readonly readsAsked: Map<number, readonly number[]>;
+  /** Reads of this server's callers that it has asked the leader about, by the id of the question, oldest first. */
+  readonly readsAsked: Map<number, { readonly tickets: readonly number[]; readonly askedMs: number }>;
   /** Those that have come since. */
   readsToAsk: number[];
   /** The id of the newest question. */
   readId: number;
+  /** Entries up to here are known to be those of this term's leader. */
+  agreedIndex: LogIndex;
   /** Servers that a link stands to. */
   readonly linked: Set<NodeId>;
   /** The clock reading of the current batch. */
@@ -178,13 +180,15 @@ export function createRaft(config: RaftConfig, recovered: Recovered, nowMs: numb
   if (hardState.commitIndex > log.lastIndex) {
     throw new RangeError(`commit index ${hardState.commitIndex} is past the end of the log, ${log.lastIndex}`);
   }
+  // A snapshot may have become durable before the term did in which it was offered. Nothing was promised in that term.
+  const isOlder = hardState.term < snapshot.term;
   const raft: Raft = {
     config,
     log,
     snapshot,
     configurations: [{ index: snapshot.index, configuration: snapshot.configuration }, ...configurations],
-    term: hardState.term,
-    vote: hardState.vote,
+    term: isOlder ? snapshot.term : hardState.term,
+    vote: isOlder ? null : hardState.vote,
     // What is in a snapshot was committed, whether or not the log came to say so.
     commitIndex: Math.max(hardState.commitIndex, snapshot.index) as LogIndex,
     appliedIndex: snapshot.index,
@@ -195,6 +199,7 @@ export function createRaft(config: RaftConfig, recovered: Recovered, nowMs: numb
     readsAsked: new Map(),
     readsToAsk: [],
     readId: 0,
+    agreedIndex: NO_INDEX,
     linked: new Set(),
     nowMs,
     randomState: mixed(seed),
@@ -208,8 +213,10 @@ export function createRaft(config: RaftConfig, recovered: Recovered, nowMs: numb
     persistSeq: 0,
     persistsInFlight: [],
   };
-  // A server that is its own majority has nobody to wait for.
-  const isAlone = canCampaign(raft) && votersOf(configurationOf(raft)).length === 1;
+  // A server that is its own majority has nobody to wait for, if that is final: until then another may still lead.
+  const { index, configuration } = newestOf(raft);
+  const isOnlyVoter = votersOf(configuration).every((voter) => voter === config.id);
+  const isAlone = canCampaign(raft) && isOnlyVoter && index <= raft.commitIndex;
   raft.role = newFollower(null, nowMs + (isAlone ? 0 : randomElectionTimeoutMs(raft)));
   return raft;
 }
@@ -262,16 +269,30 @@ export const otherVotersOf = (raft: Raft): NodeId[] =>
 export const heirsOf = (raft: Raft): NodeId[] =>
   (voterSets(configurationOf(raft))[0] ?? []).filter((id) => id !== raft.config.id);
 
+/** Would this follower, as a voter or a leader, hold nobody up? One that has fallen silent is not known to. */
+export function keepsUp(raft: Raft, leader: Leader, id: NodeId): boolean {
+  const follower = leader.followers.get(id);
+  if (follower === undefined) return false;
+  return follower.keepsUp && raft.nowMs - follower.heardMs < raft.config.electionTimeoutMinMs;
+}
+
 /** Can nothing that this server has promised under its name be forgotten? */
 export const canPromise = (raft: Raft): boolean =>
   raft.isAdmitted || find(configurationOf(raft), raft.config.id)?.incarnation === raft.config.incarnation;
 
-/** May this server stand for election? A server that has taken the name of a voter is not that voter. */
+/**
+ * May this server stand for election? One whose newest configuration takes the vote from it may as long as that one is
+ * not known to be committed: it may be the only one that holds the entry, and nobody else could be elected then (thesis,
+ * 4.2.2). A server that has taken the name of a voter is not that voter.
+ */
 export function canCampaign(raft: Raft): boolean {
   const { id, incarnation } = raft.config;
-  const member = find(configurationOf(raft), id);
-  if (member === undefined || !isVoter(configurationOf(raft), id)) return false;
-  return member.incarnation === null ? raft.isAdmitted : member.incarnation === incarnation;
+  const committed = raft.configurations.findLastIndex(({ index }) => index <= raft.commitIndex);
+  return raft.configurations.slice(Math.max(committed, 0)).some(({ configuration }) => {
+    const member = find(configuration, id);
+    if (member === undefined || !isVoter(configuration, id)) return false;
+    return member.incarnation === null ? raft.isAdmitted : member.incarnation === incarnation;
+  });
 }
 
 /** Neighbouring seeds must not give neighbouring timeouts (the finalizer of MurmurHash3); zero would give only zeros. */

@@ -23,8 +23,11 @@ import { proposeChange, tendMembership } from "./membership.ts";
 import type { Message } from "./messages.ts";
 import {
   abandonAsked,
+  abandonOverdue,
+  answerDueMs,
   answerReadRequest,
   askForReads,
+  forgetQuestions,
   noteRounds,
   requestRead,
   sendHeartbeats,
@@ -43,7 +46,7 @@ import {
   startProbing,
 } from "./replication.ts";
 import { compact, considerOffer, noteSnapshot, receiveSnapshot, snapshotLost } from "./snapshots.ts";
-import { knownLeader, newDraft, newFollower, type Raft, randomElectionTimeoutMs } from "./state.ts";
+import { configurationAt, knownLeader, newDraft, newFollower, type Raft, randomElectionTimeoutMs } from "./state.ts";
 import { orderTransfer, prefer, startTransfer, watchTransfer } from "./transfer.ts";
 import { EntryKind, type HardState, type LogIndex, logIndex, type NodeId } from "./types.ts";
 
@@ -57,16 +60,17 @@ export function step(raft: Raft, events: readonly RaftEvent[], nowMs: number): E
   raft.nowMs = nowMs;
   const draft = newDraft();
   const { commitIndex, term } = raft;
+  const settled = configurationAt(raft, commitIndex);
   const leader = knownLeader(raft);
   for (const event of events) handle(raft, draft, event);
-  if (knownLeader(raft) !== leader || raft.term !== term) abandonAsked(raft, draft);
-  askForReads(raft, draft);
   startReadRound(raft, draft); // Before a heartbeat falls due: the reads' own round is one.
   watchClock(raft, draft);
+  if (knownLeader(raft) !== leader || raft.term !== term) abandonAsked(raft, draft);
+  askForReads(raft, draft);
+  noteCommitted(raft, draft, commitIndex, settled);
   if (raft.role.name === "leader") tendMembership(raft, draft, raft.role);
   replicate(raft, draft);
   if (raft.role.name === "leader") orderTransfer(raft, draft, raft.role);
-  noteCommitted(raft, draft, commitIndex);
   raft.log.evict(Math.min(raft.appliedIndex, raft.durableIndex) as LogIndex, raft.config.logCacheBytesMax);
   return { ...draft, persist: nextPersist(raft), commitIndex: raft.commitIndex, deadlineMs: deadlineMs(raft) };
 }
@@ -119,12 +123,12 @@ function handle(raft: Raft, draft: Draft, event: RaftEvent): void {
       return;
     case "link-up":
       raft.linked.add(event.peer);
-      resetFollower(raft, event.peer);
+      renewLink(raft, event.peer);
       linkUp(raft, draft, event.peer);
       return;
     case "link-lost":
       raft.linked.delete(event.peer);
-      resetFollower(raft, event.peer);
+      renewLink(raft, event.peer);
       if (knownLeader(raft) === event.peer) abandonAsked(raft, draft);
       linkLost(raft, draft, event.peer);
       return;
@@ -164,7 +168,7 @@ function receive(raft: Raft, draft: Draft, from: NodeId, message: Message): void
       return;
     case "heartbeat-request":
       if (hearLeader(raft, draft, from)) {
-        followCommit(raft, message.commitIndex, raft.log.lastIndex);
+        followCommit(raft, message.commitIndex, raft.agreedIndex);
         const { term, round } = message;
         draft.messages.push({ to: from, message: { type: "heartbeat-response", term, round } });
       }
@@ -250,9 +254,10 @@ function answered(
 }
 
 /** A new link has lost whatever the old one carried. */
-function resetFollower(raft: Raft, peer: NodeId): void {
+function renewLink(raft: Raft, peer: NodeId): void {
   const follower = raft.role.name === "leader" ? raft.role.followers.get(peer) : undefined;
   if (follower !== undefined) startProbing(follower);
+  forgetQuestions(raft, peer);
 }
 
 function persisted(raft: Raft, seq: number): void {
@@ -267,6 +272,7 @@ function persisted(raft: Raft, seq: number): void {
 /** Whatever the clock has made due. */
 function watchClock(raft: Raft, draft: Draft): void {
   const { role, nowMs } = raft;
+  abandonOverdue(raft, draft);
   if (role.name !== "leader") {
     if (nowMs >= role.electionDeadlineMs) {
       startPreVote(raft, draft, role.name === "follower" ? role.evidence : "timer-ran-out");
@@ -283,7 +289,7 @@ function watchClock(raft: Raft, draft: Draft): void {
 
 function deadlineMs(raft: Raft): number {
   const { role } = raft;
-  if (role.name !== "leader") return role.electionDeadlineMs;
+  if (role.name !== "leader") return Math.min(role.electionDeadlineMs, answerDueMs(raft));
   return Math.min(role.heartbeatDeadlineMs, role.quorumDeadlineMs, role.transfer?.deadlineMs ?? Infinity);
 }
 

@@ -2,7 +2,7 @@
 
 import { find } from "./configuration.ts";
 import type { Draft } from "./effects.ts";
-import { configurationOf, heirsOf, type Leader, type Raft } from "./state.ts";
+import { configurationOf, heirsOf, keepsUp, type Leader, type Raft } from "./state.ts";
 import type { NodeId } from "./types.ts";
 
 /** A leader looks for one that is to be preferred every so many election timeouts. */
@@ -55,7 +55,7 @@ export function prefer(raft: Raft, draft: Draft, leader: Leader): void {
   leader.preferenceDeadlineMs = raft.nowMs + PREFERENCE_TIMEOUTS * raft.config.electionTimeoutMaxMs;
   const priorityOf = (id: NodeId): number => find(configurationOf(raft), id)?.priority ?? 0;
   const [best] = heirsOf(raft)
-    .filter((id) => raft.linked.has(id) && leader.followers.get(id)?.keepsUp === true)
+    .filter((id) => keepsUp(raft, leader, id))
     .sort((a, b) => priorityOf(b) - priorityOf(a));
   if (best !== undefined && priorityOf(best) > priorityOf(raft.config.id)) startTransfer(raft, draft, best);
 }

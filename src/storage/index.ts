@@ -1,7 +1,8 @@
 /** What survives a crash. */
 
 export { type Founder, Identity, isNodeFolder } from "./identity.ts";
-export { type Inspection, inspect, type Range, type SegmentReport, type TermReport } from "./inspect.ts";
+export { type Inspection, inspect, type SnapshotReport } from "./inspect.ts";
+export type { Damage, Range, SegmentReport, TermReport } from "./inspect-log.ts";
 export {
   type Chunks,
   type Pieces,

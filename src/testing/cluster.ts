@@ -23,7 +23,7 @@ import {
   newPlace,
   type Place,
 } from "./place.ts";
-import { type ClockRates, diskless, Process } from "./process.ts";
+import { type ClockRates, diskless, Process, UNEVEN } from "./process.ts";
 import { suffices } from "./quorums.ts";
 import { watched } from "./watched-machine.ts";
 import type { World } from "./world.ts";
@@ -55,18 +55,28 @@ const SYNC_MS_MAX = 10;
 const SLOW_MACHINES = 0.2;
 const SLOW_APPLY_MS_MAX = 4;
 export const TIMING = { heartbeatMs: 50, electionTimeoutMinMs: 300, electionTimeoutMaxMs: 600 };
-/** Small, so that segments rotate, snapshots are taken and come in parts, entries leave memory, and sessions expire. */
+/** A stall that any node notices, be its clock slow and its guard just about to look. */
+const NOTICED_STALL_MS = (2 * TIMING.heartbeatMs) / UNEVEN.least;
+/**
+ * Small, so that segments rotate, snapshots are taken and come in parts, entries leave memory, sessions expire, and
+ * clients find no room.
+ */
 export const LIMITS: Limits = {
   ...DEFAULT_LIMITS,
   segmentBytesMax: 2_048,
-  logBytesMax: 8_192,
+  logBytesMax: 16_384,
   logCacheBytesMax: 2_048,
-  messageBytesMax: 16_384,
+  messageBytesMax: 8_192,
   appendBytesMax: 1_024,
   sessionTimeoutMs: 1_000,
+  linkProposalsMax: 1,
+  proposalWaitMsMax: 100,
 };
 /** So many names there may be besides those that the cluster begins with. */
 const NEWCOMERS_MAX = 20;
+
+/** What a process may end for. */
+const isOfDisk = (error: unknown): boolean => hasCode(error, "DISK_FAILED") || hasCode(error, "DISK_FULL");
 
 export class SimulatedCluster {
   readonly #parts: ClusterParts;
@@ -246,7 +256,10 @@ export class SimulatedCluster {
       if (member.incarnation === null) return kept.some((place) => place.id === member.id);
       return kept.some(({ log }) => disks.of(member).includes(log));
     };
-    const inPlay = places.flatMap(({ log, raft }) => [log.configuration, ...(raft === null ? [] : [configurationOf(raft)])]);
+    const inPlay = places.flatMap(({ log, raft }) => [
+      log.configuration,
+      ...(raft === null ? [] : [configurationOf(raft)]),
+    ]);
     const newest = members === null ? [] : [members];
     return [...newest, ...inPlay].every(({ members: all }) => all.length === 0 || suffices({ members: all }, isThere));
   }
@@ -356,7 +369,9 @@ export class SimulatedCluster {
       tell: (story) => {
         if (process.isAlive) this.#told(id, story);
       },
-      onStart: (raft) => this.#started(place, raft),
+      onStart: (raft) => {
+        if (process.isAlive) this.#started(place, raft);
+      },
       onFatal: (error) => {
         if (process.isAlive) this.#failed(place, error);
       },
@@ -407,7 +422,7 @@ export class SimulatedCluster {
       // What an operator does then: the machine comes back empty.
       this.crash(id, {});
       this.wipe(id);
-    } else if (hasCode(error, "DISK_FAILED") || hasCode(error, "DISK_FULL") || hasCode(error, "REMOVED")) {
+    } else if (isOfDisk(error) || hasCode(error, "REMOVED")) {
       this.#failed(place, error);
     } else this.#parts.report("process-lives", `${id} did not start: ${String(error)}`);
   }
@@ -536,18 +551,28 @@ export class SimulatedCluster {
       this.#atTurningPoints = this.#atTurningPoints.filter((one) => !due.includes(one));
       for (const { act } of due) act(id);
     }
+    if (story.event === "pre-vote" && story.reason === "timer-ran-out") this.#checkHeard(id);
     if (story.event === "handler-failed") report("process-lives", `an actor of ${id} failed: ${story.error}`);
     if (story.event === "machine-failed") {
       report("process-lives", `the machine of ${id} failed at entry ${story.index}: ${story.error}`);
     }
   }
 
+  /** Silence is none that lies unread in a socket, if it has been there for so long that a stall must have been noticed. */
+  #checkHeard(id: string): void {
+    const { network, report } = this.#parts;
+    const { cores, leader } = this;
+    const [own, other] = [cores.get(id), cores.get(leader ?? "")];
+    if (leader === null || own === undefined || other === undefined || own.term > other.term) return;
+    if (!network.isUnreadFor(leader, id, NOTICED_STALL_MS)) return;
+    report("heard-first", `${id} asks for votes, and what ${leader} has sent in term ${other.term} lies unread`);
+  }
+
   /** A node gave up on its disk, or was taken out, as it should; any other reason is a failure of its own. */
   #failed(place: Place, error: unknown): void {
-    const isExpected = hasCode(error, "DISK_FAILED") || hasCode(error, "DISK_FULL");
     const hasNoticed = place.data === "rotten" && hasCode(error, "DATA_CORRUPT");
     const isRemoved = hasCode(error, "REMOVED");
-    if (!isExpected && !hasNoticed && !isRemoved) {
+    if (!isOfDisk(error) && !hasNoticed && !isRemoved) {
       this.#parts.report("process-lives", `${place.id}: ${String(error)}`);
     }
     this.kill(place.id);

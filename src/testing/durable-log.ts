@@ -39,6 +39,7 @@ type WalRecord =
 
 interface Frame {
   readonly path: string;
+  readonly offset: number;
   readonly records: readonly WalRecord[];
 }
 
@@ -226,8 +227,8 @@ export class DurableLog {
       read: (offset, length) => file.read(offset, length),
       truncate: async (length) => {
         await file.truncate(length);
-        // What a full disk took of it was cut off again.
-        this.#pending = this.#pending.filter((frame) => frame.path !== path || this.#doubtful.has(frame));
+        // What a full disk took of a frame is cut off, and was never whole.
+        this.#pending = this.#pending.filter((frame) => frame.path !== path || frame.offset < length);
       },
       close: () => file.close(),
       write: async (offset, chunks) => {
@@ -237,7 +238,7 @@ export class DurableLog {
         }
         for (const chunk of chunks) {
           // At the start there is the header, which only repeats what older segments hold.
-          if (offset > 0) this.#pending.push(frameOf(path, chunk));
+          if (offset > 0) this.#pending.push(frameOf(path, offset, chunk));
         }
         await file.write(offset, chunks);
       },
@@ -298,12 +299,12 @@ function versionOf(records: Records, snapshot: Position): Version {
   return { snapshot: snapshot.index, terms, term, vote };
 }
 
-function frameOf(path: string, bytes: Uint8Array): Frame {
+function frameOf(path: string, offset: number, bytes: Uint8Array): Frame {
   const records: WalRecord[] = [];
   replayBody(bytes.subarray(FRAME_HEADER_BYTES), {
     reset: (index, term) => void records.push({ type: "reset", to: { index, term } }),
     entry: (entry) => void records.push({ type: "entry", entry: { ...entry, payload: entry.payload.slice() } }),
     state: ({ term, vote }) => void records.push({ type: "state", term, vote }),
   });
-  return { path, records };
+  return { path, offset, records };
 }

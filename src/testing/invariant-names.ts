@@ -31,7 +31,8 @@ export const INVARIANTS = {
   "configuration-settled":
     "A leader changes the members once the configuration before, and an entry of its term, are committed (4.1, erratum).",
   "quorums-overlap": "Quorums of consecutive configurations have a server in common (thesis, 4.3).",
-  "removed-stays-out": "Who is no voter by the log that elects it, or by what it knows to be committed, does not lead (4.2.2).",
+  "removed-stays-out":
+    "Who is no voter by the log that elects it, or by what it knows to be committed, does not lead (4.2.2).",
   "admitted-first":
     "No vote counts before every founder has taken note of the voter, or the log names the disk that it runs on (4.1).",
   "admission-kept": "A node that every other has taken note of stays so for as long as it keeps its disk.",
@@ -42,11 +43,13 @@ export const INVARIANTS = {
   linearizable: "What clients saw can be explained by one order of their calls.",
   "client-order": "Commands of one client take effect in the order in which it issued them.",
   "stale-order": "Stale reads of one node never go back in time.",
+  "watch-exact":
+    "A watch gives every change with its prefix that the log makes, each once, in order, and in the end all.",
   "calls-answered": "Every call ends, with a result or an error.",
   "deadline-kept": "A call ends when its time is up.",
-  "watch-complete": "A watch tells of every change once, in order, and misses none.",
   "disk-bounded": "Once everything is calm, logs and snapshots take no more of a disk than they may.",
   "comes-to-rest": "Once everything works again, one node leads, all have the same log, and clients know it.",
+  "heard-first": "A server that was held up reads what its leader has sent meanwhile before it calls for an election.",
   undisturbed: "While a healthy leader has a healthy majority, nobody deposes it.",
   workload: "What the workload itself checks.",
 } as const;

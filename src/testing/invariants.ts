@@ -101,7 +101,12 @@ export class Invariants {
     );
     const found: Version = { snapshot: snapshot.index, terms: behind, term, vote };
     if (snapshot.index === 0) this.#memberships.begin(snapshot.configuration);
-    if (!disk.settle(found, snapshot.index === 0 ? snapshot.configuration : (this.#memberships.at(0) ?? snapshot.configuration))) {
+    if (
+      !disk.settle(
+        found,
+        snapshot.index === 0 ? snapshot.configuration : (this.#memberships.at(0) ?? snapshot.configuration),
+      )
+    ) {
       const expected = disk.possible.map((version) => JSON.stringify(version));
       this.#report("recovery-exact", `${id} found ${JSON.stringify(found)}, not ${expected.join(" or ")}`);
     }
@@ -143,7 +148,10 @@ export class Invariants {
     const { index, term, digest } = found;
     const expected = this.#committed[index - 1];
     if (expected !== term) {
-      this.#report("snapshot-exact", `${id} has a snapshot of entry ${index} of term ${term}, committed in ${expected}`);
+      this.#report(
+        "snapshot-exact",
+        `${id} has a snapshot of entry ${index} of term ${term}, committed in ${expected}`,
+      );
     }
     this.#memberships.checkSnapshot(id, found);
     const known = this.#snapshots.get(index);
@@ -226,7 +234,10 @@ export class Invariants {
     const { base } = server.raft.log;
     const expected = this.#committed[base.index - 1] ?? 0;
     if (base.term !== expected) {
-      this.#report("log-matching", `the log of ${id} begins behind entry ${base.index} of term ${base.term}, committed in ${expected}`);
+      this.#report(
+        "log-matching",
+        `the log of ${id} begins behind entry ${base.index} of term ${base.term}, committed in ${expected}`,
+      );
     }
     server.base = base.index;
     const { terms } = server;
@@ -306,7 +317,8 @@ export class Invariants {
   /** The leader thinks that `owner` holds everything up to `index`. What a newer leader has replaced since is no lie. */
   #checkDurable(leader: string, owner: string, raft: Raft, disks: readonly DurableLog[], index: number): void {
     const term = this.#termAt(raft, index);
-    if (index === 0 || disks.some((disk) => disk.term > raft.term || (term !== null && disk.holds(index, term)))) return;
+    if (index === 0 || disks.some((disk) => disk.term > raft.term || (term !== null && disk.holds(index, term))))
+      return;
     this.#report("acknowledged-durable", `${leader} counts entry ${index} at ${owner}, where it is not durable`);
   }
 
@@ -367,7 +379,8 @@ export class Invariants {
     const known = this.#committed[index - 1];
     const term = raft.log.termAt(index as typeof raft.log.lastIndex);
     if (term === null) {
-      if (known === undefined) this.#report("committed-forever", `${id} has a snapshot of entry ${index}, which is not committed`);
+      if (known === undefined)
+        this.#report("committed-forever", `${id} has a snapshot of entry ${index}, which is not committed`);
       return;
     }
     if (known !== undefined && known !== term) {

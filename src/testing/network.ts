@@ -62,6 +62,7 @@ export class SimulatedNetwork implements Surroundings {
       route.slowed.clear();
       for (const wire of this.#wires) wire.hurry(route);
     }
+    for (const wire of this.#wires) wire.wake();
   }
 
   /**
@@ -70,6 +71,11 @@ export class SimulatedNetwork implements Surroundings {
    */
   reset(a: string, b: string, noticeToBoth: boolean): void {
     for (const wire of this.#wires) wire.reset(a, b, noticeToBoth);
+  }
+
+  /** Has something from one host arrived at the other that it has not read for so long? */
+  isUnreadFor(from: string, to: string, ms: number): boolean {
+    return [...this.#wires].some((wire) => wire.isUnreadFor(from, to, ms));
   }
 
   /** A whole machine is gone: its end of every connection is silent until it is back. */
@@ -112,6 +118,8 @@ export class SimulatedNetwork implements Surroundings {
     accept: (socket: AcceptedSocket) => void,
   ): Promise<Listener> {
     const place = `${station.host}:${port}`;
+    // It died while its promises were under way: its port would stay taken.
+    if (!station.isAlive) return new Promise(() => {});
     if (this.#listeners.has(place)) throw new ConclaveError("ADDRESS_IN_USE", `${place} is in use`);
     const entry = { station, accept };
     this.#listeners.set(place, entry);

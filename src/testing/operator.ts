@@ -61,7 +61,9 @@ export class Operator {
       case "demote":
         return this.#wish("demote", this.#victim(configuration, leader, dice, dice.chance(0.2) ? 2 : 3));
       case "promote": {
-        const learners = configuration.members.filter(({ role, promotion }) => role === "learner" && promotion === null);
+        const learners = configuration.members.filter(
+          ({ role, promotion }) => role === "learner" && promotion === null,
+        );
         return learners.length === 0 ? null : this.#wish("promote", dice.pick(learners).id);
       }
       case "prefer": {

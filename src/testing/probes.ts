@@ -7,6 +7,7 @@
 import { ByteReader, ByteWriter } from "../bytes.ts";
 import type { StateMachine } from "../machine/index.ts";
 import { decodeQuery } from "../machine/key-value-protocol.ts";
+import { listening } from "./listening.ts";
 
 const PREFIX = "probe-";
 
@@ -31,13 +32,12 @@ export class Probes {
   /** A replica that is watched. Its snapshots say how far it is. */
   listenTo(machine: StateMachine): StateMachine {
     let appliedIndex = 0;
-    const { poll } = machine;
+    const heard = listening(machine, (_command, { index }) => {
+      appliedIndex = index;
+      this.#appliedIndex = Math.max(this.#appliedIndex, appliedIndex);
+    });
     return {
-      apply: (command, context) => {
-        appliedIndex = context.index;
-        this.#appliedIndex = Math.max(this.#appliedIndex, appliedIndex);
-        return machine.apply(command, context);
-      },
+      ...heard,
       query: (bytes) => {
         const query = decodeQuery(bytes);
         const needed = query.op === "get" ? (this.#needed.get(query.key) ?? 0) : 0;
@@ -46,7 +46,6 @@ export class Probes {
         }
         return machine.query(bytes);
       },
-      ...(poll === undefined ? {} : { poll: (query: Uint8Array) => poll.call(machine, query) }),
       snapshot: () => withIndex(appliedIndex, machine.snapshot()),
       restore: async (pieces) => {
         const iterator = pieces[Symbol.asyncIterator]();

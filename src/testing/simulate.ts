@@ -374,6 +374,7 @@ class Simulation {
       dice: this.#dice.fork(),
       nodes: this.#cluster.ids,
       lifeOf: (node) => this.#cluster.lifeOf(node),
+      isGone: () => !this.#cluster.guests.clients.has(name),
     };
   }
 

@@ -28,13 +28,38 @@ export function watched(machine: StateMachine, ear: MachineEar): StateMachine {
     ...(poll === undefined ? {} : { poll: (query: Uint8Array) => poll.call(machine, query) }),
     snapshot: () => {
       ear.hasState(digestOf(machine));
-      return machine.snapshot();
+      return split(machine.snapshot());
     },
     restore: async (pieces) => {
-      await machine.restore(pieces);
+      await machine.restore(joined(pieces));
       ear.restored(digestOf(machine));
     },
   };
+}
+
+/** How large a piece of a snapshot may be: so small that there are several, even of a small state. */
+const PIECE_BYTES_MAX = 512;
+const LAST = 1;
+const GOES_ON = 0;
+
+function* split(pieces: Iterable<Uint8Array>): Generator<Uint8Array> {
+  for (const piece of pieces) {
+    let at = 0;
+    for (; at + PIECE_BYTES_MAX < piece.byteLength; at += PIECE_BYTES_MAX) {
+      yield new Uint8Array([GOES_ON, ...piece.subarray(at, at + PIECE_BYTES_MAX)]);
+    }
+    yield new Uint8Array([LAST, ...piece.subarray(at)]);
+  }
+}
+
+async function* joined(parts: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let whole: number[] = [];
+  for await (const part of parts) {
+    whole.push(...part.subarray(1));
+    if (part[0] !== LAST) continue;
+    yield new Uint8Array(whole);
+    whole = [];
+  }
 }
 
 /** Two states are the same if they give the same snapshot. */

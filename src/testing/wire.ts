@@ -75,6 +75,13 @@ class Lane {
     return Math.max(0, this.#bytes - SYSTEM_BUFFER_BYTES);
   }
 
+  /** Something has been there for so long, and its receiver has not taken it. */
+  isUnreadFor(ms: number): boolean {
+    const [head] = this.#parcels;
+    if (head === undefined || this.#route.cuts.size > 0 || this.#receiver()?.isAlive !== true) return false;
+    return this.#world.nowMs - head.atMs > ms;
+  }
+
   send(bytes: number, deliver: () => void): void {
     const leftMs = this.#leave(bytes);
     const atMs = Math.max(this.#network.arrivalMs(this.#route, leftMs), this.#parcels.at(-1)?.atMs ?? 0);
@@ -217,6 +224,15 @@ export class Wire {
   hurry(route: Route): void {
     this.near.out.hurry(route);
     this.#far.out.hurry(route);
+  }
+
+  /** Has something from one host been waiting at the other for so long? */
+  isUnreadFor(from: string, to: string, ms: number): boolean {
+    const ends = [this.near, this.#far].filter((end) => this.#otherThan(end).state === "open");
+    return ends.some((end) => {
+      const [sender, receiver] = end === this.near ? this.#hosts : this.#hosts.toReversed();
+      return sender === from && receiver === to && end.out.isUnreadFor(ms);
+    });
   }
 
   reset(a: string, b: string, noticeToBoth: boolean): void {

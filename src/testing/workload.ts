@@ -13,6 +13,7 @@ import { checkIssueOrder, checkRealTimeOrder, type Disorder } from "./order.ts";
 import { Probes } from "./probes.ts";
 import { UNEVEN } from "./process.ts";
 import { RecordedClient } from "./recorded-client.ts";
+import { Watchers } from "./watchers.ts";
 
 /** Who works, and where. */
 export interface Worker {
@@ -25,6 +26,8 @@ export interface Worker {
   readonly nodes: readonly string[];
   /** The process that a node runs in now: another one after each start. */
   lifeOf(node: string): string;
+  /** The client's process has ended. */
+  isGone(): boolean;
 }
 
 /** What is done with a state machine, and how the answers are judged. */
@@ -48,12 +51,21 @@ const QUIET_FROM_MS = 2_000;
 /** Few, so that what one client writes is what another reads. */
 const KEYS = ["a", "b"];
 
+/** What makes snapshots large enough to come in parts, and is never read. */
+const BULKS = 6;
+const BULK_REPEATS = 400;
+
 /** With these a call may end while things go wrong, or a deadline is short. */
 const EXPECTED: ReadonlySet<string> = new Set<ErrorCode>(["TIMEOUT", "UNKNOWN_OUTCOME", "CLOSED", "NO_LEADER", "BUSY"]);
 /** For histories with many calls that were never answered: one in twenty thousand took millions of steps. */
 const STEPS_MAX = 100_000_000;
 /** There is nothing to wait for but the node's answer. */
 const STALE_TIMEOUT_MS_MAX = 300;
+/** So many lines of work are also a watch, of keys with one of these prefixes. */
+const SHARE_OF_WATCHES = 0.4;
+const PREFIXES = ["", ...KEYS, "counter"];
+/** Few, so that some who watch fall behind. */
+const CHANGES_BOUNDS = { countMax: 20, sizeMax: 64 * 1024 };
 /** How late the end of a call may come to light, apart from the client's clock being slow. */
 const PUNCTUAL_MS = 1;
 
@@ -67,6 +79,7 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
   const history = new History<KeyValueOperation, KeyValueResult>(nowMs);
   const staleReads = new History<StaleRead, KeyValueResult>(nowMs);
   const probes = new Probes();
+  const watchers = new Watchers();
   let written = 0;
   /** The first call that did not end in time. */
   let late: string | null = null;
@@ -91,6 +104,16 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
     }
   };
 
+  /** A watch, and a write that it has to see. */
+  const startWatch = async (worker: Worker, recorded: RecordedClient, timeoutMs: number): Promise<void> => {
+    const { dice } = worker;
+    const prefix = dice.pick(PREFIXES);
+    const isOfNew = dice.chance(0.6);
+    const owe = watchers.start(worker, prefix, isOfNew ? null : 1 + dice.below(watchers.revision + 1));
+    const key = prefix === "" ? dice.pick(KEYS) : prefix;
+    owe((await recorded.increment(`${key}/watched`, 1, { timeoutMs })).revision);
+  };
+
   const timed = async <T>(name: string, timeoutMs: number, call: () => Promise<T>): Promise<T> => {
     const startedMs = nowMs();
     try {
@@ -104,22 +127,27 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
   };
 
   return {
-    machine: () => probes.listenTo(new KeyValueMachine()),
+    machine: () => watchers.listenTo(probes.listenTo(new KeyValueMachine(CHANGES_BOUNDS))),
     work: async (worker) => {
       const { client, name, dice } = worker;
       const recorded = new RecordedClient(client, name, history);
       const key = dice.pick(KEYS);
       const value = `${++written}`;
       const options = { timeoutMs: dice.chance(0.2) ? dice.between(1, 100) : dice.between(500, 3_000) };
+      const isNew = !sharesOfReads.has(worker);
       const shareOfReads = sharesOfReads.get(worker) ?? (dice.chance(0.4) ? 0.95 : 0);
       sharesOfReads.set(worker, shareOfReads);
       const inTime = <T>(call: () => Promise<T>): Promise<T> => timed(name, options.timeoutMs, call);
       const isQuiet = nowMs() % QUIET_EVERY_MS > QUIET_FROM_MS;
       const kind = isQuiet || dice.chance(shareOfReads) ? 0 : dice.next();
       try {
-        if (kind === 0 && dice.chance(0.5)) await inTime(() => client.get(probes.next(), options));
+        if (isNew && dice.chance(SHARE_OF_WATCHES)) {
+          await inTime(() => startWatch(worker, recorded, options.timeoutMs));
+        } else if (kind === 0 && dice.chance(0.5)) await inTime(() => client.get(probes.next(), options));
         else if (kind < 0.25) await inTime(() => recorded.get(key, options));
         else if (kind < 0.4) await readStale(worker, key, Math.min(options.timeoutMs, STALE_TIMEOUT_MS_MAX));
+        else if (kind < 0.43)
+          await inTime(() => client.put(`bulk/${dice.below(BULKS)}`, value.repeat(BULK_REPEATS), options));
         else if (kind < 0.55) await inTime(() => recorded.put(key, value, options));
         else if (kind < 0.7) await inTime(() => recorded.append(key, `,${value}`, options));
         else if (kind < 0.8) await inTime(() => recorded.increment("counter", dice.below(5) + 1, options));
@@ -140,10 +168,12 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
         await recorded.append(`last/${key}`, ".");
         await recorded.get(key);
       }
+      await watchers.caughtUp();
     },
     judge: (report) => {
       if (late !== null) report("deadline-kept", late);
       if (probes.finding !== null) report("linearizable", probes.finding);
+      if (watchers.finding !== null) report("watch-exact", watchers.finding);
       const finding = check(keyValueModel, history.calls, { stepsMax: STEPS_MAX });
       // A history that is too hard to judge is no proof of anything.
       if (finding !== null) report("linearizable", `${finding.type}: ${finding.explanation}`);

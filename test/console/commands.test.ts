@@ -2,7 +2,7 @@
 
 import { stripVTControlCharacters } from "node:util";
 import * as assert from "uvu/assert";
-import type { Client, LeaderInfo, NodeReport } from "../../src/client/index.ts";
+import type { Change, Client, LeaderInfo, NodeReport } from "../../src/client/index.ts";
 import { CLIENT_COMMANDS, errorLine, helpText, runWords, splitWords } from "../../src/console/index.ts";
 import { standardClock } from "../../src/environment/standard.ts";
 import { ConclaveError } from "../../src/errors.ts";
@@ -76,21 +76,24 @@ const withoutSignal = (options: object): object =>
 interface Run {
   readonly stub: Stub;
   readonly printed: string[];
+  readonly emitted: unknown[];
   readonly abort: AbortController;
   readonly result: Promise<unknown>;
 }
 
 function start(line: string, answer?: unknown, stub = new Stub(answer)): Run {
   const printed: string[] = [];
+  const emitted: unknown[] = [];
   const abort = new AbortController();
   const result = runWords(CLIENT_COMMANDS, splitWords(line), {
     client: stub as unknown as Client,
     clock: standardClock,
     nodes: ["n1", "n2"],
     print: (text) => printed.push(stripVTControlCharacters(text)),
+    emit: (value) => void emitted.push(value),
     signal: abort.signal,
   });
-  return { stub, printed, abort, result };
+  return { stub, printed, emitted, abort, result };
 }
 
 const OPTIONS = {};
@@ -249,13 +252,52 @@ test("watch leader shows the present leader and every change, until it is ended"
   run.stub.lead(null);
   run.stub.lead({ ...LEADER, term: 4, id: "n2" });
   run.abort.abort();
-  assert.is(await run.result, null);
+  assert.is(await run.result, undefined);
   run.stub.lead(LEADER);
   assert.equal(run.printed, [
     "leader n1 of term 3 ws://127.0.0.1:7101",
     "no leader is known",
     "leader n2 of term 4 ws://127.0.0.1:7101",
   ]);
+});
+
+/** What a watch of keys tells before it ends as it is told to. */
+const CHANGES: readonly Change[] = [
+  { type: "put", key: "a", value: "1", revision: 7 },
+  { type: "put", key: "b\n", value: bytes, revision: 8 },
+  { type: "delete", key: "a", revision: 9 },
+];
+
+const watched = (end: ConclaveError): Stub => {
+  const stub = new Stub(null);
+  const watch = async function* (...args: readonly unknown[]): AsyncGenerator<Change> {
+    stub.calls.push(["watch", args[0], isOptions(args[1]) ? withoutSignal(args[1]) : args[1]]);
+    yield* CHANGES;
+    throw end;
+  };
+  return Object.assign(stub, { watch });
+};
+
+for (const [line, prefix, options] of [
+  ["watch a/", "a/", {}],
+  ['watch ""', "", {}],
+  ["watch --from 7 a/", "a/", { fromRevision: 7 }],
+  ["watch leader --from 1", "leader", { fromRevision: 1 }],
+  ["watch leader --keys", "leader", {}],
+] as const) {
+  test(`${line} shows what becomes of keys, until it is ended`, async () => {
+    const run = start(line, null, watched(new ConclaveError("ABORTED", "The call was aborted.")));
+    assert.is(await run.result, undefined);
+    assert.equal(run.stub.calls, [["watch", prefix, options]]);
+    assert.equal(run.printed, ["put a 1 revision 7", "put b\\n <2 bytes> revision 8", "del a revision 9"]);
+    assert.equal(run.emitted, [CHANGES[0], { ...CHANGES[1], value: { base64: "/wA=" } }, CHANGES[2]]);
+  });
+}
+
+test("a watch that falls too far behind says so", async () => {
+  const end = new ConclaveError("COMPACTED", "The changes from revision 1 on are kept no more.");
+  const error = await start("watch a", null, watched(end)).result.catch((thrown: unknown) => thrown);
+  assert.is(error, end);
 });
 
 test("bench puts as many values as it was told to, and says so", async () => {
@@ -307,8 +349,10 @@ for (const [line, message] of [
   ["list a 1 2", "usage: list [PREFIX] [LIMIT] [--stale] [--node ID]"],
   ["leader now", "usage: leader"],
   ["status now", "usage: status"],
-  ["watch", "usage: watch leader"],
-  ["watch key", "usage: watch leader"],
+  ["watch", "usage: watch (leader | PREFIX [--keys] [--from REVISION])"],
+  ["watch key other", "usage: watch (leader | PREFIX [--keys] [--from REVISION])"],
+  ["watch key --from x", 'a revision is a whole number, not "x"'],
+  ["watch key --from 0", "a watch begins with a revision from 1 on"],
   ["bench", "usage: bench N"],
   ["bench 0", "N is from 1 to 10000000"],
 ] as const) {

@@ -307,6 +307,23 @@ test("the client runs one command from its arguments, or one a line from a pipe"
   });
 });
 
+test("a client that watches tells each change in a line of JSON, until it is interrupted", async () => {
+  await withCluster(1, async (cluster) => {
+    const writer = await cluster.client();
+    await writer.put("a", "1");
+    const watching = cluster.run("client.ts", ["--json", "watch", "a", "--from", "1"]);
+    await watching.text(/revision/);
+    await writer.delete("a");
+    await watching.text(/delete/);
+    await watching.kill("SIGINT");
+    assert.equal(await watching.exited, { code: 130, signal: null });
+    assert.is(
+      watching.output,
+      '{"type":"put","key":"a","value":"1","revision":1}\n{"type":"delete","key":"a","revision":2}\n',
+    );
+  });
+});
+
 for (const [signal, exitCode] of [
   ["SIGINT", 130],
   ["SIGTERM", 143],

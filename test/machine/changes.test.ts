@@ -218,7 +218,7 @@ test("pieces of different revisions, or that lack some changes, are refused", as
     [entries, oldEntries, changes],
     [entries, oldChanges],
     [entries, changes, changes],
-    [entries, Uint8Array.of(3, ...changes.subarray(1))],
+    [entries, changes, Uint8Array.of(3, ...changes.subarray(1))],
   ]) {
     const failure = await store.machine.restore(fromDisk(pieces)).catch((error: unknown) => error);
     assert.instance(failure, RangeError);

@@ -226,7 +226,7 @@ test("nobody is let in behind commands that have stood still for longer than the
         );
       }
       assert.ok(realEnvironment.clock.nowMs() - startMs >= 90, "not before its time");
-      assert.match(String(refusal), /would take about \d+ ms/);
+      assert.match(String(refusal), /to be done within 100 ms/);
       for (const puppet of [n2, n3]) puppet.accepts = true;
       assert.equal(typesOf(await accepted), ["applied"]);
       await openSession(second);
@@ -266,7 +266,7 @@ test("one connection opens so many sessions and no more, and another one still g
   withNodes(1, async (cluster) => {
     await cluster.leader();
     const greedy = cluster.ref(cluster.system("greedy"), "n1");
-    await Promise.all(Array.from({ length: 1_000 }, () => openSession(greedy)));
+    for (let i = 0; i < 10; i++) await Promise.all(Array.from({ length: 100 }, () => openSession(greedy)));
     const refused = await openSession(greedy).catch((error: unknown) => error);
     assert.ok(hasCode(refused, "BUSY") && retryAfterMs(refused) !== null, String(refused));
     await openSession(cluster.ref(cluster.system("modest"), "n1"));

@@ -36,7 +36,7 @@ test("a node that can't carry out what its core decided ends, for its core would
       const brittle: ClientEnvironment["clock"] = {
         ...clock,
         setTimer: (delayMs, fire) => {
-          // Not the stall guard's, which fires outside of the actor.
+          // The guard against stalls has a timer of its own, which is set from within that timer.
           if (isBroken && delayMs !== cluster.timing.heartbeatMs) throw new Error("no timers left");
           return clock.setTimer(delayMs, fire);
         },

@@ -1,120 +1,165 @@
-/** The pace of a queue, learned from what leaves it while something waits, foretells how long a wait would be. */
+/** How much may wait in a queue follows from what was seen to leave it, and from nothing else. */
 
 import * as assert from "uvu/assert";
 import { Pressure } from "../../src/node/pressure.ts";
 import { suite } from "../support/suite.ts";
 
-/** With its overhead, an item of 4 KiB in all. */
-const SMALL = 0;
+const KiB = 1024;
+const MiB = 1024 * KiB;
+/** With its overhead an item is of 8 KiB then. */
+const ITEM = 7 * KiB;
 
-/** Adds so many, at once. */
-function add(pressure: Pressure, count: number, nowMs: number, bytes = SMALL): void {
-  for (let i = 0; i < count; i++) pressure.added(bytes, nowMs);
+/** A queue whose items may wait for a second, and who empties it. */
+class Bench {
+  readonly pressure = new Pressure(1_000);
+  nowMs = 50_000;
+  waiting = 0;
+
+  add(count = 1): void {
+    for (let i = 0; i < count; i++) this.pressure.added(ITEM, this.nowMs);
+    this.waiting += count;
+  }
+
+  /** Adds as many as there is room for. */
+  fill(): number {
+    let added = 0;
+    for (; this.pressure.hasRoom(this.nowMs) && added < 100_000; added++) this.add();
+    return added;
+  }
+
+  /** Time passes, and then so many are done at once. */
+  pass(ms: number, done = 0): void {
+    this.nowMs += ms;
+    for (let i = 0; i < Math.min(done, this.waiting); i++) this.pressure.done(ITEM, this.nowMs);
+    this.waiting -= Math.min(done, this.waiting);
+  }
+
+  /** So many are done in each millisecond. */
+  work(perMs: number, ms: number): void {
+    for (let i = 0; i < ms; i++) this.pass(1, perMs);
+  }
+
+  get waitMs(): number {
+    return this.pressure.waitMs(this.nowMs);
+  }
 }
 
-/** Does so many in each millisecond. */
-function work(pressure: Pressure, perMs: number, fromMs: number, untilMs: number): void {
-  for (let nowMs = fromMs + 1; nowMs <= untilMs; nowMs++) for (let i = 0; i < perMs; i++) pressure.done(SMALL, nowMs);
-}
-
-/** Where a window ends within a millisecond it misses some of it. */
-function about(pressure: Pressure, nowMs: number, expectedMs: number, why?: string): void {
-  const ms = pressure.waitMs(nowMs);
-  assert.ok(Math.abs(ms - expectedMs) <= expectedMs * 0.05, `${ms} ms, not ${expectedMs}: ${why}`);
+function about(actual: number, expected: number, why = ""): void {
+  assert.ok(Math.abs(actual - expected) <= expected * 0.05, `${actual}, not ${expected} ${why}`);
 }
 
 const test = suite("node: pressure");
 
-test("nothing is foretold before anything was done", () => {
-  const pressure = new Pressure();
-  assert.is(pressure.waitMs(0), 0);
-  add(pressure, 1_000, 0);
-  assert.is(pressure.waitMs(500), 0, "whatever stands still, its age tells");
+test("before anything was seen, little is taken, and nothing is foretold", () => {
+  const bench = new Bench();
+  assert.is(bench.fill(), MiB / (8 * KiB));
+  bench.pass(10_000);
+  assert.equal([bench.fill(), bench.waitMs], [0, 0]);
 });
 
-test("what is ahead takes as long as its pace says", () => {
-  const pressure = new Pressure();
-  add(pressure, 5_000, 0);
-  work(pressure, 10, 0, 100);
-  about(pressure, 100, 400, "4,000 are left, at 10 a millisecond");
-  add(pressure, 1_000, 100);
-  about(pressure, 100, 500);
-});
-
-test("what is large takes longer than what is small", () => {
-  const pressure = new Pressure();
-  add(pressure, 2_000, 0);
-  work(pressure, 10, 0, 100);
-  const beforeMs = pressure.waitMs(100);
-  pressure.added(1024 * 1024, 100);
-  assert.ok(pressure.waitMs(100) - beforeMs > 20, `${pressure.waitMs(100) - beforeMs} ms for a mebibyte`);
-});
-
-test("idle time does not count: a burst after a quiet hour is not taken for one that nothing can be done about", () => {
-  const pressure = new Pressure();
-  for (let second = 0; second < 3_600; second++) {
-    pressure.added(SMALL, second * 1_000);
-    pressure.done(SMALL, second * 1_000 + 2);
+test("what was rid of in no time may be several times as much the next time", () => {
+  const bench = new Bench();
+  const taken: number[] = [];
+  for (let round = 0; round < 5; round++) {
+    taken.push(bench.fill());
+    bench.pass(5, bench.waiting);
+    bench.pass(1_000);
   }
-  add(pressure, 100, 3_600_000);
-  about(pressure, 3_600_000, 200, "one in two milliseconds, not one in a second");
+  assert.equal(taken, [128, 512, 2_048, 8_192, 32_768]);
 });
 
-test("a queue that emptied shows only the least that could be done", () => {
-  const pressure = new Pressure();
-  add(pressure, 1_000, 0);
-  work(pressure, 10, 0, 100);
-  pressure.added(SMALL, 5_000);
-  pressure.done(SMALL, 5_090);
-  add(pressure, 1_000, 6_000);
-  about(pressure, 6_000, 100);
+test("one that is done with slowly gets what its pace allows, be it less than it had at first", () => {
+  const bench = new Bench();
+  bench.fill();
+  bench.work(1, 1_000);
+  about(bench.fill(), 1_000, "at one a millisecond");
+  bench.work(0.02 * 1_000, 50);
+  const slow = new Bench();
+  slow.fill();
+  for (let i = 0; i < 20; i++) slow.pass(100, 1);
+  about(slow.waitMs, 10_800, "108 of them, at one in 100 ms");
+  assert.is(slow.fill(), 0);
+  slow.pass(1, 99);
+  about(slow.fill(), 1, "ten a second, and nine are there");
 });
 
-test("a disk that has become slow is believed within a few tenths of a second", () => {
-  const pressure = new Pressure();
-  add(pressure, 10_000, 0);
-  work(pressure, 10, 0, 100);
-  work(pressure, 1, 100, 600);
-  assert.ok(pressure.waitMs(600) > 5_000, `${pressure.waitMs(600)} ms for 8,500 at one a millisecond`);
+test("a disk that takes all that waits in one long write has a pace, too", () => {
+  const bench = new Bench();
+  bench.fill();
+  for (let round = 0; round < 6; round++) {
+    const writing = bench.waiting;
+    bench.pass(writing); // One a millisecond.
+    bench.pass(0, writing);
+    bench.fill();
+    assert.ok(bench.waiting <= 1_050, `${bench.waiting} wait in round ${round}`);
+  }
+  assert.ok(bench.waiting >= 900, `${bench.waiting} wait`);
 });
 
-test("one that is fast again is believed at once, or too little would be taken to find out", () => {
-  const pressure = new Pressure();
-  add(pressure, 10_000, 0);
-  work(pressure, 1, 0, 1_000);
-  work(pressure, 50, 1_000, 1_100);
-  about(pressure, 1_100, 80, "4,000 at 50 a millisecond");
+test("idle time does not count: a burst after a quiet hour is taken", () => {
+  const bench = new Bench();
+  for (let second = 0; second < 3_600; second++) {
+    bench.add();
+    bench.pass(2, 1);
+    bench.pass(998);
+  }
+  assert.is(bench.fill(), 128);
 });
 
-test("so it is when what was taken is all done within one window", () => {
-  const pressure = new Pressure();
-  add(pressure, 200, 0);
-  work(pressure, 1, 0, 200);
-  add(pressure, 2, 1_000);
-  work(pressure, 2, 1_000, 1_001);
-  add(pressure, 100, 2_000);
-  work(pressure, 50, 2_000, 2_002);
-  add(pressure, 1_000, 3_000);
-  about(pressure, 3_000, 20);
+test("a disk that has become slow is believed within a few windows, whatever it once did", () => {
+  const bench = new Bench();
+  for (let round = 0; round < 5; round++) {
+    bench.fill();
+    bench.pass(5, bench.waiting);
+  }
+  assert.ok(bench.fill() > 10_000);
+  for (let i = 0; i < 30; i++) {
+    bench.pass(50, 50);
+    void bench.waitMs;
+  }
+  assert.ok(bench.waitMs > 10_000, `${bench.waitMs} ms for all that waits, at one a millisecond`);
+  bench.pass(1, bench.waiting - 2_000);
+  assert.is(bench.fill(), 0);
 });
 
-test("a stall changes no pace, and the time that it took is not held against what comes after", () => {
-  const pressure = new Pressure();
-  add(pressure, 3_000, 0);
-  work(pressure, 10, 0, 101);
-  pressure.waitMs(101);
-  for (let nowMs = 300; nowMs < 5_000; nowMs += 50)
-    about(pressure, nowMs, 400, "half the pace, by what the window had");
-  work(pressure, 10, 4_990, 5_150);
-  about(pressure, 5_150, 39, "what is left, at the pace from before");
+test("one that is fast again shows it with the little that it gets", () => {
+  const bench = new Bench();
+  bench.fill();
+  for (let i = 0; i < 20; i++) {
+    bench.pass(1_000, 1);
+    void bench.waitMs;
+  }
+  bench.pass(1, bench.waiting - 1);
+  assert.is(bench.fill(), 0);
+  let rounds = 0;
+  for (; bench.waiting < 1_000 && rounds < 20; rounds++) {
+    bench.pass(3, bench.waiting);
+    bench.pass(200);
+    bench.fill();
+  }
+  assert.ok(rounds <= 8, `${rounds} rounds`);
+});
+
+test("while nothing is done at all its pace is what it was", () => {
+  const bench = new Bench();
+  bench.fill();
+  bench.add(1_000);
+  bench.work(1, 500);
+  const { waitMs } = bench;
+  for (let i = 0; i < 10; i++) {
+    bench.pass(1_000);
+    assert.is(bench.waitMs, waitMs);
+  }
 });
 
 test("what is given up is waited for no more, and was not done", () => {
-  const pressure = new Pressure();
-  add(pressure, 3_000, 0);
-  work(pressure, 10, 0, 100);
-  for (let i = 0; i < 1_000; i++) pressure.gone(SMALL);
-  about(pressure, 100, 100);
+  const bench = new Bench();
+  bench.fill();
+  bench.add(872);
+  bench.work(1, 500);
+  about(bench.waitMs, 500);
+  for (let i = 0; i < 250; i++) bench.pressure.gone(ITEM);
+  about(bench.waitMs, 250);
 });
 
 test.run();

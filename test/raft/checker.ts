@@ -12,7 +12,7 @@ import {
   type NodeId,
   type RaftEvent,
 } from "../../src/raft/index.ts";
-import type { Cluster } from "./cluster.ts";
+import { type Cluster, incarnationOf } from "./cluster.ts";
 import { alwaysMeet, haveMajorities } from "./majorities.ts";
 import { textOf } from "./messages.ts";
 import { durableConfiguration, type Server } from "./server.ts";
@@ -39,6 +39,8 @@ export class Checker {
   /** Where the newest configuration of each process stood at the end of its last step. */
   readonly #newest = new Map<string, number>();
   readonly #met = new Set<string>();
+  /** Every process that ever was, by its incarnation. */
+  readonly #processes = new Map<string, Server>();
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster;
@@ -64,6 +66,7 @@ export class Checker {
   /** Within every step, before anything that it decided is carried out; see `Witness`. */
   witness(server: Server, _events: readonly RaftEvent[], effects: Effects): void {
     const { raft, config, role } = server;
+    this.#processes.set(config.incarnation, server);
     if (role === "leader") {
       const other = this.leaders.get(raft.term) ?? config.incarnation;
       assert.is(
@@ -108,11 +111,15 @@ export class Checker {
     }
   }
 
-  /** Has this member, and not one that only has its name, the entry on its disk? */
+  /**
+   * Has this member, and not one that only has its name, the entry on its disk? It may have lost that disk since it said
+   * so: then it has no say in elections any more.
+   */
   #holds({ members }: Configuration, id: NodeId, index: number, term: number): boolean {
     const member = members.find((one) => one.id === id);
-    if (member === undefined || !this.#cluster.isAlive(member)) return false;
-    const { base, entries } = this.#cluster.at(id).durable;
+    const server = member === undefined ? undefined : this.#processes.get(member.incarnation ?? incarnationOf(id, 1));
+    if (server === undefined) return false;
+    const { base, entries } = server.durable;
     return index <= base.index || entries[index - base.index - 1]?.term === term;
   }
 

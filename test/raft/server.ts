@@ -224,8 +224,8 @@ export class Server {
     // Neighbouring seeds give neighbouring first numbers: spread them.
     const seed = Math.imul(this.#seed++, 0x9e3779b1);
     const { isAdmitted } = this;
-    const needsReset = log.lastIndex === snapshot.index && this.disk.base.index !== snapshot.index;
-    const recovered = { hardState, snapshot, log, configurations, isAdmitted, needsReset };
+    // What did not lead up to the snapshot has gone from the disk already, as it was read.
+    const recovered = { hardState, snapshot, log, configurations, isAdmitted, needsReset: false };
     this.#raft = createRaft(this.config, recovered, this.#nowMs(), seed);
     this.applied = [];
     this.appliedIndex = snapshot.index;

@@ -1,10 +1,11 @@
-/** Handing leadership over (thesis, 3.10). */
+/** Handing leadership over (thesis, 3.10), on request and to whom is to be preferred. */
 
 import * as assert from "uvu/assert";
+import type { Outgoing } from "../../src/raft/index.ts";
 import { suite } from "../support/suite.ts";
 import { Cluster } from "./cluster.ts";
-import { accepted, ofType, receiversOf, timeoutNow, vote, voteRequest } from "./messages.ts";
-import { lead, serverA } from "./server.ts";
+import { accepted, heartbeatResponse, ofType, receiversOf, timeoutNow, vote, voteRequest } from "./messages.ts";
+import { lead, type Server, serverA } from "./server.ts";
 
 const test = suite("raft: leadership transfer");
 
@@ -106,6 +107,83 @@ test("an order to take over is obeyed only if it comes from the leader of this t
   assert.is(b.role, "follower", "an earlier term");
   b.receive("a", timeoutNow(1));
   assert.is(b.role, "candidate");
+});
+
+/** Leader "a" of term 1; b and c hold all that it has. The priorities are those of a, b and c. */
+function leaderAmong(...priorities: readonly [number, number, number]): Server {
+  const a = serverA();
+  const { configuration } = a.snapshot;
+  const members = configuration.members.map((member, i) => ({ ...member, priority: priorities[i] ?? 0 }));
+  a.disk.snapshots = [{ ...a.snapshot, configuration: { members } }];
+  a.restart();
+  for (const peer of ["b", "c"]) a.step({ type: "link-up", peer });
+  lead(a);
+  for (const peer of ["b", "c"]) a.receive(peer, accepted(1, 1));
+  return a;
+}
+
+/** Whom the leader orders to stand while it hears both, or only these, for so many election timeouts. */
+function heirsWithin(a: Server, timeouts: number, heard: readonly string[] = ["b", "c"]): string[] {
+  const sent: Outgoing[] = [];
+  const endMs = a.clock.nowMs + timeouts * a.config.electionTimeoutMaxMs;
+  while (a.role === "leader" && a.clock.nowMs < endMs) {
+    sent.push(...a.waitForDeadline());
+    for (const peer of heard) sent.push(...a.receive(peer, heartbeatResponse(1, 0)));
+  }
+  return receiversOf(sent, "timeout-now");
+}
+
+test("a leader hands over to a server of a higher priority once it has been in office for a while, and to the highest", () => {
+  const a = leaderAmong(1, 2, 3);
+  assert.equal(heirsWithin(a, 3.9), []);
+  assert.equal(heirsWithin(a, 0.2), ["c"]);
+});
+
+test("not to one of the same priority, nor of a lower one", () => {
+  assert.equal(heirsWithin(leaderAmong(0, 0, 0), 10), []);
+  assert.equal(heirsWithin(leaderAmong(2, 1, 2), 10), []);
+});
+
+test("nor to one that does not keep up, that no link leads to, or that has fallen silent", () => {
+  const behind = leaderAmong(1, 0, 3);
+  behind.step({ type: "link-lost", peer: "c" }, { type: "link-up", peer: "c" });
+  assert.equal(heirsWithin(behind, 10), [], "it has not answered since");
+  const lost = leaderAmong(1, 2, 3);
+  lost.step({ type: "link-lost", peer: "c" });
+  assert.equal(heirsWithin(lost, 5), ["b"]);
+  assert.equal(heirsWithin(leaderAmong(1, 0, 3), 10, ["b"]), []);
+});
+
+test("one that does not take over is asked again, but not at once", () => {
+  const a = leaderAmong(1, 2, 1);
+  assert.is(heirsWithin(a, 4.1).length, 1);
+  assert.is(heirsWithin(a, 3.8).length, 0);
+  assert.is(heirsWithin(a, 0.2).length, 1);
+});
+
+test("priority has no say in an election", () => {
+  const cluster = new Cluster(["a", "b", "c"]);
+  const a = cluster.elect("a");
+  cluster.advance(50);
+  a.change({ type: "prefer", id: "c", priority: 9 });
+  cluster.advance(50);
+  cluster.elect("b");
+  assert.is(cluster.leader?.id, "b");
+  cluster.advance(5 * a.config.electionTimeoutMaxMs);
+  assert.is(cluster.leader?.id, "c", "it comes to it by a transfer");
+});
+
+test("a learner is no heir, and in a joint configuration nobody is who is to lose the vote", () => {
+  const a = serverA();
+  lead(a);
+  for (const peer of ["b", "c"]) a.receive(peer, accepted(1, 1));
+  a.change({ type: "demote", id: "b" });
+  a.step({ type: "transfer", to: "b" });
+  assert.equal(a.story.at(-1), { event: "transfer-failed", term: 1, to: "b" });
+  a.receive("c", accepted(1, 2));
+  a.receive("c", accepted(1, 3));
+  a.step({ type: "transfer", to: "b" });
+  assert.equal(a.story.at(-1), { event: "transfer-failed", term: 1, to: "b" });
 });
 
 test.run();

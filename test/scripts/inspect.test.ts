@@ -6,7 +6,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import * as assert from "uvu/assert";
 import { realEnvironment } from "../../src/environment/real.ts";
-import { Identity, Wal } from "../../src/storage/index.ts";
+import { Identity, SnapshotStore, Wal } from "../../src/storage/index.ts";
 import { scriptCommand } from "../end-to-end/cluster.ts";
 import { batchOf, PlainLog, walOptions } from "../storage/plain-log.ts";
 import { suite } from "../support/suite.ts";
@@ -56,6 +56,41 @@ test("what a node's folder holds, and nothing in it is changed", async () => {
   assert.equal(contents(), before);
 });
 
+test("snapshots, and a log that begins behind one", async () => {
+  const folder = path.join(await dataOf("n1"), "n1");
+  const { disk } = realEnvironment;
+  const { salt, clusterSalt } = await Identity.open(realEnvironment, folder, "demo", "n1", []);
+  const store = await SnapshotStore.open(disk, folder, { salt: clusterSalt });
+  const piece = new Uint8Array(2000);
+  await store.write({ index: 2, term: 1, configuration: new Uint8Array(0) }, [piece, piece]);
+  const wal = await Wal.open(disk, folder, { ...walOptions(1), salt }, new PlainLog());
+  await wal.append(batchOf(4));
+  await wal.compact(3);
+  await wal.close();
+  const { code, output } = run(folder);
+  assert.is(code, 1, "3 is missing");
+  assert.match(output, /^snapshot +of entry +term +pieces +bytes +damage$/m);
+  assert.match(output, /^snapshot-0000000000000002\.snap +2 +1 +2 +4,\d+ +none$/m);
+  assert.match(output, /^The log begins behind entry 3\.$/m);
+  assert.match(output, /^DAMAGED wal-0000000002\.log at offset 0: it begins behind entry 3, and the newest snapshot/m);
+
+  await store.write({ index: 3, term: 1, configuration: new Uint8Array(0) }, [piece]);
+  assert.is(run(folder).code, 0);
+  const [, newest] = JSON.parse(run("--json", folder).output).snapshots;
+  assert.equal([newest.index, newest.term, newest.pieces, newest.damage], [3, 1, 1, null]);
+
+  const file = path.join(folder, "snapshot-0000000000000002.snap");
+  const bytes = readFileSync(file);
+  bytes[500] = (bytes[500] ?? 0) ^ 1;
+  writeFileSync(file, bytes);
+  const damaged = run(folder);
+  assert.is(damaged.code, 1);
+  assert.match(
+    damaged.output,
+    /^snapshot-0000000000000002\.snap .* DAMAGED at offset 41: its checksum does not match$/m,
+  );
+});
+
 test("all nodes whose folders are in one, and --json", async () => {
   const { code, output } = run("--json", await dataOf("n1", "n2"));
   assert.is(code, 0);
@@ -73,7 +108,7 @@ test("damage is told with its place and exit code 1, and what comes before it is
   const folder = path.join(await dataOf("n1"), "n1");
   const file = path.join(folder, "wal-0000000001.log");
   const bytes = readFileSync(file);
-  bytes[200] = (bytes[200] ?? 0) ^ 1;
+  bytes[220] = (bytes[220] ?? 0) ^ 1;
   writeFileSync(file, bytes);
   const { code, output } = run(folder);
   assert.is(code, 1);

@@ -120,6 +120,33 @@ test("what waits to leave leaves as soon as its way is fast again", async () => 
   assert.is(arrivals.length, 1);
 });
 
+test("what a cut held back arrives when all is healed, though nothing new is sent", async () => {
+  const { world, network, socket, arrivals } = await connected();
+  network.cut("a", "b");
+  socket.send(bytes(1));
+  await world.run(world.nowMs + 1_000);
+  network.heal();
+  await world.run(world.nowMs + 1_000);
+  assert.is(arrivals.length, 1);
+});
+
+test("what has arrived at a process that is stalled lies unread there, and what is cut off does not", async () => {
+  const { world, network, b, socket } = await connected();
+  b.stall(500);
+  socket.send(bytes(10));
+  await world.run(world.nowMs + 300);
+  assert.equal(
+    [network.isUnreadFor("a", "b", 200), network.isUnreadFor("a", "b", 400), network.isUnreadFor("b", "a", 200)],
+    [true, false, false],
+  );
+  await world.run(world.nowMs + 300);
+  assert.not(network.isUnreadFor("a", "b", 0));
+  network.cut("a", "b");
+  socket.send(bytes(10));
+  await world.run(world.nowMs + 300);
+  assert.not(network.isUnreadFor("a", "b", 200));
+});
+
 test("without notice, one end of a broken connection learns of it when it sends", async () => {
   const { world, network, socket, closed } = await connected();
   network.reset("b", "a", false);
@@ -128,6 +155,17 @@ test("without notice, one end of a broken connection learns of it when it sends"
   socket.send(bytes(1));
   await world.run(world.nowMs + 1_000);
   assert.equal(closed, { a: 1006, b: 1006 });
+});
+
+test("a process that has died takes no port", async () => {
+  const world = new World();
+  const network = new SimulatedNetwork(world, new Dice(1));
+  const options = { host: "a", port: 1, allowedOrigins: [], connectionsMax: 9, messageBytesMax: 1e6 };
+  const process = (): Process => new Process(world, network, new Dice(2), diskless("a"));
+  const dead = process();
+  dead.kill(true);
+  void dead.environment.network.listen(options, () => {});
+  assert.is((await process().environment.network.listen(options, () => {})).port, 1);
 });
 
 test("a stalled process finds everything afterwards, at once and in order", async () => {

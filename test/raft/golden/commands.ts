@@ -1,11 +1,11 @@
 /** The commands of the script language: what each is called, takes and does. */
 
-import { EntryKind, type NodeId } from "../../../src/raft/index.ts";
-import type { Cluster } from "../cluster.ts";
-import { textOf } from "../messages.ts";
-import { readMessage, readTerms, textOfOutgoing, textOfServer } from "./notation.ts";
+import { logIndex, type NodeId, type Place, type Wish } from "../../../src/raft/index.ts";
+import { type Cluster, incarnationOf } from "../cluster.ts";
+import { urlOf } from "../server.ts";
+import { readMessage, readTerms, textOfApplied, textOfOutgoing, textOfServer } from "./notation.ts";
 import type { Detail } from "./transcript.ts";
-import { around, Fields, milliseconds, none, one, some, two, wholeNumber } from "./words.ts";
+import { around, decimalNumber, Fields, milliseconds, none, one, some, split, two, wholeNumber } from "./words.ts";
 import type { World } from "./world.ts";
 
 export interface Command {
@@ -43,7 +43,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     does: "sets a field of `RaftConfig` for all servers, before the start",
     run(world, words) {
       const [name, value] = two(words);
-      world.prepareSetting(name, wholeNumber(value));
+      world.prepareSetting(name, decimalNumber(value));
     },
   },
   start: {
@@ -94,11 +94,26 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     },
   },
   read: {
-    takes: "NODE NAME",
-    does: "a client asks this server when it may read",
+    takes: "NODE NAME [lease]",
+    does: "a client asks this server when it may read; a lease will do",
     run(world, words) {
-      const [id, name] = two(words);
-      world.running(id).read(world.transcript.ticketFor(name));
+      const [id, name, ...rest] = some(words);
+      const fields = new Fields(rest);
+      const lease = fields.flag("lease");
+      fields.end();
+      world.running(id).read(world.transcript.ticketFor(one(name === undefined ? [] : [name])), lease);
+    },
+  },
+  change: {
+    takes: "NODE WISH [and WISH ...]",
+    does:
+      "asks this server to change the members; a wish is add NODE, add-learner NODE, remove NODE, promote NODE, " +
+      "demote NODE, replace NODE NODE, meet NODE (its incarnation is noted), move NODE (it is another by now) or " +
+      "prefer NODE NUMBER",
+    run(world, words) {
+      const [id, ...rest] = some(words);
+      const wishes = split("and", rest).map((wish) => wishOf(world.cluster, wish));
+      world.running(id).step({ type: "change", ticket: world.transcript.ticketFor("change"), wishes });
     },
   },
   transfer: {
@@ -153,6 +168,63 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     does: "delivers until nothing is on its way, or nothing among these servers; no time passes",
     run(world, words) {
       world.cluster.settle(words.length === 0 ? world.cluster.ids : known(world.cluster, words));
+    },
+  },
+
+  snapshot: {
+    takes: "NODE [keep=COUNT]",
+    does: "the server takes a snapshot of what it has applied, and lets go of its log up to there, or of all but a few",
+    run(world, words) {
+      const [id, ...rest] = some(words);
+      const server = world.running(id);
+      const fields = new Fields(rest);
+      const keep = fields.number("keep") ?? 0;
+      fields.end();
+      server.takeSnapshot();
+      server.compact(server.snapshot.index - keep);
+    },
+  },
+  draw: {
+    takes: "NODE",
+    does: "the whole of the snapshot that this server was last offered arrives there",
+    run(world, words) {
+      const id = one(words);
+      if (!world.cluster.draw(id)) throw new Error(`there is no snapshot that ${id} could draw`);
+    },
+  },
+  "lose-snapshot": {
+    takes: "NODE INDEX",
+    does: "the server finds that its snapshot up to there is damaged",
+    run(world, words) {
+      const [id, index] = two(words);
+      world.running(id).step({ type: "snapshot-lost", index: logIndex(wholeNumber(index)) });
+    },
+  },
+
+  join: {
+    takes: "NODE",
+    does: "a new server starts that knows nobody, linked to all others",
+    run: (world, words) => {
+      world.cluster.join(one(words));
+    },
+  },
+  leave: {
+    takes: "NODE",
+    does: "a server goes for good",
+    run(world, words) {
+      const { id } = world.cluster.at(one(words));
+      world.cluster.leave(id);
+      world.transcript.forget(id);
+    },
+  },
+  wipe: {
+    takes: "NODE",
+    does: "a machine loses its disk, and starts again under its old name; the others do not admit it",
+    detail: "stories",
+    run(world, words) {
+      const { id } = world.cluster.at(one(words));
+      world.transcript.forget(id);
+      world.cluster.wipe(id);
     },
   },
 
@@ -230,12 +302,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     does: "what the state machine of each server was given since its start, or of these",
     run(world, words) {
       const ids = words.length === 0 ? world.cluster.running.map(({ id }) => id) : known(world.cluster, words);
-      for (const id of ids) {
-        const commands = world
-          .running(id)
-          .applied.map((entry) => (entry.kind === EntryKind.noop ? "no-op" : textOf(entry)));
-        world.transcript.say(`${id} applied ${commands.join(", ") || "nothing"}`);
-      }
+      for (const id of ids) world.transcript.say(textOfApplied(world.running(id)));
     },
   },
 };
@@ -245,6 +312,39 @@ const idle = (from: NodeId, to: NodeId): Error => new Error(`nothing like that w
 function linkOf({ cluster }: World, words: readonly string[]): { from: NodeId; to: NodeId; rest: string[] } {
   const [before, [to = "", ...rest]] = around("->", words);
   return { from: cluster.at(one(before)).id, to: cluster.at(to).id, rest };
+}
+
+function wishOf(cluster: Cluster, [type, ...words]: readonly [string, ...string[]]): Wish {
+  const placeOf = (id: NodeId): Place => ({ url: urlOf(id), incarnation: cluster.at(id).config.incarnation });
+  switch (type) {
+    case "add":
+    case "add-learner": {
+      const id = one(words);
+      return { type: "add", id, votes: type === "add", priority: 0, ...placeOf(id) };
+    }
+    case "remove":
+    case "promote":
+    case "demote":
+      return { type, id: one(words) };
+    case "replace": {
+      const [id, by] = two(words);
+      return { type, id, by, ...placeOf(by) };
+    }
+    case "meet": {
+      const id = one(words);
+      return { type: "move", id, url: urlOf(id), incarnation: incarnationOf(id, 1) };
+    }
+    case "move": {
+      const id = one(words);
+      return { type, id, ...placeOf(id) };
+    }
+    case "prefer": {
+      const [id, priority] = two(words);
+      return { type, id, priority: wholeNumber(priority) };
+    }
+    default:
+      throw new Error(`there is no wish "${type}"`);
+  }
 }
 
 const known = (cluster: Cluster, ids: readonly string[]): NodeId[] => ids.map((id) => cluster.at(id).id);

@@ -5,18 +5,23 @@
 
 import {
   bootstrap,
+  type ChangeRefusal,
   type Configuration,
   configurationOf,
+  decodeConfiguration,
   type Entry,
+  EntryKind,
   knownLeader,
   type Member,
   type Message,
   type NodeId,
+  type Offer,
   type Outgoing,
   type Persist,
   type Position,
   type RaftEvent,
   type RaftStory,
+  type Snapshot,
   type VoteRefusal,
   type Wish,
 } from "../../../src/raft/index.ts";
@@ -29,6 +34,7 @@ import {
   readResponse,
   rejected,
   snapshotOffer,
+  textOf,
   timeoutNow,
   vote,
   voteRequest,
@@ -214,6 +220,27 @@ export function textOfStory(story: RaftStory): string {
     return value === true ? ` ${key}` : ` ${key}=${Array.isArray(value) ? textOfList(value) : value}`;
   });
   return event + words.join("");
+}
+
+/** What the state machine was given, from the snapshot on that it was restored from. */
+export function textOfApplied({ id, applied, restored }: Server): string {
+  const words = applied.map((entry) => {
+    if (entry.kind === EntryKind.noop) return "no-op";
+    if (entry.kind === EntryKind.command) return textOf(entry);
+    return `members ${textOfMembers(decodeConfiguration(entry.payload))}`;
+  });
+  const from = restored === null ? [] : [`snapshot ${textOfPosition(restored)}`];
+  return `${id} applied ${[...from, ...words].join(", ") || "nothing"}`;
+}
+
+export const textOfOffer = ({ from, snapshot }: Offer): string =>
+  `offer: snapshot ${textOfPosition(snapshot)} of ${from} is needed`;
+
+export const textOfRestore = (snapshot: Snapshot): string => `restore: snapshot ${textOfPosition(snapshot)}`;
+
+export function textOfRefusal(refusal: string | ChangeRefusal): string {
+  if (typeof refusal === "string") return refusal;
+  return "id" in refusal ? `${refusal.reason} ${refusal.id}` : refusal.reason;
 }
 
 /** What happened to a server; `named` gives back the name under which the script asked for something. */

@@ -7,8 +7,11 @@ import {
   stateOf,
   stateOnDisk,
   textOfEvent,
+  textOfOffer,
   textOfOutgoing,
   textOfPersist,
+  textOfRefusal,
+  textOfRestore,
   textOfState,
   textOfStory,
 } from "./notation.ts";
@@ -21,6 +24,10 @@ export type Detail = "steps" | "stories" | "answers";
 
 const INDENT = "  ";
 const isSingleVote = ({ event }: RaftStory): boolean => event === "vote-sent" || event === "vote-received";
+
+/** That nothing comes of it is worth a line for a message that somebody has sent, and for a snapshot. */
+const isWorthALine = (id: NodeId, event: RaftEvent): boolean =>
+  event.type === "message" ? event.from !== id : event.type === "snapshot-taken";
 
 export class Transcript {
   #lines: string[] = [];
@@ -79,13 +86,14 @@ export class Transcript {
       ...stories.map(({ line }) => line),
       ...(now === "" ? [] : [`now: ${now}`]),
       ...answers,
+      ...(effects.offer === null ? [] : [textOfOffer(effects.offer)]),
+      ...(effects.restore === null ? [] : [textOfRestore(effects.restore)]),
       ...effects.messages.map((outgoing) => textOfOutgoing(outgoing, "->")),
       ...(effects.persist === null ? [] : [textOfPersist(effects.persist)]),
       ...effects.messagesAfterPersist.map((outgoing) => textOfOutgoing(outgoing, "=>")),
       ...effects.fetches.map(({ to, from, through }) => `fetch for ${to}: entries ${from} to ${through}`),
     ];
-    // That nothing comes of it is worth a line only for a message that somebody has sent.
-    if (lines.length === 0 && !events.some((event) => event.type === "message" && event.from !== server.id)) return;
+    if (lines.length === 0 && !events.some((event) => isWorthALine(server.id, event))) return;
     const causes = events.map((event) => textOfEvent(server.id, event, (ticket) => this.#nameOf(ticket)));
     this.#sayAt(server, [...causes, ...lines.map((line) => INDENT + line)]);
   }
@@ -94,8 +102,12 @@ export class Transcript {
     return this.#names[ticket] ?? `without a name (${ticket})`;
   }
 
-  #answers({ proposals, reads }: Effects): string[] {
+  #answers({ proposals, changes, reads }: Effects): string[] {
     return [
+      ...changes.map((outcome) => {
+        if ("refusal" in outcome) return `answer: change refused, ${textOfRefusal(outcome.refusal)}`;
+        return `answer: change ${outcome.index === null ? "makes no difference" : `becomes ${outcome.index}:${outcome.term}`}`;
+      }),
       ...proposals.map((outcome) => {
         const fate = "refusal" in outcome ? `refused, ${outcome.refusal}` : `becomes ${outcome.index}:${outcome.term}`;
         return `answer: ${this.#nameOf(outcome.ticket)} ${fate}`;

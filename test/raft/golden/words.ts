@@ -25,6 +25,13 @@ export function some([word, ...rest]: readonly string[]): [string, ...string[]] 
   return [word, ...rest];
 }
 
+/** The words between those that part them. */
+export function split(parting: string, words: readonly string[]): [string, ...string[]][] {
+  const at = words.indexOf(parting);
+  if (at === -1) return [some(words)];
+  return [some(words.slice(0, at)), ...split(parting, words.slice(at + 1))];
+}
+
 /** The words before and after another one. */
 export function around(middle: string, words: readonly string[]): [before: string[], after: string[]] {
   const at = words.indexOf(middle);
@@ -34,6 +41,11 @@ export function around(middle: string, words: readonly string[]): [before: strin
 
 export function wholeNumber(text: string): number {
   if (!/^\d+$/.test(text)) throw new Error(`"${text}" is not a number`);
+  return Number(text);
+}
+
+export function decimalNumber(text: string): number {
+  if (!/^\d+(\.\d+)?$/.test(text)) throw new Error(`"${text}" is not a number`);
   return Number(text);
 }
 

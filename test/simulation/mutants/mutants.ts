@@ -7,12 +7,14 @@ import { READ_MUTANTS } from "./read-mutants.ts";
 import { REPLICATION_MUTANTS } from "./replication-mutants.ts";
 import { SESSION_MUTANTS } from "./session-mutants.ts";
 import { STORAGE_MUTANTS } from "./storage-mutants.ts";
+import { WATCH_MUTANTS } from "./watch-mutants.ts";
 
 export const MUTANTS: readonly Mutant[] = [
   ...ELECTION_MUTANTS,
   ...REPLICATION_MUTANTS,
   ...READ_MUTANTS,
   ...SESSION_MUTANTS,
+  ...WATCH_MUTANTS,
   ...STORAGE_MUTANTS,
   ...NODE_MUTANTS,
 ];

@@ -69,6 +69,24 @@ export const NODE_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: "elects-before-it-reads",
+    rule: "A server whose timer fired late reads what its sockets hold before it calls for an election.",
+    profile: "hostile",
+    caughtBy: ["heard-first"],
+    edits: [
+      {
+        file: "node/node.ts",
+        find: 'const fire = (): void => clock.defer(() => this.#context.post({ type: "tick" }));',
+        replace: 'const fire = (): void => this.#receive([{ type: "internal", event: { type: "tick" } }]);',
+      },
+      {
+        file: "node/node.ts",
+        find: 'this.#guard.wasHeldUp() ? [{ type: "stalled" }] : []',
+        replace: "[]",
+      },
+    ],
+  },
+  {
     name: "stale-claim-accepted",
     rule: "A directory takes no claim of an older term than it knows.",
     profile: "divided",

@@ -1,0 +1,125 @@
+/** Everything about snapshots on one node: taken, offered, drawn, restored from, and what goes away because of them. */
+
+import type { Clock } from "../environment.ts";
+import type { Limits } from "../limits.ts";
+import type { Replica } from "../machine/index.ts";
+import type { NodeAnswer } from "../protocol/node.ts";
+import type { Effects, LogIndex, Raft, RaftEvent, Snapshot } from "../raft/index.ts";
+import type { SnapshotStore, Wal } from "../storage/index.ts";
+import type { Applier } from "./applier.ts";
+import { SnapshotTransfer, type TransferStory } from "./snapshot-transfer.ts";
+import { Snapshotter, type SnapshotterStory } from "./snapshotter.ts";
+
+export type SnapshotStory = SnapshotterStory | TransferStory;
+
+/** What comes back from the disk, for the next batch. */
+export type SnapshotEvent =
+  | { readonly type: "snapshot-taken"; readonly snapshot: Snapshot }
+  | { readonly type: "snapshot-received"; readonly snapshot: Snapshot }
+  | { readonly type: "snapshot-lost"; readonly index: LogIndex }
+  | { readonly type: "compact"; readonly index: LogIndex };
+
+export interface SnapshotsParts {
+  readonly clock: Clock;
+  readonly raft: Raft;
+  readonly replica: Replica;
+  readonly applier: Applier;
+  readonly wal: Wal;
+  readonly store: SnapshotStore;
+  readonly limits: Limits;
+  /** Asks a node for the next part of a snapshot. @throws ConclaveError */
+  ask(from: string, index: number, offset: number): Promise<NodeAnswer>;
+  /** Puts it into the node's own mailbox. */
+  post(event: SnapshotEvent): void;
+  /** The state is another one: there may be more to apply, and to answer. */
+  onRestored(): void;
+  /** A snapshot that the state had to go on from can't be read. */
+  onFatal(error: unknown): void;
+  readonly tell: (story: SnapshotStory) => void;
+}
+
+/** How much of a snapshot goes over a link at once. */
+const PART_BYTES_MAX = 512 * 1024;
+
+export class Snapshots {
+  readonly #parts: SnapshotsParts;
+  readonly #snapshotter: Snapshotter;
+  readonly #transfer: SnapshotTransfer;
+  #hasNew = false;
+  #compactTo: LogIndex | null = null;
+  /** The state goes on from one snapshot after the other. */
+  #restoring: Promise<void> = Promise.resolve();
+
+  constructor(parts: SnapshotsParts) {
+    const { raft, store, limits, post, ask, tell } = parts;
+    this.#parts = parts;
+    this.#snapshotter = new Snapshotter({
+      ...parts,
+      logBytesMax: limits.logBytesMax,
+      onTaken: (snapshot) => post({ type: "snapshot-taken", snapshot }),
+      onCompactable: (index) => post({ type: "compact", index }),
+    });
+    this.#transfer = new SnapshotTransfer({
+      store,
+      incarnation: raft.config.incarnation,
+      partBytesMax: Math.min(PART_BYTES_MAX, limits.messageBytesMax / 2),
+      ask,
+      isWanted: (index) => index > raft.commitIndex,
+      tell,
+      onReceived: (snapshot) => post({ type: "snapshot-received", snapshot }),
+      onDamaged: (index) => post({ type: "snapshot-lost", index: index as LogIndex }),
+    });
+  }
+
+  /** Passes on to the core what has come from the disk. */
+  take(event: SnapshotEvent, events: RaftEvent[]): void {
+    events.push(event);
+    if (event.type === "snapshot-lost") this.#snapshotter.force();
+    else if (event.type === "compact") this.#compactTo = event.index;
+    else this.#hasNew = true;
+  }
+
+  /** A part of a snapshot for another node. @throws ConclaveError `COMPACTED`, `DISK_FAILED`, `INVALID_ARGUMENT` */
+  serve(index: number, offset: number): Promise<NodeAnswer> {
+    return this.#transfer.serve(index, offset);
+  }
+
+  /** Carries out what the core has decided; before anything else is applied. */
+  carryOut({ offer, restore }: Effects): void {
+    if (offer !== null) this.#transfer.draw(offer);
+    if (restore !== null) this.#restore(restore);
+  }
+
+  /** What the core has let go of leaves the disk; what it could let go of, and what is to be taken, is begun. */
+  tend(): void {
+    const through = this.#compactTo;
+    this.#compactTo = null;
+    if (this.#parts.applier.isPaused) return; // What is being restored from must not go away under it.
+    if (through !== null) void this.#snapshotter.compact(through);
+    if (this.#hasNew) this.#snapshotter.propose();
+    this.#hasNew = false;
+    this.#snapshotter.tend();
+  }
+
+  /** Looks whether more of the log can go: whoever needed it may have it by now. */
+  keepHouse(): void {
+    this.#snapshotter.propose();
+  }
+
+  stop(): void {
+    this.#snapshotter.stop();
+    this.#transfer.stop();
+  }
+
+  /** The state goes on from the snapshot. Until that is read, nothing is applied. */
+  #restore({ index }: Snapshot): void {
+    const { applier, replica, store, onRestored, onFatal } = this.#parts;
+    applier.pause();
+    this.#restoring = this.#restoring
+      .then(() => replica.restore(index, store.read(index)))
+      .then(() => {
+        applier.resume();
+        onRestored();
+      }, onFatal);
+  }
+}
