@@ -385,9 +385,9 @@ export class SimulatedCluster {
     );
   }
 
-  /** As the operators' file has it: the members that the cluster began with, where they are reached now. */
+  /** As the file has it that all of them began with: where they were reached then. */
   #founding(): { readonly id: string; readonly url: string }[] {
-    return [...this.#places.values()].flatMap(({ id, isFounder }) => (isFounder ? [{ id, url: this.urlOf(id) }] : []));
+    return [...this.#places.values()].flatMap(({ id, isFounder }) => (isFounder ? [{ id, url: urlOf(id) }] : []));
   }
 
   #hostsToJoin(id: string): string[] {

@@ -31,6 +31,8 @@ interface Server {
   commitIndex: number;
   /** What it went by. */
   configuration: Configuration;
+  /** Since when, by its clock. */
+  configuredMs: number;
   /** Where its log began. */
   base: number;
   /** The term of each entry, the first at index 1, those that are in a snapshot included. */
@@ -122,6 +124,7 @@ export class Invariants {
       wasLeader: false,
       commitIndex,
       configuration: configurationOf(raft),
+      configuredMs: raft.nowMs,
       base: log.base.index,
       terms: this.#committed.slice(0, log.base.index),
       configurations: [],
@@ -179,6 +182,7 @@ export class Invariants {
     server.vote = raft.vote;
     server.wasLeader = raft.role.name === "leader";
     server.commitIndex = raft.commitIndex;
+    if (server.configuration !== configurationOf(raft)) server.configuredMs = raft.nowMs;
     server.configuration = configurationOf(raft);
   }
 
@@ -289,8 +293,10 @@ export class Invariants {
     const sinceMs = raft.nowMs - 2 * raft.config.electionTimeoutMinMs;
     const isHeard = (name: string): boolean =>
       name === id || (role.followers.get(name)?.heardMs ?? -Infinity) >= sinceMs;
-    if (!suffices(configurationOf(raft), (member) => isHeard(member.id))) {
-      this.#report("leader-in-touch", `${id} leads, and has heard from no majority since ${sinceMs.toFixed(0)} ms`);
+    // Those that have just been given a say are heard of in time.
+    if (server.configuredMs < sinceMs && !suffices(configurationOf(raft), (member) => isHeard(member.id))) {
+      const heard = [...role.followers].map(([name, { heardMs }]) => `${name} ${(raft.nowMs - heardMs).toFixed(0)} ms ago`);
+      this.#report("leader-in-touch", `${id} leads, and has heard from ${heard.join(", ")}`);
     }
     this.#checkDurable(id, id, raft, [disk], raft.durableIndex);
     for (const [follower, { match }] of role.followers) {
