@@ -12,6 +12,8 @@ import { MemoryDisk } from "./memory-disk.ts";
 export interface Version {
   /** Where the snapshot ends that the log goes on behind; 0 if there is none. */
   readonly snapshot: number;
+  /** The log goes on there; if not, it has to be begun anew. */
+  readonly goesOn: boolean;
   /** The terms of the entries behind it. */
   readonly terms: readonly number[];
   readonly term: number;
@@ -293,10 +295,11 @@ interface Possible {
 function versionOf(records: Records, snapshot: Position): Version {
   const { term, vote, last } = records;
   const terms: number[] = [];
-  for (let index = snapshot.index + 1; records.goesOnBehind(snapshot) && index <= last; index++) {
+  const goesOn = records.goesOnBehind(snapshot);
+  for (let index = snapshot.index + 1; goesOn && index <= last; index++) {
     terms.push(records.entries.get(index)?.term ?? UNKNOWN_TERM);
   }
-  return { snapshot: snapshot.index, terms, term, vote };
+  return { snapshot: snapshot.index, goesOn, terms, term, vote };
 }
 
 function frameOf(path: string, offset: number, bytes: Uint8Array): Frame {

@@ -101,7 +101,7 @@ export class Invariants {
       { length: log.lastIndex - log.base.index },
       (_, i) => log.termAt((log.base.index + i + 1) as typeof log.lastIndex) ?? 0,
     );
-    const found: Version = { snapshot: snapshot.index, terms: behind, term, vote };
+    const found: Version = { snapshot: snapshot.index, goesOn: raft.reset === null, terms: behind, term, vote };
     if (snapshot.index === 0) this.#memberships.begin(snapshot.configuration);
     if (
       !disk.settle(
@@ -173,6 +173,7 @@ export class Invariants {
       this.#disks.admit(server.disk);
       if (!this.#isKnown(id)) this.#report("admitted-first", `${id} takes part, and some founder has not noted it`);
     }
+    if (server.configuration !== configurationOf(raft)) server.configuredMs = raft.nowMs;
     this.#checkTerm(id, server);
     this.#checkLog(id, server);
     if (raft.commitIndex !== server.commitIndex) this.#checkCommit(id, server);
@@ -182,7 +183,6 @@ export class Invariants {
     server.vote = raft.vote;
     server.wasLeader = raft.role.name === "leader";
     server.commitIndex = raft.commitIndex;
-    if (server.configuration !== configurationOf(raft)) server.configuredMs = raft.nowMs;
     server.configuration = configurationOf(raft);
   }
 
