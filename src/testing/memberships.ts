@@ -105,14 +105,25 @@ export class Memberships {
     );
   }
 
-  /** Whoever is elected votes itself, and whoever knows that it is out leads no more. */
+  /**
+   * Whoever is elected has a vote, if not by the newest configuration then by one before it that may still be what
+   * counts; and whoever knows that it is out leads no more.
+   */
   checkLeader(id: string, raft: Raft, isNew: boolean): void {
-    const { index, configuration } = newestThere(raft);
-    const own = voterNamed(configuration, id);
-    const isOwn = own !== undefined && (own.incarnation === null || own.incarnation === raft.config.incarnation);
-    if (isOwn) return;
+    const { incarnation } = raft.config;
+    const votesIn = ({ configuration }: Placed): boolean => {
+      const own = voterNamed(configuration, id);
+      return own !== undefined && (own.incarnation === null || own.incarnation === incarnation);
+    };
+    const newest = newestThere(raft);
+    if (votesIn(newest)) return;
+    const { index, configuration } = newest;
+    const committed = raft.configurations.findLastIndex((one) => one.index <= raft.commitIndex);
+    const mayStand = raft.configurations.slice(Math.max(0, committed)).some(votesIn);
     const isOut = voterSetsOf(configuration).length === 1 && index <= raft.commitIndex;
-    if (isNew || isOut) this.#report("removed-stays-out", `${id} leads term ${raft.term}, and has no vote`);
+    if (isOut || (isNew && !mayStand)) {
+      this.#report("removed-stays-out", `${id} leads term ${raft.term}, and has no vote in ${textOf(configuration)}`);
+    }
   }
 
   #checkOverlap(id: string, one: Configuration, other: Configuration): void {
