@@ -490,6 +490,12 @@ export class SimulatedCluster {
     this.start(id);
   }
 
+  /** One at a time: members that have moved are found by those that have not. */
+  get mayMove(): boolean {
+    const { members } = this.#parts.invariants;
+    return members === null || members.members.every(({ id, url }) => url === this.urlOf(id));
+  }
+
   /** A node is reached elsewhere from its next start on. */
   move(id: string): void {
     this.#place(id).port++;

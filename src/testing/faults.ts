@@ -207,7 +207,7 @@ export class Faults {
       case "reconfigure":
         return cluster.operator.act(dice);
       case "move":
-        if (!cluster.mayLose(id) || !this.#crash(id, dice)) return null;
+        if (!cluster.mayMove || !cluster.mayLose(id) || !this.#crash(id, dice)) return null;
         cluster.move(id);
         return `${id} to ${cluster.urlOf(id)}`;
       case "transfer":
