@@ -181,7 +181,8 @@ export class NodeActor {
       },
       ask: (to) => {
         const ref = context.ref(`${to}/${NODE_ACTOR}`, nodeProtocol);
-        return ref.ask({ type: "join", id, url, incarnation }, { timeoutMs: ASK_TIMEOUT_MS });
+        const { wasMember } = this.#members;
+        return ref.ask({ type: "join", id, url, incarnation, wasMember }, { timeoutMs: ASK_TIMEOUT_MS });
       },
       tell,
     });

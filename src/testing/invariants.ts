@@ -295,7 +295,9 @@ export class Invariants {
       name === id || (role.followers.get(name)?.heardMs ?? -Infinity) >= sinceMs;
     // Those that have just been given a say are heard of in time.
     if (server.configuredMs < sinceMs && !suffices(configurationOf(raft), (member) => isHeard(member.id))) {
-      const heard = [...role.followers].map(([name, { heardMs }]) => `${name} ${(raft.nowMs - heardMs).toFixed(0)} ms ago`);
+      const heard = [...role.followers].map(
+        ([name, { heardMs }]) => `${name} ${(raft.nowMs - heardMs).toFixed(0)} ms ago`,
+      );
       this.#report("leader-in-touch", `${id} leads, and has heard from ${heard.join(", ")}`);
     }
     this.#checkDurable(id, id, raft, [disk], raft.durableIndex);

@@ -91,7 +91,8 @@ export class Memberships {
     if (isOwn && commitIndex < role.firstIndex) {
       this.#report("configuration-settled", `${id} changes the members before an entry of term ${term} is committed`);
     }
-    const previous = before !== undefined && before.index > log.base.index ? before.configuration : this.at(newest.index - 1);
+    const previous =
+      before !== undefined && before.index > log.base.index ? before.configuration : this.at(newest.index - 1);
     if (previous !== null) this.#checkOverlap(id, previous, newest.configuration);
   }
 
