@@ -198,7 +198,7 @@ export class SimulatedCluster {
 
   /** Two nodes whose machines hold different state, in words; null if all agree. */
   differingState(): string | null {
-    const running = [...this.#places.values()].filter((place) => place.machine !== null);
+    const running = this.lasting.map((id) => this.#place(id)).filter(({ machine }) => machine !== null);
     const [first, ...others] = running.map(({ id, machine }) => ({
       id,
       state: [...(machine?.snapshot() ?? [])].join(),
@@ -228,9 +228,20 @@ export class SimulatedCluster {
     return this.#place(id).data === "retired";
   }
 
-  /** Those that are to run once all is well: none that were taken out. */
+  /** Those that are to run once all is well: none that were taken out, and have had a way to find out. */
   get lasting(): string[] {
-    return this.ids.filter((id) => !this.isRetired(id));
+    return this.ids.filter((id) => !this.isRetired(id) && !this.#isForlorn(id));
+  }
+
+  /** It was taken out, and too few of those that it knew as members are members still to tell it. */
+  #isForlorn(id: string): boolean {
+    const { raft } = this.#place(id);
+    const { members } = this.#parts.invariants;
+    if (raft === null || members === null || memberNamed(members, id) !== undefined) return false;
+    const known = configurationOf(raft);
+    const tells = ({ id: other, url }: Configuration["members"][number]): boolean =>
+      other === id || memberNamed(members, other)?.url === url;
+    return known.members.length > 0 && !suffices(known, tells);
   }
 
   /** Could those that have kept their disks go on, whatever configuration counts in the end? */

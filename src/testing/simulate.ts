@@ -309,7 +309,7 @@ class Simulation {
     const { cores, leader, lasting } = this.#cluster;
     const { announced, clients } = this.#cluster.guests;
     const core = leader === null ? undefined : cores.get(leader);
-    if (core === undefined || cores.size !== lasting.length) return false;
+    if (core === undefined || lasting.some((id) => !cores.has(id))) return false;
     const { term, log } = core;
     const { members } = configurationOf(core);
     const isComplete =
@@ -320,12 +320,13 @@ class Simulation {
           promotion === null &&
           incarnation === cores.get(id)?.config.incarnation,
       );
-    const agrees = [...cores.values()].every(
-      (other) =>
-        other.term === term &&
-        other.log.lastIndex === log.lastIndex &&
-        other.commitIndex === log.lastIndex &&
-        other.appliedIndex === log.lastIndex,
+    const agrees = [...cores].every(
+      ([id, other]) =>
+        !lasting.includes(id) ||
+        (other.term === term &&
+          other.log.lastIndex === log.lastIndex &&
+          other.commitIndex === log.lastIndex &&
+          other.appliedIndex === log.lastIndex),
     );
     const isKnown = [...clients.values()].every(
       (client) => client.leader?.id === leader && client.leader.term === term,
