@@ -22,6 +22,7 @@ import {
   newestSnapshot,
   newPlace,
   type Place,
+  takenBy,
 } from "./place.ts";
 import { type ClockRates, diskless, Process, UNEVEN } from "./process.ts";
 import { suffices } from "./quorums.ts";
@@ -47,8 +48,11 @@ export interface ClusterParts {
   onDown(id: string): void;
 }
 
-/** After these a node has something to say that nobody else knows. */
-export type TurningPoint = "candidate" | "leader-elected";
+/**
+ * After the first two a node has something to say that nobody else knows; after the last, something has been done to a
+ * snapshot's file, or a part of the log has been removed, and is not durable yet.
+ */
+export type TurningPoint = "candidate" | "leader-elected" | "snapshot-file";
 
 const SYNC_MS_MAX = 10;
 /** So many lives are spent with a state machine that takes its time, and so much of it at most. */
@@ -72,6 +76,10 @@ export const LIMITS: Limits = {
   linkProposalsMax: 1,
   proposalWaitMsMax: 100,
 };
+/** What a log may have beyond its limit: whole segments are removed, and the last frame of one may be large. */
+const SEGMENTS_OVER = 4;
+/** The newest, and one that it has taken the place of. */
+const SNAPSHOTS_MAX = 2;
 /** So many names there may be besides those that the cluster begins with. */
 const NEWCOMERS_MAX = 20;
 
@@ -205,6 +213,19 @@ export class SimulatedCluster {
     }));
     const other = others.find(({ state }) => state !== first?.state);
     return other === undefined ? null : `${other.id} holds another state than ${first?.id} after the same entries`;
+  }
+
+  /** A node whose files take more than they may once all is calm, in words; null if none does. */
+  get overfull(): string | null {
+    const found = this.lasting.flatMap((id) => {
+      const { log, snapshots } = takenBy(this.#place(id).memory);
+      // More than a snapshot takes is not worth keeping beside it.
+      const logMax =
+        Math.max(LIMITS.logBytesMax, 2 * Math.max(0, ...snapshots)) + SEGMENTS_OVER * LIMITS.segmentBytesMax;
+      const isOver = log > logMax || snapshots.length > SNAPSHOTS_MAX;
+      return isOver ? [`${id} keeps ${log} bytes of log, of ${logMax}, and ${snapshots.length} snapshots`] : [];
+    });
+    return found[0] ?? null;
   }
 
   /** Does the disk of every other founder that has kept it say that it has met this one, as it is? */
@@ -350,6 +371,10 @@ export class SimulatedCluster {
     place.isStopping = false;
     place.lives++;
     place.applyMsMax = dice.chance(SLOW_MACHINES) ? dice.between(0, SLOW_APPLY_MS_MAX) : 0;
+    place.memory.watch = (operation, path) => {
+      const isOfLog = operation === "remove" && path.includes("/wal-");
+      if (path.includes("/snapshot-") || isOfLog) this.#reached("snapshot-file", id);
+    };
     place.onStarted?.();
     place.onStarted = null;
     network.hostUp(id);
@@ -531,6 +556,9 @@ export class SimulatedCluster {
     // While it starts it reads everything.
     if (place.node === null || place.data !== "sound") return null;
     const { memory } = place;
+    // What has come of a snapshot from another node is looked at again before more is added to it.
+    const partial = memory.paths().filter((path) => path.endsWith(".part"));
+    if (partial.length > 0) return flipOne(memory, partial, dice);
     const snapshots = dice.chance(0.6) ? newestSnapshot(memory) : [];
     place.badPath = flipOne(memory, snapshots.length > 0 ? snapshots : coldSegments(memory), dice);
     if (place.badPath !== null) place.data = "rotten";
@@ -563,16 +591,18 @@ export class SimulatedCluster {
     tell(id, story);
     if (story.event === "snapshot-installed") this.#place(id).restoring.push(story.index);
     if (story.event === "leader-elected") invariants.told(id, story);
-    if (story.event === "leader-elected" || story.event === "candidate") {
-      const due = this.#atTurningPoints.filter(({ point }) => point === story.event);
-      this.#atTurningPoints = this.#atTurningPoints.filter((one) => !due.includes(one));
-      for (const { act } of due) act(id);
-    }
+    if (story.event === "leader-elected" || story.event === "candidate") this.#reached(story.event, id);
     if (story.event === "pre-vote" && story.reason === "timer-ran-out") this.#checkHeard(id);
     if (story.event === "handler-failed") report("process-lives", `an actor of ${id} failed: ${story.error}`);
     if (story.event === "machine-failed") {
       report("process-lives", `the machine of ${id} failed at entry ${story.index}: ${story.error}`);
     }
+  }
+
+  #reached(point: TurningPoint, id: string): void {
+    const due = this.#atTurningPoints.filter((one) => one.point === point);
+    this.#atTurningPoints = this.#atTurningPoints.filter((one) => !due.includes(one));
+    for (const { act } of due) act(id);
   }
 
   /** Silence is none that lies unread in a socket, if it has been there for so long that a stall must have been noticed. */

@@ -15,6 +15,10 @@ const HEARTBEATS_PER_ANSWER = 4;
 const ANSWER_BYTES = 50;
 /** How much room a disk that fills up may have left. */
 const ROOM_BYTES_MAX = 2_048;
+/** So many disks stay full. */
+const FULL_FOR_GOOD = 0.2;
+/** So many things happen to snapshots and old segments before the machine crashes, at most. */
+const SNAPSHOT_STEPS_MAX = 12;
 /** The number of the fault that a weather ends with: however many came before it, it can be asked for. */
 const LAST = 0;
 /** How long a machine works at most between a crash and the next one. */
@@ -135,6 +139,8 @@ export class Faults {
         cluster.onceStarted(id, () => this.#later(worksMs, () => void (this.#isOver || this.#crash(id, dice))));
         return `${id}, and again ${worksMs.toFixed(0)} ms after it is back`;
       }
+      case "snapshot-crash":
+        return this.#crashAtSnapshot(dice);
       case "stop":
         return cluster.stop(id) ? id : null;
       case "wipe":
@@ -193,7 +199,9 @@ export class Faults {
         return this.#failDisk(id, dice);
       case "full-disk": {
         const bytes = dice.seldom(0, ROOM_BYTES_MAX);
-        this.#later(lastsMs, cluster.fillDisk(id, Math.floor(bytes)));
+        const undo = cluster.fillDisk(id, Math.floor(bytes));
+        if (dice.chance(FULL_FOR_GOOD)) return `${id}, but for ${bytes.toFixed(0)} bytes, until all is well`;
+        this.#later(lastsMs, undo);
         return `${id}, but for ${bytes.toFixed(0)} bytes, for ${lastsMs.toFixed(0)} ms`;
       }
       case "rot":
@@ -274,6 +282,18 @@ export class Faults {
     const { cluster } = this.#options;
     cluster.once(turningPoint, (id) => this.#cut([id], this.#hostsOtherThan(id), true, lastsMs));
     return `the next ${turningPoint}, for ${lastsMs.toFixed(0)} ms`;
+  }
+
+  #crashAtSnapshot(dice: Dice): string {
+    const { cluster } = this.#options;
+    const steps = dice.below(SNAPSHOT_STEPS_MAX);
+    const waitFor = (left: number): void =>
+      cluster.once("snapshot-file", (id) => {
+        if (left > 0) waitFor(left - 1);
+        else this.#later(0, () => void (this.#isOver || this.#crash(id, dice)));
+      });
+    waitFor(steps);
+    return `whoever does something to a snapshot or an old segment, ${steps} others later`;
   }
 
   #alarmFalsely(lastsMs: number): string | null {

@@ -118,3 +118,14 @@ export function flipOne(memory: MemoryDisk, files: readonly string[], dice: Dice
 /** Would a node that starts now read the file with the bad bit? */
 export const isBadStill = ({ badPath, memory }: Place): boolean =>
   badPath !== null && (badPath.endsWith(".snap") ? newestSnapshot(memory) : memory.paths()).includes(badPath);
+
+/** What a node's files take: those of its log, and its snapshots. */
+export function takenBy(memory: MemoryDisk): { readonly log: number; readonly snapshots: readonly number[] } {
+  const sizes = (isWanted: (path: string) => boolean): number[] =>
+    memory
+      .paths()
+      .filter(isWanted)
+      .map((path) => memory.bytesOf(path).byteLength);
+  const log = sizes((path) => path.includes("/wal-")).reduce((sum, bytes) => sum + bytes, 0);
+  return { log, snapshots: sizes((path) => path.includes(".snap") || path.endsWith(".part")) };
+}

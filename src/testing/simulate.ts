@@ -85,6 +85,9 @@ type Seen =
   | "works"
   | "snapshotsTaken"
   | "snapshotsInstalled"
+  | "snapshotsResumed"
+  | "snapshotsDamaged"
+  | "promotions"
   | "compactions"
   | "removals"
   | "rejoins"
@@ -103,6 +106,7 @@ const SEEN_BY_STORY: Partial<Record<SimulatedStory["event"], Seen>> = {
   "transfer-started": "transfers",
   "snapshot-taken": "snapshotsTaken",
   "snapshot-installed": "snapshotsInstalled",
+  "snapshot-damaged": "snapshotsDamaged",
   compacted: "compactions",
   removed: "removals",
   unrecognized: "rejoins",
@@ -159,6 +163,9 @@ class Simulation {
     works: 0,
     snapshotsTaken: 0,
     snapshotsInstalled: 0,
+    snapshotsResumed: 0,
+    snapshotsDamaged: 0,
+    promotions: 0,
     compactions: 0,
     removals: 0,
     rejoins: 0,
@@ -266,6 +273,11 @@ class Simulation {
     );
     await this.#untilAnswered();
     await this.#untilAtRest();
+    await this.#until(
+      "disk-bounded",
+      () => this.#cluster.overfull === null,
+      () => this.#cluster.overfull ?? "",
+    );
     const differing = this.#cluster.differingState();
     if (differing !== null) this.#report("state-machine-safety", differing);
   }
@@ -415,6 +427,10 @@ class Simulation {
   #told(process: string, story: SimulatedStory): void {
     if (story.event === "recovered" && story.tornBytes > 0) this.#more.tornTails++;
     if (story.event === "sessions-expired") this.#more.sessionsExpired += story.count;
+    if (story.event === "snapshot-drawn" && story.resumedAt > 0) this.#more.snapshotsResumed++;
+    if (story.event === "configuration" && story.committed && process === this.#cluster.leader) {
+      this.#more.promotions += story.configuration.members.filter(({ role }) => role === "incoming").length;
+    }
     const seen = SEEN_BY_STORY[story.event];
     if (seen !== undefined) this.#more[seen]++;
     this.#note({ atMs: this.#world.nowMs, process, event: { type: "story", story } });

@@ -15,6 +15,8 @@ export const FAULTS = [
   "crash",
   /** A crash, and another one soon after the restart. */
   "relapse",
+  /** A crash while a snapshot is written or received, or old segments are removed. */
+  "snapshot-crash",
   "stop",
   "wipe",
   "damage",
@@ -113,6 +115,7 @@ export const WEATHER: Readonly<Record<Profile, Weather>> = {
       kill: 1,
       crash: 1,
       relapse: 2,
+      "snapshot-crash": 1,
       wipe: 0.7,
       stall: 1,
       "cut-off": 2,
@@ -140,6 +143,7 @@ export const WEATHER: Readonly<Record<Profile, Weather>> = {
       kill: 4,
       crash: 4,
       relapse: 1,
+      "snapshot-crash": 1.5,
       stop: 2,
       wipe: 0.5,
       damage: 0.4,
