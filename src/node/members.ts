@@ -158,6 +158,8 @@ export class Members {
     if (isRemoved || this.#isOver) return false;
     const { own } = this;
     if (own === undefined) return isJoining && !this.#wasMember;
+    // What has taken it in may never be committed: then nobody who leads knows of it, and it has to ask again.
+    if (isJoining && !this.#wasMember && knownLeader(raft) === null) return true;
     if (own.incarnation === null && !raft.isAdmitted) return this.#isUnrecognized;
     if (own.incarnation !== null && own.incarnation !== raft.config.incarnation) return true;
     return normalUrl(own.url) !== url;
