@@ -9,6 +9,7 @@ import { busy, ConclaveError } from "../errors.ts";
 import type { LeaderView } from "../protocol/leader.ts";
 import type { MemberView, MemberWish, NodeAnswer, NodeMessage } from "../protocol/node.ts";
 import {
+  type Configured,
   canCampaign,
   configurationOf,
   isJoint,
@@ -69,7 +70,6 @@ export class Members {
   /** Members that say that this node is none, since they have last been asked. */
   readonly #disownedBy = new Set<string>();
   #isUnrecognized = false;
-  /** The log has once named this very process. */
   #wasMember = false;
   #isOver = false;
   /** When the leader was last known, and when the others were last asked. */
@@ -161,19 +161,31 @@ export class Members {
     this.#parts.tell({ event: "unrecognized", by: peer.hello.name });
   }
 
+  /** What is committed has once named this very process: then it is no new one, and may have been taken out. */
+  get wasMember(): boolean {
+    return this.#wasMember;
+  }
+
   /** Has this node to be taken in, or its address to be made known? */
   get hasToJoin(): boolean {
     const { raft, url, isJoining, isRemoved } = this.#parts;
     if (isRemoved || this.#isOver) return false;
     const { own } = this;
-    if (own === undefined) return isJoining;
+    if (own === undefined) return isJoining && !this.#wasMember;
+    // What has taken it in may never be committed: then nobody who leads knows of it, and it has to ask again.
+    if (isJoining && !this.#wasMember && knownLeader(raft) === null) return true;
     if (own.incarnation === null && !raft.isAdmitted) return this.#isUnrecognized;
     if (own.incarnation !== null && own.incarnation !== raft.config.incarnation) return true;
     return normalUrl(own.url) !== url;
   }
 
   /** A node asks to be taken in. @throws ConclaveError `NOT_LEADER`, `NOT_ENTITLED`, `NAME_TAKEN`, `BUSY` */
-  join({ id, url, incarnation }: Join, peer: Peer | null, answer: Answer<NodeAnswer>, events: RaftEvent[]): void {
+  join(
+    { id, url, incarnation, wasMember }: Join,
+    peer: Peer | null,
+    answer: Answer<NodeAnswer>,
+    events: RaftEvent[],
+  ): void {
     const { raft, peers, firstMet } = this.#parts;
     if (peer?.hello.name !== id || peer.hello.incarnation !== incarnation) {
       throw new ConclaveError("NOT_ENTITLED", `Only ${id} itself may ask for ${id} to be taken in.`);
@@ -190,7 +202,9 @@ export class Members {
     }
     const isKnown = member?.incarnation === incarnation && normalUrl(member.url) === normalUrl(url);
     if (isKnown) answer.ok({ type: "done" });
-    else if (member === undefined) {
+    else if (member === undefined && wasMember) {
+      throw new ConclaveError("NOT_ENTITLED", `${id} was taken out of the cluster.`);
+    } else if (member === undefined) {
       this.#change([{ type: "add", id, url, incarnation, votes: true, priority: 0 }], answer, events);
     } else this.#change([{ type: "move", id, url, incarnation }], answer, events);
   }
@@ -239,9 +253,18 @@ export class Members {
   /** It is over once the members without this node are certain; while it catches up it meets those from before it came. */
   #noteOwnFate(): void {
     const { raft } = this.#parts;
-    const { own } = this;
-    if (own !== undefined) this.#wasMember ||= own.incarnation === raft.config.incarnation || raft.isAdmitted;
-    else if (this.#wasMember && newestOf(raft).index <= raft.commitIndex && raft.role.name !== "leader") this.#over();
+    // What is not committed may still be taken back, and then this node was never taken in.
+    this.#wasMember ||= raft.configurations.some((one) => one.index <= raft.commitIndex && this.#isNamed(one));
+    const isCertain = newestOf(raft).index <= raft.commitIndex && raft.role.name !== "leader";
+    if (this.own === undefined && this.#wasMember && isCertain) this.#over();
+  }
+
+  /** Is it this very process that a configuration has under its name? */
+  #isNamed({ configuration }: Configured): boolean {
+    const { config, isAdmitted } = this.#parts.raft;
+    const member = memberNamed(configuration, config.id);
+    if (member === undefined) return false;
+    return member.incarnation === null ? isAdmitted : member.incarnation === config.incarnation;
   }
 
   /**

@@ -182,7 +182,8 @@ export class NodeActor {
       },
       ask: (to) => {
         const ref = context.ref(`${to}/${NODE_ACTOR}`, nodeProtocol);
-        return ref.ask({ type: "join", id, url, incarnation }, { timeoutMs: ASK_TIMEOUT_MS });
+        const { wasMember } = this.#members;
+        return ref.ask({ type: "join", id, url, incarnation, wasMember }, { timeoutMs: ASK_TIMEOUT_MS });
       },
       tell,
     });
@@ -383,6 +384,16 @@ export class NodeActor {
     if (isFull && this.isLeader) events.push({ type: "transfer", to: null });
   }
 
+  /**
+   * Links are kept to the members, and others keep links to this node: the leader of a cluster that it has yet to join,
+   * or that has changed while it was down; one that was taken out and does not know; one that is reached elsewhere now.
+   */
+  #meet(peer: Peer, events: RaftEvent[]): void {
+    if (this.#peers.has(peer) || !this.#isNode(peer)) return;
+    this.#context.watch(peer); // Should its link be lost already, that is told at once.
+    this.#takeLink(true, null, peer, events);
+  }
+
   /** Clients listen nowhere, and directories where it is known. */
   #isNode({ hello: { name, url } }: Peer): boolean {
     return url !== null && name !== this.#raft.config.id && !this.#directories.includes(url);
@@ -413,7 +424,8 @@ export class NodeActor {
       this.#clients.endPoll(message.id, peer);
       return;
     }
-    if (!this.#peers.has(peer)) return; // No node, or one whose link is lost: it has nothing more to say.
+    this.#meet(peer, events);
+    if (!this.#peers.has(peer)) return; // No node: it has nothing to say here.
     switch (message.type) {
       case "raft":
         this.#takeRaft(message.packed, peer, events);

@@ -81,8 +81,11 @@ const controlSchema = v.variant("type", [
   v.object({ type: v.literal("recognized") }),
   /** "I know another one by your name": whoever has lost its disk has to join anew. */
   v.object({ type: v.literal("unrecognized") }),
-  /** From a node that is new, was moved, or has lost its disk: takes it in as a learner that votes once it keeps up. */
-  v.object({ type: v.literal("join"), id: name, url: address, incarnation }),
+  /**
+   * From a node that is new, was moved, or has lost its disk: takes it in as a learner that votes once it keeps up. One
+   * that was a member before on the disk that it has now is not taken in as a new one.
+   */
+  v.object({ type: v.literal("join"), id: name, url: address, incarnation, wasMember: v.boolean() }),
   /** "Am I still a member?", from one that hears no leader. */
   v.object({ type: v.literal("am-i-a-member") }),
   /** "You are not, since entry `index`." */

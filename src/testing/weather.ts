@@ -15,6 +15,8 @@ export const FAULTS = [
   "crash",
   /** A crash, and another one soon after the restart. */
   "relapse",
+  /** A crash while a snapshot is written or received, or old segments are removed. */
+  "snapshot-crash",
   "stop",
   "wipe",
   "damage",
@@ -49,6 +51,10 @@ export const FAULTS = [
   "directory-crash",
   "client-crash",
   "transfer",
+  /** Somebody changes the members, or who leads them. */
+  "reconfigure",
+  /** A node is down, and reached elsewhere when it is back. */
+  "move",
 ] as const;
 
 /** Something that goes wrong. */
@@ -95,6 +101,8 @@ export const WEATHER: Readonly<Record<Profile, Weather>> = {
       "directory-crash": 1,
       "client-crash": 1,
       transfer: 2,
+      reconfigure: 5,
+      move: 0.5,
     },
   },
   divided: {
@@ -107,7 +115,8 @@ export const WEATHER: Readonly<Record<Profile, Weather>> = {
       kill: 1,
       crash: 1,
       relapse: 2,
-      wipe: 0.5,
+      "snapshot-crash": 1,
+      wipe: 0.7,
       stall: 1,
       "cut-off": 2,
       "cut-one-way": 2,
@@ -122,6 +131,8 @@ export const WEATHER: Readonly<Record<Profile, Weather>> = {
       "slow-disk": 3,
       "client-crash": 0.3,
       transfer: 1,
+      reconfigure: 3,
+      move: 0.2,
     },
   },
   hostile: {
@@ -132,10 +143,11 @@ export const WEATHER: Readonly<Record<Profile, Weather>> = {
       kill: 4,
       crash: 4,
       relapse: 1,
+      "snapshot-crash": 1.5,
       stop: 2,
-      wipe: 0.3,
-      damage: 0.3,
-      rot: 0.3,
+      wipe: 0.5,
+      damage: 0.4,
+      rot: 0.6,
       stall: 3,
       "cut-off": 3,
       "cut-one-way": 3,
@@ -151,6 +163,8 @@ export const WEATHER: Readonly<Record<Profile, Weather>> = {
       "directory-crash": 1,
       "client-crash": 1,
       transfer: 2,
+      reconfigure: 5,
+      move: 0.5,
     },
   },
 };

@@ -43,7 +43,7 @@ const NODE_MESSAGES: { readonly [T in NodeMessage["type"]]: fc.Arbitrary<NodeMes
   status: fc.record({ type: is("status") }),
   recognized: fc.record({ type: is("recognized") }),
   unrecognized: fc.record({ type: is("unrecognized") }),
-  join: fc.record({ type: is("join"), id: name, url, incarnation: name }),
+  join: fc.record({ type: is("join"), id: name, url, incarnation: name, wasMember: fc.boolean() }),
   "am-i-a-member": fc.record({ type: is("am-i-a-member") }),
   "not-a-member": fc.record({ type: is("not-a-member"), index: count }),
   "disk-full": fc.record({ type: is("disk-full"), isFull: fc.boolean() }),
