@@ -147,7 +147,7 @@ export class NodeActor {
       watch: (peer) => context.watch(peer),
       continueLater,
     });
-    this.#announcer = new Announcer(context, { id, url, directories: this.#directories, tell });
+    this.#announcer = new Announcer(context, { clock, id, url, directories: this.#directories, tell });
     this.#room = new DiskRoom(raft);
     this.#unwritten = new Unwritten(limits, clock);
     this.#peers = new Peers({ id, configuration: () => configurationOf(raft), firstMet: parts.firstMet });
@@ -275,6 +275,7 @@ export class NodeActor {
     this.#guard.stop();
     this.#joiner.stop();
     this.#clients.stop();
+    this.#announcer.stop();
     this.#snapshots.stop();
   }
 
@@ -363,7 +364,10 @@ export class NodeActor {
     this.#room.note(peer.hello.name, false);
   }
 
-  /** Who speaks first may be a node that nobody has told of yet: one that wants to join, or the leader of those who do. */
+  /**
+   * Links are kept to the members, and others keep links to this node: the leader of a cluster that it has yet to join,
+   * or that has changed while it was down; one that was taken out and does not know; one that is reached elsewhere now.
+   */
   #meet(peer: Peer, events: RaftEvent[]): void {
     if (!this.#isNode(peer) || this.#peers.knows(peer)) return;
     this.#context.watch(peer);
@@ -382,16 +386,6 @@ export class NodeActor {
     this.#room.note(this.#raft.config.id, isFull);
     for (const peer of this.#peers.all) peer.ref(NODE_ACTOR, nodeProtocol).tell({ type: "disk-full", isFull });
     if (isFull && this.isLeader) events.push({ type: "transfer", to: null });
-  }
-
-  /**
-   * Links are kept to the members, and others keep links to this node: the leader of a cluster that it has yet to join,
-   * or that has changed while it was down; one that was taken out and does not know; one that is reached elsewhere now.
-   */
-  #meet(peer: Peer, events: RaftEvent[]): void {
-    if (this.#peers.has(peer) || !this.#isNode(peer)) return;
-    this.#context.watch(peer); // Should its link be lost already, that is told at once.
-    this.#takeLink(true, null, peer, events);
   }
 
   /** Clients listen nowhere, and directories where it is known. */
@@ -424,8 +418,7 @@ export class NodeActor {
       this.#clients.endPoll(message.id, peer);
       return;
     }
-    this.#meet(peer, events);
-    if (!this.#peers.has(peer)) return; // No node: it has nothing to say here.
+    if (!this.#peers.has(peer)) return; // No node, or one whose link is lost: it has nothing more to say.
     switch (message.type) {
       case "raft":
         this.#takeRaft(message.packed, peer, events);
