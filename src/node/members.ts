@@ -169,7 +169,7 @@ export class Members {
   /** Has this node to be taken in, or its address to be made known? */
   get hasToJoin(): boolean {
     const { raft, url, isJoining, isRemoved } = this.#parts;
-    if (isRemoved || this.#isOver) return false;
+    if (isRemoved || this.#isOver || raft.role.name === "leader") return false;
     const { own } = this;
     if (own === undefined) return isJoining && !this.#wasMember;
     // What has taken it in may never be committed: then nobody who leads knows of it, and it has to ask again.
@@ -238,7 +238,7 @@ export class Members {
     const { raft, peers, send } = this.#parts;
     this.changes.settle();
     this.#noteOwnFate();
-    this.#noteIncarnations(events);
+    this.#noteMembers(events);
     if (knownLeader(raft) !== null) {
       this.#lastLedMs = nowMs;
       this.#disownedBy.clear();
@@ -269,16 +269,18 @@ export class Members {
 
   /**
    * A leader writes down which processes the members are, so that none of them can lose its disk unnoticed by those who
-   * have not met it before.
+   * have not met it before; and where it is itself, if it has moved.
    */
-  #noteIncarnations(events: RaftEvent[]): void {
-    const { raft, firstMet } = this.#parts;
+  #noteMembers(events: RaftEvent[]): void {
+    const { raft, firstMet, url: ownUrl } = this.#parts;
     const { role, config, commitIndex } = raft;
     const { index, configuration } = newestOf(raft);
     if (role.name !== "leader" || role.transfer !== null) return;
     if (commitIndex < role.firstIndex || index > commitIndex || isJoint(configuration)) return;
     const wishes = configuration.members.flatMap(({ id, url, incarnation }): Wish[] => {
-      const known = id === config.id ? config.incarnation : firstMet(id);
+      const isSelf = id === config.id;
+      const known = isSelf ? config.incarnation : firstMet(id);
+      if (isSelf && normalUrl(url) !== ownUrl) return [{ type: "move", id, url: ownUrl, incarnation: known }];
       return incarnation === null && known !== null ? [{ type: "move", id, url, incarnation: known }] : [];
     });
     if (wishes.length > 0) this.#change(wishes, null, events);
