@@ -71,6 +71,8 @@ export type NodeEvent =
 
 export interface NodeParts {
   readonly environment: Environment;
+  /** The name of the cluster. */
+  readonly cluster: string;
   /** Where this node is reached. */
   readonly url: string;
   readonly directories: readonly string[];
@@ -209,6 +211,8 @@ export class NodeActor {
       wal,
       store,
       limits,
+      cluster: parts.cluster,
+      watch: (peer) => context.watch(peer),
       ask: (from, index, offset) => this.#askPeer(from, { type: "read-snapshot", index, offset }),
       post: (event) => context.post(event),
       onRestored: continueLater,
@@ -359,6 +363,7 @@ export class NodeActor {
     }
     this.#announcer.linkLost(url, peer);
     this.#clients.linkLost(peer);
+    this.#snapshots.backups.linkLost(peer);
     if (!this.#peers.remove(peer)) return;
     this.#peers.reconcile(events);
     this.#room.note(peer.hello.name, false);
@@ -416,6 +421,10 @@ export class NodeActor {
     }
     if (message.type === "end-poll") {
       this.#clients.endPoll(message.id, peer);
+      return;
+    }
+    if (message.type === "release-snapshot") {
+      this.#snapshots.backups.release(message.index, peer);
       return;
     }
     if (!this.#peers.has(peer)) return; // No node, or one whose link is lost: it has nothing more to say.
@@ -489,12 +498,16 @@ export class NodeActor {
       case "change":
         this.#members.change(message.wishes, answer, events);
         return;
-      case "read-snapshot":
-        if (sender.peer === null || !this.#peers.has(sender.peer)) {
-          throw new ConclaveError("NOT_ENTITLED", "Snapshots are for nodes.");
-        }
-        this.#snapshots.serve(message.index, message.offset).then(answer.ok, answer.fail);
+      case "take-snapshot":
+        this.#clients.catchUp(() => this.#snapshots.backups.begin(sender.peer, answer), sender.peer, answer, events);
         return;
+      case "read-snapshot": {
+        const { index, offset } = message;
+        const isNode = sender.peer !== null && this.#peers.has(sender.peer);
+        if (isNode) this.#snapshots.serve(index, offset).then(answer.ok, answer.fail);
+        else this.#snapshots.backups.read(index, offset, sender.peer, answer);
+        return;
+      }
       default:
         throw new ConclaveError("BAD_MESSAGE", `A message of kind ${message.type} asks nothing.`);
     }

@@ -49,6 +49,8 @@ const NODE_MESSAGES: { readonly [T in NodeMessage["type"]]: fc.Arbitrary<NodeMes
   "disk-full": fc.record({ type: is("disk-full"), isFull: fc.boolean() }),
   change: fc.record({ type: is("change"), wishes: fc.array(wish, { maxLength: 5 }) }),
   members: fc.record({ type: is("members") }),
+  "take-snapshot": fc.record({ type: is("take-snapshot") }),
+  "release-snapshot": fc.record({ type: is("release-snapshot"), index: count }),
   "read-snapshot": fc.record({ type: is("read-snapshot"), index: count, offset: count }),
   transfer: fc.record({ type: is("transfer"), to: fc.option(name, { nil: null }) }),
 };
@@ -73,6 +75,7 @@ const NODE_ANSWERS: { readonly [T in NodeAnswer["type"]]: fc.Arbitrary<NodeAnswe
       }),
     ),
   }),
+  snapshot: fc.record({ type: is("snapshot"), index: count, total: count, origin: bytes }),
   chunks: fc.record({
     type: is("chunks"),
     bytes,
