@@ -102,9 +102,9 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     profile: "hostile",
     edits: [
       {
-        file: "node/node.ts",
-        find: "if (!isAnswer(message) || this.#peers.speaksFor(peer)) events.push(",
-        replace: "if (!isAnswer(message) || this.#peers.has(peer)) events.push(",
+        file: "node/peers.ts",
+        find: "return incarnation === null ? null : incarnation === hello.incarnation;",
+        replace: "return incarnation === null ? null : true;",
       },
     ],
   },
