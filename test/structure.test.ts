@@ -32,15 +32,18 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "protocol",
     "machine/commands.ts",
     "machine/key-value-protocol.ts",
+    "machine/restoration-steps.ts",
     "environment/standard.ts",
     "#network",
     "environment.ts",
     "errors.ts",
     "limits.ts",
   ],
+  backup: ["client", "machine", "storage", "environment.ts", "errors.ts"],
   config: ["errors.ts", "limits.ts", "node:fs/promises", "node:path", "valibot", "@valibot/to-json-schema"],
   console: [
     "actor",
+    "backup",
     "client",
     "directory",
     "node",
@@ -73,6 +76,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "bytes.ts": [],
   "limits.ts": [],
   "index.ts": [
+    "backup",
     "client",
     "config",
     "directory",
@@ -81,6 +85,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "limits.ts",
     "machine",
     "node",
+    "storage",
   ],
 };
 

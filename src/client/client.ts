@@ -24,11 +24,20 @@ import {
 import { CLIENT_ACTOR, type ClientMessage, clientProtocol } from "../protocol/client.ts";
 import { type MemberView, type MemberWish, NODE_ACTOR, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
 import { Admin } from "./admin.ts";
+import { type BackupPart, Backups } from "./backups.ts";
 import { closed } from "./call.ts";
 import { Commands } from "./commands.ts";
 import { type LeaderInfo, Leadership } from "./leadership.ts";
-import type { CallOptions, ConnectOptions, ReadOptions, WatchOptions } from "./options.ts";
+import type {
+  BackupOptions,
+  CallOptions,
+  ConnectOptions,
+  ReadOptions,
+  RestoreOptions,
+  WatchOptions,
+} from "./options.ts";
 import { Queries } from "./queries.ts";
+import { Restorations } from "./restorations.ts";
 import { Watches } from "./watches.ts";
 
 /** What a node says of itself, or why it says nothing. */
@@ -59,6 +68,8 @@ export class Client {
   readonly #queries: Queries;
   readonly #admin: Admin;
   readonly #watches: Watches;
+  readonly #backups: Backups;
+  readonly #restorations: Restorations;
   readonly #listeners = new Set<(leader: LeaderInfo | null) => void>();
   #closed = false;
 
@@ -81,10 +92,12 @@ export class Client {
       callsMax: options.callsMax ?? DEFAULT_CALLS_MAX,
       leadership: () => this.#leadership,
     };
-    this.#commands = new Commands(shared);
+    this.#commands = new Commands({ ...shared, type: "commands" });
+    this.#restorations = new Restorations(shared);
     this.#admin = new Admin(shared);
     const spawned = this.#spawn();
     this.#queries = new Queries({ ...shared, context: spawned });
+    this.#backups = new Backups({ ...shared, context: spawned });
     this.#watches = new Watches({
       ...shared,
       context: spawned,
@@ -97,12 +110,15 @@ export class Client {
       directories,
       nodes,
       onReady: (leader) => {
-        const { session } = this.#commands;
-        if (session !== null) leader.node.tell({ type: "keep-session", session });
-        this.#commands.leaderFound();
+        for (const commands of this.#allCommands) {
+          if (commands.session !== null) leader.node.tell({ type: "keep-session", session: commands.session });
+          commands.leaderFound();
+        }
         this.#queries.leaderFound();
       },
-      onLost: () => this.#commands.leaderLost(),
+      onLost: () => {
+        for (const commands of this.#allCommands) commands.leaderLost();
+      },
       onChange: (leader) => {
         for (const listener of [...this.#listeners]) call(listener, leader);
       },
@@ -229,6 +245,7 @@ export class Client {
   async members(options: CallOptions = {}): Promise<readonly MemberView[]> {
     const answer = await this.#admin.ask({ type: "members" }, options);
     if (answer.type !== "members") throw new ConclaveError("BAD_MESSAGE", "The leader's answer makes no sense.");
+    this.#leadership.learnMembers(answer.members);
     return answer.members;
   }
 
@@ -252,6 +269,29 @@ export class Client {
     await this.#admin.ask({ type: "transfer", to }, options);
   }
 
+  /**
+   * A copy of all that the cluster holds, as it is at one moment after the call, and no acknowledged command before the
+   * call is missing. Its parts, one after the other, make up a file that `conclave` reads (`restoreBackup`); a part whose
+   * offset is 0 begins that file, anew if the node that gave the parts before is gone. It is drawn at the reader's pace.
+   *
+   * @throws ConclaveError `BUSY` if too many backups are being made, `DISK_FULL` if there is no room for the snapshot,
+   * `TIMEOUT`, `NO_LEADER`, `ABORTED`, `CLOSED`
+   */
+  backup(options: BackupOptions = {}): AsyncIterable<BackupPart> {
+    return this.#backups.draw(options);
+  }
+
+  /**
+   * Replaces what the state machine holds by the pieces of another one's snapshot: all at once, and on every replica,
+   * those that join later included. `restoreBackup` of `conclave` finds the pieces in a backup.
+   *
+   * @throws ConclaveError `NOT_EMPTY`, `RESTORE_ABANDONED`, `DATA_CORRUPT` if the machine does not know these pieces;
+   * whatever reading the pieces ends in; and as every call. Except for `UNKNOWN_OUTCOME`, nothing was changed
+   */
+  restore(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, options: RestoreOptions = {}): Promise<void> {
+    return this.#closed ? Promise.reject(closed()) : this.#restorations.restore(pieces, options);
+  }
+
   /** Ends every open call with `CLOSED`, or `UNKNOWN_OUTCOME` if it was sent, and every link. */
   async close(): Promise<void> {
     if (this.#closed) return;
@@ -260,9 +300,15 @@ export class Client {
     this.#queries.close();
     this.#admin.close();
     this.#watches.close();
+    this.#backups.close();
+    this.#restorations.close();
     this.#leadership.close();
     this.#listeners.clear();
     await this.#system.close();
+  }
+
+  get #allCommands(): readonly Commands[] {
+    return [this.#commands, ...this.#restorations.open];
   }
 
   get #valueBytesMax(): number {

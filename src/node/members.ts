@@ -5,7 +5,7 @@
 
 import type { Answer, Peer } from "../actor/index.ts";
 import { normalUrl } from "../actor/index.ts";
-import { ConclaveError } from "../errors.ts";
+import { busy, ConclaveError } from "../errors.ts";
 import type { LeaderView } from "../protocol/leader.ts";
 import type { MemberView, MemberWish, NodeAnswer, NodeMessage } from "../protocol/node.ts";
 import {
@@ -55,6 +55,9 @@ export interface MembersParts {
   /** The members go on without this node, for good. */
   onRemoved(): void;
 }
+
+/** How soon the leader will have written down whom it has met. */
+const NOTE_RETRY_MS = 100;
 
 type Join = Extract<NodeMessage, { type: "join" }>;
 
@@ -110,13 +113,23 @@ export class Members {
     }
   }
 
-  /** Keeps links to whoever is a member, and to nobody who is not. */
+  /**
+   * Keeps links to whoever is a member, and to nobody who is not for certain: until a change is committed, those who are
+   * to leave are needed for it, the leader among them.
+   */
   keepLinks(): void {
-    const wanted = new Set(this.others.map(({ url }) => normalUrl(url)));
+    const { configurations, commitIndex, config } = this.#parts.raft;
+    const certain = Math.max(
+      0,
+      configurations.findLastIndex(({ index }) => index <= commitIndex),
+    );
+    const members = configurations.slice(certain).flatMap(({ configuration }) => configuration.members);
+    const wanted = new Set(members.filter(({ id }) => id !== config.id).map(({ url }) => normalUrl(url)));
     for (const [url, release] of this.#kept) {
       if (wanted.has(url)) continue;
       this.#kept.delete(url);
       release();
+      this.#parts.peers.forget(url); // Nobody tells of the end of a link that was let go.
     }
     for (const url of wanted) if (!this.#kept.has(url)) this.#kept.set(url, this.#parts.keepLink(url));
   }
@@ -142,7 +155,8 @@ export class Members {
   }
 
   unrecognized(peer: Peer): void {
-    if (this.#isUnrecognized || !this.others.some(({ id }) => id === peer.hello.name)) return;
+    if (this.#isUnrecognized || this.own?.incarnation !== null || !this.others.some(({ id }) => id === peer.hello.name))
+      return;
     this.#isUnrecognized = true;
     this.#parts.tell({ event: "unrecognized", by: peer.hello.name });
   }
@@ -155,7 +169,7 @@ export class Members {
   /** Has this node to be taken in, or its address to be made known? */
   get hasToJoin(): boolean {
     const { raft, url, isJoining, isRemoved } = this.#parts;
-    if (isRemoved || this.#isOver) return false;
+    if (isRemoved || this.#isOver || raft.role.name === "leader") return false;
     const { own } = this;
     if (own === undefined) return isJoining && !this.#wasMember;
     // What has taken it in may never be committed: then nobody who leads knows of it, and it has to ask again.
@@ -181,6 +195,10 @@ export class Members {
     const known = member === undefined ? null : (member.incarnation ?? firstMet(id));
     if (known !== null && known !== incarnation && peers.isLinked(id)) {
       throw new ConclaveError("NAME_TAKEN", `${id} is a member, and runs elsewhere with other data: use another name.`);
+    }
+    // Before the log names the one that was met first, another one would pass for it.
+    if (member?.incarnation === null && known !== null && known !== incarnation) {
+      throw busy(`${id} was met with other data, which is not in the log yet.`, NOTE_RETRY_MS);
     }
     const isKnown = member?.incarnation === incarnation && normalUrl(member.url) === normalUrl(url);
     if (isKnown) answer.ok({ type: "done" });
@@ -220,7 +238,7 @@ export class Members {
     const { raft, peers, send } = this.#parts;
     this.changes.settle();
     this.#noteOwnFate();
-    this.#noteIncarnations(events);
+    this.#noteMembers(events);
     if (knownLeader(raft) !== null) {
       this.#lastLedMs = nowMs;
       this.#disownedBy.clear();
@@ -251,16 +269,18 @@ export class Members {
 
   /**
    * A leader writes down which processes the members are, so that none of them can lose its disk unnoticed by those who
-   * have not met it before.
+   * have not met it before; and where it is itself, if it has moved.
    */
-  #noteIncarnations(events: RaftEvent[]): void {
-    const { raft, firstMet } = this.#parts;
+  #noteMembers(events: RaftEvent[]): void {
+    const { raft, firstMet, url: ownUrl } = this.#parts;
     const { role, config, commitIndex } = raft;
     const { index, configuration } = newestOf(raft);
     if (role.name !== "leader" || role.transfer !== null) return;
     if (commitIndex < role.firstIndex || index > commitIndex || isJoint(configuration)) return;
     const wishes = configuration.members.flatMap(({ id, url, incarnation }): Wish[] => {
-      const known = id === config.id ? config.incarnation : firstMet(id);
+      const isSelf = id === config.id;
+      const known = isSelf ? config.incarnation : firstMet(id);
+      if (isSelf && normalUrl(url) !== ownUrl) return [{ type: "move", id, url: ownUrl, incarnation: known }];
       return incarnation === null && known !== null ? [{ type: "move", id, url, incarnation: known }] : [];
     });
     if (wishes.length > 0) this.#change(wishes, null, events);

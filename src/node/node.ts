@@ -21,6 +21,7 @@ import {
   knownLeader,
   type LogIndex,
   memberNamed,
+  newestOf,
   type Persist,
   type Raft,
   type RaftEvent,
@@ -70,6 +71,8 @@ export type NodeEvent =
 
 export interface NodeParts {
   readonly environment: Environment;
+  /** The name of the cluster. */
+  readonly cluster: string;
   /** Where this node is reached. */
   readonly url: string;
   readonly directories: readonly string[];
@@ -146,7 +149,7 @@ export class NodeActor {
       watch: (peer) => context.watch(peer),
       continueLater,
     });
-    this.#announcer = new Announcer(context, { id, url, directories: this.#directories, tell });
+    this.#announcer = new Announcer(context, { clock, id, url, directories: this.#directories, tell });
     this.#room = new DiskRoom(raft);
     this.#unwritten = new Unwritten(limits, clock);
     this.#peers = new Peers({ id, configuration: () => configurationOf(raft), firstMet: parts.firstMet });
@@ -208,6 +211,8 @@ export class NodeActor {
       wal,
       store,
       limits,
+      cluster: parts.cluster,
+      watch: (peer) => context.watch(peer),
       ask: (from, index, offset) => this.#askPeer(from, { type: "read-snapshot", index, offset }),
       post: (event) => context.post(event),
       onRestored: continueLater,
@@ -274,6 +279,7 @@ export class NodeActor {
     this.#guard.stop();
     this.#joiner.stop();
     this.#clients.stop();
+    this.#announcer.stop();
     this.#snapshots.stop();
   }
 
@@ -351,19 +357,33 @@ export class NodeActor {
 
   #takeLink(up: boolean, url: string | null, peer: Peer, events: RaftEvent[]): void {
     if (up) {
-      if (this.#isNode(peer)) {
-        this.#peers.add(peer);
-        this.#peers.reconcile(events);
-        this.#members.greet(peer);
-        if (this.#room.isFull) peer.ref(NODE_ACTOR, nodeProtocol).tell({ type: "disk-full", isFull: true });
-      } else if (url !== null) this.#announcer.linkUp(url);
+      if (this.#isNode(peer)) this.#welcome(peer, events);
+      else if (url !== null) this.#announcer.linkUp(url);
       return;
     }
     this.#announcer.linkLost(url, peer);
     this.#clients.linkLost(peer);
+    this.#snapshots.backups.linkLost(peer);
     if (!this.#peers.remove(peer)) return;
     this.#peers.reconcile(events);
     this.#room.note(peer.hello.name, false);
+  }
+
+  /**
+   * Links are kept to the members, and others keep links to this node: the leader of a cluster that it has yet to join,
+   * or that has changed while it was down; one that was taken out and does not know; one that is reached elsewhere now.
+   */
+  #meet(peer: Peer, events: RaftEvent[]): void {
+    if (!this.#isNode(peer) || this.#peers.knows(peer)) return;
+    this.#context.watch(peer);
+    this.#welcome(peer, events);
+  }
+
+  #welcome(peer: Peer, events: RaftEvent[]): void {
+    this.#peers.add(peer);
+    this.#peers.reconcile(events);
+    this.#members.greet(peer);
+    if (this.#room.isFull) peer.ref(NODE_ACTOR, nodeProtocol).tell({ type: "disk-full", isFull: true });
   }
 
   /** While it can't write it had better not lead; and whoever leads should know whom not to count on. */
@@ -373,16 +393,6 @@ export class NodeActor {
     if (isFull && this.isLeader) events.push({ type: "transfer", to: null });
   }
 
-  /**
-   * Links are kept to the members, and others keep links to this node: the leader of a cluster that it has yet to join,
-   * or that has changed while it was down; one that was taken out and does not know; one that is reached elsewhere now.
-   */
-  #meet(peer: Peer, events: RaftEvent[]): void {
-    if (this.#peers.has(peer) || !this.#isNode(peer)) return;
-    this.#context.watch(peer); // Should its link be lost already, that is told at once.
-    this.#takeLink(true, null, peer, events);
-  }
-
   /** Clients listen nowhere, and directories where it is known. */
   #isNode({ hello: { name, url } }: Peer): boolean {
     return url !== null && name !== this.#raft.config.id && !this.#directories.includes(url);
@@ -390,6 +400,7 @@ export class NodeActor {
 
   #takeMessage(message: NodeMessage, sender: Sender, answer: NodeAnswerTo | null, events: RaftEvent[]): void {
     const { peer } = sender;
+    if (peer !== null) this.#meet(peer, events);
     if (answer === null) {
       if (peer !== null) this.#takeWord(message, peer, events);
       return;
@@ -412,8 +423,11 @@ export class NodeActor {
       this.#clients.endPoll(message.id, peer);
       return;
     }
-    this.#meet(peer, events);
-    if (!this.#peers.has(peer)) return; // No node: it has nothing to say here.
+    if (message.type === "release-snapshot") {
+      this.#snapshots.backups.release(message.index, peer);
+      return;
+    }
+    if (!this.#peers.has(peer)) return; // No node, or one whose link is lost: it has nothing more to say.
     switch (message.type) {
       case "raft":
         this.#takeRaft(message.packed, peer, events);
@@ -484,12 +498,16 @@ export class NodeActor {
       case "change":
         this.#members.change(message.wishes, answer, events);
         return;
-      case "read-snapshot":
-        if (sender.peer === null || !this.#peers.has(sender.peer)) {
-          throw new ConclaveError("NOT_ENTITLED", "Snapshots are for nodes.");
-        }
-        this.#snapshots.serve(message.index, message.offset).then(answer.ok, answer.fail);
+      case "take-snapshot":
+        this.#clients.catchUp(() => this.#snapshots.backups.begin(sender.peer, answer), sender.peer, answer, events);
         return;
+      case "read-snapshot": {
+        const { index, offset } = message;
+        const isNode = sender.peer !== null && this.#peers.has(sender.peer);
+        if (isNode) this.#snapshots.serve(index, offset).then(answer.ok, answer.fail);
+        else this.#snapshots.backups.read(index, offset, sender.peer, answer);
+        return;
+      }
       default:
         throw new ConclaveError("BAD_MESSAGE", `A message of kind ${message.type} asks nothing.`);
     }
@@ -509,9 +527,9 @@ export class NodeActor {
     for (const story of effects.story) this.#parts.tell(story);
     this.#clients.place(effects);
     for (const outcome of effects.changes) this.#members.changes.place(outcome, this.#announcer.view);
-    this.#noteConfiguration();
+    this.#noteMembers(effects.story);
     this.#clients.noteRole(effects.story); // After the proposals have found their places: if leadership is lost already, they are abandoned.
-    this.#announceLeader();
+    this.#announce();
     this.#members.changes.settle();
     for (const outgoing of effects.messages) this.#outbox.send(outgoing);
     // What they promise may be durable already. Those to this node itself come back as events, in the next batch.
@@ -532,18 +550,22 @@ export class NodeActor {
   }
 
   /** The members may be others than before: so may be whom to keep links to, and what those that stand mean. */
-  #noteConfiguration(): void {
+  #noteMembers(story: readonly RaftStory[]): void {
     const configuration = configurationOf(this.#raft);
-    if (configuration === this.#configuration) return;
+    const hasChanged = configuration !== this.#configuration;
+    if (hasChanged || story.some(({ event }) => event === "configuration")) this.#members.keepLinks();
+    if (!hasChanged) return;
     this.#configuration = configuration;
-    this.#members.keepLinks();
     for (const peer of this.#peers.all) this.#members.greet(peer);
     this.#context.post({ type: "continue" }); // What the links mean now is for the next batch.
   }
 
-  /** Tells whoever should know when leadership has come, gone or moved. */
-  #announceLeader(): void {
-    const { term } = this.#raft;
+  /** Tells whoever should know when leadership has come, gone or moved, and the members have changed. */
+  #announce(): void {
+    const { term, commitIndex } = this.#raft;
+    const { index, configuration } = newestOf(this.#raft);
+    const isCertain = index > 0 && index <= commitIndex;
+    if (isCertain && this.#members.own !== undefined) this.#announcer.updateMembers(index, configuration.members);
     const leader = knownLeader(this.#raft);
     const url = leader === null ? null : this.#urlOf(leader);
     this.#announcer.update({ term, leader: leader === null || url === null ? null : { id: leader, url } });

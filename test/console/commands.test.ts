@@ -6,6 +6,7 @@ import type { Change, Client, LeaderInfo, NodeReport } from "../../src/client/in
 import { CLIENT_COMMANDS, errorLine, helpText, runWords, splitWords } from "../../src/console/index.ts";
 import { standardClock } from "../../src/environment/standard.ts";
 import { ConclaveError } from "../../src/errors.ts";
+import { MemoryDisk } from "../../src/testing/memory-disk.ts";
 import { suite } from "../support/suite.ts";
 
 const LEADER: LeaderInfo = { term: 3, id: "n1", url: "ws://127.0.0.1:7101" };
@@ -88,6 +89,7 @@ function start(line: string, answer?: unknown, stub = new Stub(answer)): Run {
   const result = runWords(CLIENT_COMMANDS, splitWords(line), {
     client: stub as unknown as Client,
     clock: standardClock,
+    disk: new MemoryDisk(),
     nodes: ["n1", "n2"],
     print: (text) => printed.push(stripVTControlCharacters(text)),
     emit: (value) => void emitted.push(value),
@@ -212,6 +214,7 @@ test("status says of a process that is known to be paused that it is", async () 
   await runWords(CLIENT_COMMANDS, ["status"], {
     client: new Stub(REPORTS) as unknown as Client,
     clock: standardClock,
+    disk: new MemoryDisk(),
     nodes: ["n1", "n2"],
     isPaused: (id) => id === "n2",
     print: (text) => printed.push(stripVTControlCharacters(text)),
@@ -378,6 +381,7 @@ test("a value can't steer the terminal that shows it", async () => {
   await runWords(CLIENT_COMMANDS, ["get", "k"], {
     client: run.stub as unknown as Client,
     clock: standardClock,
+    disk: new MemoryDisk(),
     nodes: ["n1", "n2"],
     print: (text) => run.printed.push(text),
     signal: new AbortController().signal,
