@@ -149,24 +149,6 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: "removed-member-joins-again",
-    rule: "A node that was taken out is not taken for a new one.",
-    profile: "hostile",
-    caughtBy: ["comes-to-rest"],
-    edits: [
-      {
-        file: "node/members.ts",
-        find: "else if (member === undefined && wasMember) {",
-        replace: "else if (member === undefined && wasMember && isKnown) {",
-      },
-      {
-        file: "node/members.ts",
-        find: "if (own === undefined) return isJoining && !this.#wasMember;",
-        replace: "if (own === undefined) return isJoining;",
-      },
-    ],
-  },
-  {
     name: "stranger-not-heard",
     rule: "A node hears whoever keeps a link to it: its leader may be one that it does not know as a member yet.",
     profile: "faulty",

@@ -123,13 +123,8 @@ export const SNAPSHOT_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "node/snapshotter.ts",
-        find: "const { bytes } = await store.write({",
-        replace: "await wal.compact(index);\n      const { bytes } = await store.write({",
-      },
-      {
-        file: "node/snapshotter.ts",
-        find: 'readonly wal: Pick<Wal, "bytes" | "bytesBehind" | "compact">;',
-        replace: 'readonly wal: Pick<Wal, "bytes" | "bytesBehind" | "compact">; // at once',
+        find: "const info = await store.write({",
+        replace: "await wal.compact(index);\n      const info = await store.write({",
       },
     ],
   },
