@@ -43,6 +43,8 @@ export interface ClusterParts {
   /** How much faster than another a clock may be, if leaders serve reads under a lease; null if they do not. */
   readonly clockDriftMax: number | null;
   readonly clockRates: ClockRates;
+  /** What the log may take: the less, the more often snapshots are taken. */
+  readonly logBytesMax: number;
   tell(process: string, story: SimulatedStory): void;
   /** A node's process has ended. */
   onDown(id: string): void;
@@ -65,10 +67,8 @@ const NOTICED_STALL_MS = (2 * TIMING.heartbeatMs) / UNEVEN.least;
  * Small, so that segments rotate, snapshots are taken and come in parts, entries leave memory, sessions expire, and
  * clients find no room.
  */
-export const LIMITS: Limits = {
+const LIMITS: Omit<Limits, "logBytesMax" | "segmentBytesMax"> = {
   ...DEFAULT_LIMITS,
-  segmentBytesMax: 2_048,
-  logBytesMax: 16_384,
   logCacheBytesMax: 2_048,
   messageBytesMax: 8_192,
   appendBytesMax: 1_024,
@@ -76,8 +76,10 @@ export const LIMITS: Limits = {
   linkProposalsMax: 1,
   proposalWaitMsMax: 100,
 };
+/** Of so many files a log is made up at its limit. */
+const SEGMENTS = 8;
 /** What a log may have beyond its limit: whole segments are removed, and the last frame of one may be large. */
-const SEGMENTS_OVER = 4;
+const LOG_BYTES_OVER = 8_192;
 /** The newest, and one that it has taken the place of. */
 const SNAPSHOTS_MAX = 2;
 /** So many names there may be besides those that the cluster begins with. */
@@ -89,6 +91,7 @@ const isOfDisk = (error: unknown): boolean => hasCode(error, "DISK_FAILED") || h
 export class SimulatedCluster {
   readonly #parts: ClusterParts;
   readonly #founders: number;
+  readonly #limits: Limits;
   readonly #places = new Map<string, Place>();
   /** Who else there is: clients, and whoever looks at the cluster or gives it orders. */
   readonly guests: Guests;
@@ -102,6 +105,8 @@ export class SimulatedCluster {
     this.guests = new Guests(parts);
     this.operator = new Operator({ ...parts, cluster: this });
     this.#founders = parts.nodes;
+    const { logBytesMax } = parts;
+    this.#limits = { ...LIMITS, logBytesMax, segmentBytesMax: logBytesMax / SEGMENTS };
     for (let i = 1; i <= parts.nodes; i++) this.#addPlace(`n${i}`, true);
   }
 
@@ -154,7 +159,7 @@ export class SimulatedCluster {
       port: PORT,
       members: this.#names,
       allowedOrigins: [],
-      limits: LIMITS,
+      limits: this.#limits,
       tell: (story) => {
         if (!process.isAlive) return;
         tell(DIRECTORY, story);
@@ -220,8 +225,7 @@ export class SimulatedCluster {
     const found = this.lasting.flatMap((id) => {
       const { log, snapshots } = takenBy(this.#place(id).memory);
       // More than a snapshot takes is not worth keeping beside it.
-      const logMax =
-        Math.max(LIMITS.logBytesMax, 2 * Math.max(0, ...snapshots)) + SEGMENTS_OVER * LIMITS.segmentBytesMax;
+      const logMax = Math.max(this.#limits.logBytesMax, 2 * Math.max(0, ...snapshots)) + LOG_BYTES_OVER;
       const isOver = log > logMax || snapshots.length > SNAPSHOTS_MAX;
       return isOver ? [`${id} keeps ${log} bytes of log, of ${logMax}, and ${snapshots.length} snapshots`] : [];
     });
@@ -400,7 +404,7 @@ export class SimulatedCluster {
         restored: (digest) => this.#restored(place, digest),
       }),
       timing: TIMING,
-      limits: LIMITS,
+      limits: this.#limits,
       clockDriftMax,
       tell: (story) => {
         if (process.isAlive) this.#told(id, story);

@@ -15,6 +15,8 @@ const HEARTBEATS_PER_ANSWER = 4;
 const ANSWER_BYTES = 50;
 /** How much room a disk that fills up may have left. */
 const ROOM_BYTES_MAX = 2_048;
+/** How long a process takes to be started again if somebody sees to it. */
+const RESTART_MS = 2;
 /** So many disks stay full. */
 const FULL_FOR_GOOD = 0.2;
 /** So many things happen to snapshots and old segments before the machine crashes, at most. */
@@ -175,6 +177,10 @@ export class Faults {
         return this.#alarmFalsely(lastsMs);
       case "left-behind":
         return this.#leaveBehind(dice, lastsMs);
+      case "deposed":
+        return this.#depose(dice, lastsMs);
+      case "forgetful":
+        return this.#makeForget(id, lastsMs);
       case "partition": {
         // Clients and the directory, too: who sits beside an old leader does not hear of the new one.
         const { hosts } = cluster;
@@ -338,6 +344,39 @@ export class Faults {
       for (const undo of slowed) undo();
     });
     return `${leader} ${beside.join(" ")} > ${others.join(" ")} after ${slowMs.toFixed(0)} ms for ${alongMs.toFixed(0)} ms`;
+  }
+
+  /** Its heir is elected while it still thinks that nobody can be; and it does not hear of that. */
+  #depose(dice: Dice, lastsMs: number): string | null {
+    const { cluster } = this.#options;
+    const { leader } = cluster;
+    if (leader === null) return null;
+    const beside = [...cluster.guests.clients.keys()].filter(() => dice.chance(0.5));
+    cluster.guests.transfer(leader);
+    cluster.once("leader-elected", () => {
+      const others = cluster.hosts.filter((host) => host !== leader && !beside.includes(host));
+      this.#cut([leader, ...beside], others, true, lastsMs);
+    });
+    return `${leader} ${beside.join(" ")}, for ${lastsMs.toFixed(0)} ms from when another one leads`;
+  }
+
+  /**
+   * One that has not heard the leader for long asks all others, who have heard it a moment ago, and have then died and
+   * come back. The leader hears nothing of that.
+   */
+  #makeForget(id: string, lastsMs: number): string | null {
+    const { cluster, world } = this.#options;
+    const { leader } = cluster;
+    if (leader === null || leader === id) return null;
+    const others = this.#others([leader, id]);
+    this.#cut([leader], [id], false, lastsMs + TIMING.electionTimeoutMaxMs);
+    this.#later(TIMING.electionTimeoutMaxMs, () => {
+      if (this.#isOver) return;
+      this.#cut([leader], [id, ...others], true, lastsMs);
+      for (const other of others)
+        if (cluster.kill(other)) world.at(RESTART_MS, "fault", null, () => cluster.start(other));
+    });
+    return `${others.join(" ")} are started again, and ${id} asks them, for ${lastsMs.toFixed(0)} ms without ${leader}`;
   }
 
   #failDisk(id: string, dice: Dice): string {

@@ -98,8 +98,10 @@ export const DEFAULT_EVENTS = 10_000;
 /** How many nodes a simulated cluster has at least: with fewer, no node may fail, or there is nobody to talk to. */
 export const NODES_MIN = 3;
 /** In so many clusters leaders serve reads under a lease, and clocks run as evenly as that asks for. */
-const LEASED = 0.3;
+const LEASED = 0.4;
 const LEASES = { clockDriftMax: 0.42, clockRates: { least: 0.85, most: 1.2 } };
+/** From a snapshot every few dozen entries to one every few hundred. */
+const LOG_BYTES_MAX = [4_096, 8_192, 16_384];
 const NO_LEASES = { clockDriftMax: null, clockRates: UNEVEN };
 /** What a story shows. */
 const SEEN_BY_STORY: Partial<Record<SimulatedStory["event"], Seen>> = {
@@ -200,6 +202,7 @@ class Simulation {
       report,
       machine: () => this.#workload.machine(),
       ...clocks,
+      logBytesMax: this.#dice.pick(LOG_BYTES_MAX),
       tell: (process, story) => this.#told(process, story),
       onDown: (id) => this.#faults.onDown(id),
     });

@@ -41,6 +41,10 @@ export const FAULTS = [
   "false-alarm",
   /** The leader is cut off together with some of the clients, who go on asking it. */
   "left-behind",
+  /** The leader hands over, and is cut off with some of the clients as soon as its heir leads. */
+  "deposed",
+  /** The others have heard the leader a moment ago when they are killed; and back, they are asked for their votes. */
+  "forgetful",
   "partition",
   "slow-link",
   "reset",
@@ -125,6 +129,8 @@ export const WEATHER: Readonly<Record<Profile, Weather>> = {
       coup: 6,
       "false-alarm": 1,
       "left-behind": 14,
+      deposed: 2,
+      forgetful: 2,
       partition: 2,
       "slow-link": 2,
       reset: 2,
@@ -153,6 +159,8 @@ export const WEATHER: Readonly<Record<Profile, Weather>> = {
       "cut-one-way": 3,
       deaf: 1,
       coup: 1,
+      deposed: 0.5,
+      forgetful: 0.5,
       partition: 3,
       "slow-link": 3,
       reset: 3,

@@ -102,9 +102,9 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     profile: "hostile",
     edits: [
       {
-        file: "node/node.ts",
-        find: "if (!isAnswer(message) || this.#peers.speaksFor(peer)) events.push(",
-        replace: "if (!isAnswer(message) || this.#peers.has(peer)) events.push(",
+        file: "node/peers.ts",
+        find: "return incarnation === null ? null : incarnation === hello.incarnation;",
+        replace: "return incarnation === null ? null : true;",
       },
     ],
   },
@@ -145,24 +145,6 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
         file: "raft/membership.ts",
         find: "} else if (!isVoter(configuration, raft.config.id)) {\n    resign(raft, draft, leader);\n  }",
         replace: "}",
-      },
-    ],
-  },
-  {
-    name: "removed-member-joins-again",
-    rule: "A node that was taken out is not taken for a new one.",
-    profile: "hostile",
-    caughtBy: ["comes-to-rest"],
-    edits: [
-      {
-        file: "node/members.ts",
-        find: "else if (member === undefined && wasMember) {",
-        replace: "else if (member === undefined && wasMember && isKnown) {",
-      },
-      {
-        file: "node/members.ts",
-        find: "if (own === undefined) return isJoining && !this.#wasMember;",
-        replace: "if (own === undefined) return isJoining;",
       },
     ],
   },

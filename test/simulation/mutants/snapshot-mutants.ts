@@ -32,8 +32,13 @@ export const SNAPSHOT_MUTANTS: readonly Mutant[] = [
   {
     name: "stale-snapshot-installed",
     rule: "A snapshot of what is committed here already changes nothing (paper, Figure 13).",
-    profile: "hostile",
+    profile: "divided",
     edits: [
+      {
+        file: "raft/snapshots.ts",
+        find: "if (offer.lastIndex > raft.commitIndex) {",
+        replace: "if (offer.lastIndex > raft.snapshot.index) {",
+      },
       {
         file: "raft/snapshots.ts",
         find: "  if (index > raft.commitIndex) {\n    const goesOn = raft.log.termAt(index) === term;",
@@ -87,6 +92,9 @@ export const SNAPSHOT_MUTANTS: readonly Mutant[] = [
     name: "snapshot-folder-not-flushed",
     rule: "A snapshot counts once its name in the folder is durable.",
     profile: "hostile",
+    redundant:
+      "before the log is compacted, and before that nothing depends on the snapshot, older ones are removed and the folder " +
+      "is flushed for that",
     edits: [
       {
         file: "storage/snapshots.ts",
@@ -115,13 +123,8 @@ export const SNAPSHOT_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "node/snapshotter.ts",
-        find: "const { bytes } = await store.write({",
-        replace: "await wal.compact(index);\n      const { bytes } = await store.write({",
-      },
-      {
-        file: "node/snapshotter.ts",
-        find: 'readonly wal: Pick<Wal, "bytes" | "bytesBehind" | "compact">;',
-        replace: 'readonly wal: Pick<Wal, "bytes" | "bytesBehind" | "compact">; // at once',
+        find: "const info = await store.write({",
+        replace: "await wal.compact(index);\n      const info = await store.write({",
       },
     ],
   },
