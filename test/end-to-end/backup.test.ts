@@ -41,7 +41,10 @@ test("a backup is taken while clients write, and restored into a new cluster", (
       const reader = await other.client();
       const first = Number((await reader.get("first"))?.value);
       const second = Number((await reader.get("second"))?.value);
-      assert.ok(first >= 1 && first - second <= 1 && first >= second, `${first} and ${second} are of different moments`);
+      assert.ok(
+        first >= 1 && first - second <= 1 && first >= second,
+        `${first} and ${second} are of different moments`,
+      );
       for (let i = 0; i < 500; i++) assert.is((await reader.get(`key-${i}`))?.value, `value ${i}`);
       await reader.put("key-0", "changed");
       const refused = await run(other, "restore", file);
