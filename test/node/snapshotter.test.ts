@@ -77,7 +77,6 @@ class Stage {
     onCompactable: (index) => {
       this.#raft.log.compact(index);
       void this.snapshotter.compact(index);
-      this.snapshotter.tend(); // The batch goes on while the disk is busy.
     },
   });
 
