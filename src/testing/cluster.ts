@@ -594,7 +594,10 @@ export class SimulatedCluster {
     const { tell, invariants, report } = this.#parts;
     tell(id, story);
     if (story.event === "snapshot-installed") this.#place(id).restoring.push(story.index);
-    if (story.event === "leader-elected") invariants.told(id, story);
+    if (story.event === "leader-elected") {
+      invariants.told(id, story);
+      this.#checkLeases(id, story.term);
+    }
     if (story.event === "leader-elected" || story.event === "candidate") this.#reached(story.event, id);
     if (story.event === "pre-vote" && story.reason === "timer-ran-out") this.#checkHeard(id);
     if (story.event === "handler-failed") report("process-lives", `an actor of ${id} failed: ${story.error}`);
@@ -607,6 +610,20 @@ export class SimulatedCluster {
     const due = this.#atTurningPoints.filter((one) => one.point === point);
     this.#atTurningPoints = this.#atTurningPoints.filter((one) => !due.includes(one));
     for (const { act } of due) act(id);
+  }
+
+  /** Whoever still has a lease, by its own clock, may be serving reads from what it holds. */
+  #checkLeases(id: string, term: number): void {
+    for (const { id: other, raft, process } of this.#places.values()) {
+      if (raft === null || process === null || raft.role.name !== "leader" || raft.term >= term) continue;
+      const { leaseUntilMs, leaseForfeited, firstIndex } = raft.role;
+      const holdsLease = process.environment.clock.nowMs() < leaseUntilMs && !leaseForfeited;
+      if (!holdsLease || raft.commitIndex < firstIndex) continue;
+      this.#parts.report(
+        "lease-exclusive",
+        `${id} is elected in term ${term}, and ${other} has a lease in ${raft.term}`,
+      );
+    }
   }
 
   /** Silence is none that lies unread in a socket, if it has been there for so long that a stall must have been noticed. */

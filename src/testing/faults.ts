@@ -346,18 +346,18 @@ export class Faults {
     return `${leader} ${beside.join(" ")} > ${others.join(" ")} after ${slowMs.toFixed(0)} ms for ${alongMs.toFixed(0)} ms`;
   }
 
-  /** Its heir is elected while it still thinks that nobody can be; and it does not hear of that. */
+  /** Its heir is elected while, but for its own order, nobody could be; and it does not hear of that. */
   #depose(dice: Dice, lastsMs: number): string | null {
     const { cluster } = this.#options;
     const { leader } = cluster;
     if (leader === null) return null;
     const beside = [...cluster.guests.clients.keys()].filter(() => dice.chance(0.5));
     cluster.guests.transfer(leader);
-    cluster.once("leader-elected", () => {
+    cluster.once("candidate", () => {
       const others = cluster.hosts.filter((host) => host !== leader && !beside.includes(host));
       this.#cut([leader, ...beside], others, true, lastsMs);
     });
-    return `${leader} ${beside.join(" ")}, for ${lastsMs.toFixed(0)} ms from when another one leads`;
+    return `${leader} ${beside.join(" ")}, for ${lastsMs.toFixed(0)} ms from when its heir stands`;
   }
 
   /**

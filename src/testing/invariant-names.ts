@@ -37,6 +37,7 @@ export const INVARIANTS = {
     "No vote counts before every founder has taken note of the voter, or the log names the disk that it runs on (4.1).",
   "admission-kept": "A node that every other has taken note of stays so for as long as it keeps its disk.",
   "leader-in-touch": "A leader that has not heard from a majority for two election timeouts leads no more.",
+  "lease-exclusive": "While a leader holds a lease, nobody else is elected (thesis, 6.4.1).",
   "damage-noticed": "A node whose log was damaged where it had been flushed does not start.",
   "directory-order": "What a directory pushes never goes back to an older term.",
   "process-lives": "No process of the cluster fails by itself.",

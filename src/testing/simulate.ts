@@ -98,8 +98,8 @@ export const DEFAULT_EVENTS = 10_000;
 /** How many nodes a simulated cluster has at least: with fewer, no node may fail, or there is nobody to talk to. */
 export const NODES_MIN = 3;
 /** In so many clusters leaders serve reads under a lease, and clocks run as evenly as that asks for. */
-const LEASED = 0.4;
-const LEASES = { clockDriftMax: 0.42, clockRates: { least: 0.85, most: 1.2 } };
+const LEASED = 0.5;
+const LEASES = { clockDriftMax: 0.12, clockRates: { least: 0.95, most: 1.06 } };
 /** From a snapshot every few dozen entries to one every few hundred. */
 const LOG_BYTES_MAX = [4_096, 8_192, 16_384];
 const NO_LEASES = { clockDriftMax: null, clockRates: UNEVEN };

@@ -41,7 +41,7 @@ export const FAULTS = [
   "false-alarm",
   /** The leader is cut off together with some of the clients, who go on asking it. */
   "left-behind",
-  /** The leader hands over, and is cut off with some of the clients as soon as its heir leads. */
+  /** The leader hands over, and is cut off with some of the clients as soon as its heir stands. */
   "deposed",
   /** The others have heard the leader a moment ago when they are killed; and back, they are asked for their votes. */
   "forgetful",
@@ -129,7 +129,7 @@ export const WEATHER: Readonly<Record<Profile, Weather>> = {
       coup: 6,
       "false-alarm": 1,
       "left-behind": 14,
-      deposed: 2,
+      deposed: 5,
       forgetful: 2,
       partition: 2,
       "slow-link": 2,

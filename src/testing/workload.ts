@@ -52,7 +52,7 @@ const QUIET_FROM_MS = 2_000;
 const KEYS = ["a", "b"];
 
 /** So many reads are content with a lease, and so many ask a certain node. */
-const SHARE_OF_LEASES = 0.4;
+const SHARE_OF_LEASES = 0.7;
 const SHARE_OF_FOLLOWERS = 0.3;
 /** What makes snapshots large enough to come in parts, and is never read. */
 const BULKS = 6;

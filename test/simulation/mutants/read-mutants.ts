@@ -49,13 +49,18 @@ export const READ_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "lease-not-respected",
-    rule: "While a leader may hold a lease, nobody who has heard it lately elects another one (thesis, 6.4.1).",
+    rule: "While a leader may hold a lease, nobody who has heard it lately elects another one, link or no link (thesis, 6.4.1).",
     profile: "divided",
     edits: [
       {
         file: "raft/election.ts",
         find: "return (isFollowing || usesLeases(raft)) && raft.nowMs - raft.leaderHeardMs <",
         replace: "return isFollowing && raft.nowMs - raft.leaderHeardMs <",
+      },
+      {
+        file: "raft/election.ts",
+        find: "if (!usesLeases(raft)) raft.leaderHeardMs = -Infinity;",
+        replace: "raft.leaderHeardMs = -Infinity;",
       },
     ],
   },
