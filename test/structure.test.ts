@@ -12,7 +12,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   actor: ["link", "bytes.ts", "environment.ts", "errors.ts", "msgpackr", "valibot"],
   machine: ["bytes.ts", "errors.ts", "sorted-btree"],
   storage: ["bytes.ts", "environment.ts", "errors.ts", "node:zlib", "valibot"],
-  protocol: ["actor", "valibot"],
+  protocol: ["actor", "bytes.ts", "valibot"],
   directory: ["actor", "protocol", "environment.ts", "errors.ts", "limits.ts"],
   node: [
     "actor",
