@@ -47,6 +47,7 @@ const NO_QUERIES = {
   type: "queries",
   consistency: "linearizable",
   anywhere: true,
+  minIndex: 0,
   queries: encodeList([]),
 } as const satisfies NodeMessage;
 
