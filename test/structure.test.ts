@@ -70,6 +70,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "environment.ts",
     "errors.ts",
     "limits.ts",
+    "node:zlib",
   ],
   "environment.ts": [],
   "errors.ts": [],
