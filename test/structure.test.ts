@@ -66,6 +66,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "node",
     "protocol",
     "raft",
+    "storage/identity.ts",
+    "storage/snapshot-format.ts",
     "storage/wal-format.ts",
     "environment.ts",
     "errors.ts",
