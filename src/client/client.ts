@@ -1,6 +1,6 @@
 /** The client actor, and the key-value store as its user sees it. */
 
-import { type ActorContext, ActorSystem, type Behaviour } from "../actor/index.ts";
+import { type ActorContext, ActorSystem, type Behaviour, normalUrl } from "../actor/index.ts";
 import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, type ErrorCode, isErrorCode, messageOf } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
@@ -227,10 +227,13 @@ export class Client {
     return this.#queries.ask(query, options);
   }
 
-  /** Asks every node that is known how it sees itself. One that does not answer within a second is reported so. */
+  /**
+   * Asks every member how it sees itself, or, while there is no leader to tell who they are, every node that is known. One
+   * that does not answer within a second is reported so.
+   */
   async status(): Promise<NodeReport[]> {
     if (this.#closed) throw closed();
-    const reports = [...this.#leadership.nodes].map(async ([url, id]): Promise<NodeReport> => {
+    const reports = (await this.#nodesToAsk()).map(async ([url, id]): Promise<NodeReport> => {
       try {
         const node = this.#system.ref(`${url}/${NODE_ACTOR}`, nodeProtocol);
         const answer = await node.ask({ type: "status" }, { timeoutMs: STATUS_TIMEOUT_MS });
@@ -241,6 +244,13 @@ export class Client {
       }
     });
     return (await Promise.all(reports)).sort((a, b) => (a.id ?? a.url).localeCompare(b.id ?? b.url));
+  }
+
+  async #nodesToAsk(): Promise<(readonly [url: string, id: string | null])[]> {
+    const known = [...this.#leadership.nodes];
+    if (this.#leadership.leader === null) return known;
+    const members = await this.members({ timeoutMs: STATUS_TIMEOUT_MS }).catch(() => null);
+    return members?.map(({ id, url }) => [normalUrl(url), id] as const) ?? known;
   }
 
   /** The members of the cluster, as its leader has them. */
