@@ -234,12 +234,16 @@ export class SimulatedCluster {
 
   /** Does the disk of every other founder that has kept it say that it has met this one, as it is? */
   isKnownToAll(id: string): boolean {
-    const own = identityOn(this.#place(id).memory, id)?.incarnation;
+    const { memory: own, raft } = this.#place(id);
+    const incarnationHere = identityOn(own, id)?.incarnation;
+    // Those that it knows to be members no more have nothing to say.
+    const counts = (place: Place): boolean =>
+      place.isFounder && raft !== null && memberNamed(configurationOf(raft), place.id) !== undefined;
     const others = [...this.#places.values()].filter(
-      (place) => place.id !== id && place.isFounder && place.wipes === 0 && place.data !== "damaged",
+      (place) => place.id !== id && counts(place) && place.wipes === 0 && place.data !== "damaged",
     );
     return others.every(({ id: other, memory }) =>
-      identityOn(memory, other)?.members.some(([name, incarnation]) => name === id && incarnation === own),
+      identityOn(memory, other)?.members.some(([name, incarnation]) => name === id && incarnation === incarnationHere),
     );
   }
 
