@@ -27,6 +27,7 @@ import { Admin } from "./admin.ts";
 import { type BackupPart, Backups } from "./backups.ts";
 import { closed } from "./call.ts";
 import { Commands } from "./commands.ts";
+import { Horizon } from "./horizon.ts";
 import { type LeaderInfo, Leadership } from "./leadership.ts";
 import type {
   BackupOptions,
@@ -91,6 +92,7 @@ export class Client {
       timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
       callsMax: options.callsMax ?? DEFAULT_CALLS_MAX,
       leadership: () => this.#leadership,
+      horizon: new Horizon(),
     };
     this.#commands = new Commands({ ...shared, type: "commands" });
     this.#restorations = new Restorations(shared);

@@ -3,7 +3,7 @@
  * to the log, messages to the other members, entries to the state machine, answers to clients.
  */
 
-import type { ActorContext, Answer, Behaviour, Delivery, Peer, Sender } from "../actor/index.ts";
+import type { ActorContext, Behaviour, Delivery, Peer } from "../actor/index.ts";
 import { normalUrl } from "../actor/index.ts";
 import type { Environment, Timer } from "../environment.ts";
 import { ConclaveError, hasCode, messageOf } from "../errors.ts";
@@ -16,7 +16,6 @@ import {
   configurationOf,
   type Effects,
   type Entry,
-  isAnswer,
   isQuorum,
   knownLeader,
   type LogIndex,
@@ -37,7 +36,7 @@ import { Joiner, type JoinerStory } from "./joiner.ts";
 import { Members, type MembersStory } from "./members.ts";
 import { Outbox } from "./outbox.ts";
 import { Peers } from "./peers.ts";
-import { decodeMessage } from "./raft-codec.ts";
+import { Reception, type ReceptionStory } from "./reception.ts";
 import { type SnapshotEvent, type SnapshotStory, Snapshots } from "./snapshots.ts";
 import { StallGuard, type StallStory } from "./stall-guard.ts";
 import { toEntry } from "./stored.ts";
@@ -51,8 +50,8 @@ export type NodeStory =
   | JoinerStory
   | SnapshotStory
   | StallStory
-  | { readonly event: "sessions-expired"; readonly count: number }
-  | { readonly event: "message-refused"; readonly from: string; readonly reason: string };
+  | ReceptionStory
+  | { readonly event: "sessions-expired"; readonly count: number };
 
 /** What comes back to the node from its own disk and timers. */
 export type NodeEvent =
@@ -97,7 +96,6 @@ export interface NodeParts {
 }
 
 type NodeDelivery = Delivery<NodeMessage, NodeAnswer, NodeEvent>;
-type NodeAnswerTo = Answer<NodeAnswer>;
 
 /** How long another node may take to answer a question of this one. */
 const ASK_TIMEOUT_MS = 5_000;
@@ -117,6 +115,7 @@ export class NodeActor {
   readonly #guard: StallGuard;
   readonly #outbox: Outbox;
   readonly #snapshots: Snapshots;
+  readonly #reception: Reception;
   readonly #directories: readonly string[];
   #timer: { readonly atMs: number; readonly timer: Timer } | null = null;
   #housekeeping: Timer | null = null;
@@ -219,6 +218,16 @@ export class NodeActor {
       onFatal: (error) => this.#fail(error),
       tell,
     });
+    this.#reception = new Reception({
+      peers: this.#peers,
+      members: this.#members,
+      clients: this.#clients,
+      snapshots: this.#snapshots,
+      announcer: this.#announcer,
+      room: this.#room,
+      status: () => this.status(),
+      tell,
+    });
     context.post({ type: "start" });
   }
 
@@ -289,7 +298,11 @@ export class NodeActor {
     for (const delivery of batch) {
       if (delivery.type === "internal") this.#takeOwn(delivery.event, events);
       else if (delivery.type === "link") this.#takeLink(delivery.up, delivery.url, delivery.peer, events);
-      else this.#takeMessage(delivery.message, delivery.sender, delivery.answer, events);
+      else {
+        const { message, sender, answer } = delivery;
+        if (sender.peer !== null) this.#meet(sender.peer, events);
+        this.#reception.take(message, sender, answer, events);
+      }
     }
     this.#peers.reconcile(events);
     this.#members.tend(this.#nowMs, events);
@@ -396,121 +409,6 @@ export class NodeActor {
   /** Clients listen nowhere, and directories where it is known. */
   #isNode({ hello: { name, url } }: Peer): boolean {
     return url !== null && name !== this.#raft.config.id && !this.#directories.includes(url);
-  }
-
-  #takeMessage(message: NodeMessage, sender: Sender, answer: NodeAnswerTo | null, events: RaftEvent[]): void {
-    const { peer } = sender;
-    if (peer !== null) this.#meet(peer, events);
-    if (answer === null) {
-      if (peer !== null) this.#takeWord(message, peer, events);
-      return;
-    }
-    try {
-      this.#takeQuestion(message, sender, answer, events);
-    } catch (error) {
-      // Bytes that can't be decoded end here; nothing was proposed.
-      answer.fail(error instanceof ConclaveError ? error : new ConclaveError("BAD_MESSAGE", messageOf(error)));
-    }
-  }
-
-  /** What others tell without waiting for an answer. */
-  #takeWord(message: NodeMessage, peer: Peer, events: RaftEvent[]): void {
-    if (message.type === "keep-session") {
-      this.#clients.holdSession(message.session, peer);
-      return;
-    }
-    if (message.type === "end-poll") {
-      this.#clients.endPoll(message.id, peer);
-      return;
-    }
-    if (message.type === "release-snapshot") {
-      this.#snapshots.backups.release(message.index, peer);
-      return;
-    }
-    if (!this.#peers.has(peer)) return; // No node, or one whose link is lost: it has nothing more to say.
-    switch (message.type) {
-      case "raft":
-        this.#takeRaft(message.packed, peer, events);
-        return;
-      case "recognized":
-        this.#members.recognized(peer);
-        return;
-      case "unrecognized":
-        this.#members.unrecognized(peer);
-        return;
-      case "am-i-a-member": {
-        const index = this.#members.isForgotten(peer);
-        if (index !== null) peer.ref(NODE_ACTOR, nodeProtocol).tell({ type: "not-a-member", index });
-        return;
-      }
-      case "disk-full":
-        this.#room.note(peer.hello.name, message.isFull);
-        return;
-      case "not-a-member":
-        this.#members.disowned(peer, message.index);
-        return;
-      default:
-        return; // The rest are questions; without anyone to answer there is nothing to do.
-    }
-  }
-
-  #takeRaft(bytes: Uint8Array, peer: Peer, events: RaftEvent[]): void {
-    const from = peer.hello.name;
-    try {
-      const message = decodeMessage(bytes);
-      // An answer counts only from who is asked; a request is answered whoever asks (thesis, 4.1).
-      if (!isAnswer(message) || this.#peers.speaksFor(peer)) events.push({ type: "message", from, message });
-    } catch (error) {
-      this.#parts.tell({ event: "message-refused", from, reason: messageOf(error) });
-    }
-  }
-
-  #takeQuestion(message: NodeMessage, sender: Sender, answer: NodeAnswerTo, events: RaftEvent[]): void {
-    switch (message.type) {
-      case "commands":
-        this.#clients.takeBatch(message.batch, sender.peer, answer, events);
-        return;
-      case "open-session":
-        this.#clients.openSession(sender.peer, answer, events);
-        return;
-      case "queries":
-        this.#clients.read(message, sender.peer, answer, events);
-        return;
-      case "poll":
-        this.#clients.poll(message, sender.peer, answer);
-        return;
-      case "subscribe":
-        if (sender.peer !== null) this.#announcer.subscribe(sender.peer, sender.name);
-        answer.ok({ type: "leader", view: this.#announcer.view });
-        return;
-      case "status":
-        answer.ok({ type: "status", status: this.status() });
-        return;
-      case "members":
-        answer.ok({ type: "members", members: this.#members.views });
-        return;
-      case "transfer":
-        this.#clients.transfer(message.to, answer, events);
-        return;
-      case "join":
-        this.#members.join(message, sender.peer, answer, events);
-        return;
-      case "change":
-        this.#members.change(message.wishes, answer, events);
-        return;
-      case "take-snapshot":
-        this.#clients.catchUp(() => this.#snapshots.backups.begin(sender.peer, answer), sender.peer, answer, events);
-        return;
-      case "read-snapshot": {
-        const { index, offset } = message;
-        const isNode = sender.peer !== null && this.#peers.has(sender.peer);
-        if (isNode) this.#snapshots.serve(index, offset).then(answer.ok, answer.fail);
-        else this.#snapshots.backups.read(index, offset, sender.peer, answer);
-        return;
-      }
-      default:
-        throw new ConclaveError("BAD_MESSAGE", `A message of kind ${message.type} asks nothing.`);
-    }
   }
 
   #keepHouse(): void {

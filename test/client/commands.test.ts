@@ -439,7 +439,9 @@ const NONSENSE: readonly (readonly [string, (stage: Stage) => void])[] = [
   [
     "outcomes that are no outcomes",
     ({ n1 }) => {
-      n1.commandScript = [once((_batch, answer) => answer.ok({ type: "outcomes", outcomes: Uint8Array.of(1, 2, 3) }))];
+      n1.commandScript = [
+        once((_batch, answer) => answer.ok({ type: "outcomes", index: 1, outcomes: Uint8Array.of(1, 2, 3) })),
+      ];
     },
   ],
   [
@@ -452,7 +454,7 @@ const NONSENSE: readonly (readonly [string, (stage: Stage) => void])[] = [
     "too few outcomes",
     ({ n1 }) => {
       n1.commandScript = [
-        once((_batch, answer) => answer.ok({ type: "outcomes", outcomes: Uint8Array.of(0, 0, 0, 0) })),
+        once((_batch, answer) => answer.ok({ type: "outcomes", index: 1, outcomes: Uint8Array.of(0, 0, 0, 0) })),
       ];
     },
   ],
@@ -460,7 +462,7 @@ const NONSENSE: readonly (readonly [string, (stage: Stage) => void])[] = [
     "a result that is none",
     ({ n1 }) => {
       const outcomes = Uint8Array.of(1, 0, 0, 0, 0, 1, 0, 0, 0, 0);
-      n1.commandScript = [once((_batch, answer) => answer.ok({ type: "outcomes", outcomes }))];
+      n1.commandScript = [once((_batch, answer) => answer.ok({ type: "outcomes", index: 1, outcomes }))];
     },
   ],
 ];

@@ -159,7 +159,7 @@ test("a stale read of a named node waits as long as its caller does, be it a mon
     await reader.put("a", "1");
     const open: (() => void)[] = [];
     n2.readScript = [
-      times(1_000, (_read, answer) => void open.push(() => answer.ok({ type: "results", results: PAGE }))),
+      times(1_000, (_read, answer) => void open.push(() => answer.ok({ type: "results", index: 0, results: PAGE }))),
     ];
     const read = reader.get("a", { ...STALE, node: "n2", timeoutMs: 30 * 24 * 3_600_000 });
     await n2.reads.first(1);
@@ -183,7 +183,9 @@ for (const [what, results] of [
       onStage(async ({ client, n1 }) => {
         const reader = await client({ nodes: [n1.url] });
         await reader.put("a", "1");
-        n1.readScript = [times(Number.POSITIVE_INFINITY, (_read, answer) => answer.ok({ type: "results", results }))];
+        n1.readScript = [
+          times(Number.POSITIVE_INFINITY, (_read, answer) => answer.ok({ type: "results", index: 0, results })),
+        ];
         assert.is(await codeOf(reader.get("a", { ...options, timeoutMs: 1_000 })), "BAD_MESSAGE");
         n1.readScript = [];
         assert.is((await reader.get("a"))?.value, "1");

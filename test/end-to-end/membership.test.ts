@@ -126,4 +126,35 @@ test("a node that has moved says so itself, and stays the member that it was", (
     await client.put("k", "3");
   }));
 
+const SMALL_LOG = { limits: { logBytesMax: 2 ** 22, segmentBytesMax: 2 ** 20 } };
+const KEYS = 40_000;
+
+test(
+  "a new node gets a large store by snapshot while clients go on, and keeps up",
+  () =>
+    withCluster(
+      3,
+      async (cluster) => {
+        const client = await cluster.client({ timeoutMs: 20_000 });
+        const value = "x".repeat(200);
+        const write = async (key: number): Promise<void> => void (await client.put(`key-${key}`, value));
+        for (let key = 0; key < KEYS; key += 1_000) {
+          await Promise.all(Array.from({ length: 1_000 }, (_, i) => write(key + i)));
+        }
+        await underLoad(cluster, async () => {
+          const url = await newUrl();
+          const node = await cluster.startNode("n4", ["--url", url, "--join", [...cluster.urls.values()][1] ?? ""]);
+          await node.line(({ event }) => event === "snapshot-installed");
+          await untilMembers(client, (members) => members.find(({ id }) => id === "n4")?.role === "voter");
+        });
+        const last = await client.list("key-", { node: "n4", limit: 10_000 });
+        assert.is(last.entries.length, 10_000);
+        assert.ok(last.entries.every((entry) => entry.value === value));
+        assert.is((await client.get(`key-${KEYS - 1}`, { node: "n4" }))?.value, value);
+      },
+      SMALL_LOG,
+    ),
+  { timeoutMs: 90_000 },
+);
+
 test.run();

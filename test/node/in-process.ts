@@ -40,6 +40,7 @@ export interface NodeChanges {
   readonly limits?: Partial<Limits>;
   readonly members?: readonly Member[];
   readonly directories?: readonly string[];
+  readonly clockDriftMax?: number;
   readonly tell?: (story: NodeProcessStory) => void;
   readonly onStart?: (raft: Raft) => void;
 }
@@ -108,6 +109,7 @@ export class InProcess {
       machine: changes.machine ?? new KeyValueMachine(),
       timing: this.timing,
       limits: { ...this.#limits, ...changes.limits },
+      clockDriftMax: changes.clockDriftMax,
       tell: changes.tell ?? ((story) => this.told(id).add(story)),
       onFatal: (error) => this.fatal.add({ id, error }),
       ...(changes.onStart === undefined ? {} : { onStart: changes.onStart }),

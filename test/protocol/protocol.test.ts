@@ -33,6 +33,7 @@ const NODE_MESSAGES: { readonly [T in NodeMessage["type"]]: fc.Arbitrary<NodeMes
     type: is("queries"),
     consistency: fc.constantFrom("linearizable", "lease", "stale"),
     anywhere: fc.boolean(),
+    minIndex: count,
     queries: bytes,
   }),
   "open-session": fc.record({ type: is("open-session") }),
@@ -56,8 +57,8 @@ const NODE_MESSAGES: { readonly [T in NodeMessage["type"]]: fc.Arbitrary<NodeMes
 };
 
 const NODE_ANSWERS: { readonly [T in NodeAnswer["type"]]: fc.Arbitrary<NodeAnswer> } = {
-  outcomes: fc.record({ type: is("outcomes"), outcomes: bytes }),
-  results: fc.record({ type: is("results"), results: bytes }),
+  outcomes: fc.record({ type: is("outcomes"), index: count, outcomes: bytes }),
+  results: fc.record({ type: is("results"), index: count, results: bytes }),
   session: fc.record({ type: is("session"), session: count }),
   leader: fc.record({ type: is("leader"), view }),
   polled: fc.record({ type: is("polled"), result: fc.option(bytes, { nil: null }) }),

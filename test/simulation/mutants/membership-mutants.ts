@@ -153,6 +153,6 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     rule: "A node hears whoever keeps a link to it: its leader may be one that it does not know as a member yet.",
     profile: "faulty",
     caughtBy: ["comes-to-rest"],
-    edits: [{ file: "node/node.ts", find: "this.#meet(peer, events);\n", replace: "" }],
+    edits: [{ file: "node/node.ts", find: "this.#meet(sender.peer, events);", replace: "" }],
   },
 ];
