@@ -80,8 +80,8 @@ const LIMITS: Omit<Limits, "logBytesMax" | "segmentBytesMax"> = {
 const SEGMENTS = 8;
 /** What a log may have beyond its limit: whole segments are removed, and the last frame of one may be large. */
 const LOG_BYTES_OVER = 8_192;
-/** The newest, and one that it has taken the place of. */
-const SNAPSHOTS_MAX = 2;
+/** The newest, one that it has taken the place of, and what has come of one from another node. */
+const SNAPSHOTS_MAX = 3;
 /** So many names there may be besides those that the cluster begins with. */
 const NEWCOMERS_MAX = 20;
 
