@@ -80,8 +80,8 @@ const LIMITS: Omit<Limits, "logBytesMax" | "segmentBytesMax"> = {
 const SEGMENTS = 8;
 /** What a log may have beyond its limit: whole segments are removed, and the last frame of one may be large. */
 const LOG_BYTES_OVER = 8_192;
-/** The newest, and one that it has taken the place of. */
-const SNAPSHOTS_MAX = 2;
+/** The newest, one that it has taken the place of, and what has come of one from another node. */
+const SNAPSHOTS_MAX = 3;
 /** So many names there may be besides those that the cluster begins with. */
 const NEWCOMERS_MAX = 20;
 
@@ -234,12 +234,16 @@ export class SimulatedCluster {
 
   /** Does the disk of every other founder that has kept it say that it has met this one, as it is? */
   isKnownToAll(id: string): boolean {
-    const own = identityOn(this.#place(id).memory, id)?.incarnation;
+    const { memory: own, raft } = this.#place(id);
+    const incarnationHere = identityOn(own, id)?.incarnation;
+    // Those that it knows to be members no more have nothing to say.
+    const counts = (place: Place): boolean =>
+      place.isFounder && raft !== null && memberNamed(configurationOf(raft), place.id) !== undefined;
     const others = [...this.#places.values()].filter(
-      (place) => place.id !== id && place.isFounder && place.wipes === 0 && place.data !== "damaged",
+      (place) => place.id !== id && counts(place) && place.wipes === 0 && place.data !== "damaged",
     );
     return others.every(({ id: other, memory }) =>
-      identityOn(memory, other)?.members.some(([name, incarnation]) => name === id && incarnation === own),
+      identityOn(memory, other)?.members.some(([name, incarnation]) => name === id && incarnation === incarnationHere),
     );
   }
 
