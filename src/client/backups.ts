@@ -172,7 +172,7 @@ export class Backups {
 
   #note(error: unknown, backup: Backup): void {
     if (backup.ended.aborted || !(error instanceof ConclaveError)) throw error;
-    backup.refusal = hasCode(error, "UNREACHABLE") || hasCode(error, "TIMEOUT") ? null : error;
+    if (!hasCode(error, "UNREACHABLE") && !hasCode(error, "TIMEOUT")) backup.refusal = error;
   }
 
   #within({ deadlineMs, ended }: Backup, mostMs: number): { readonly timeoutMs: number; readonly signal: AbortSignal } {

@@ -203,7 +203,7 @@ test("two backups at a time are enough: others wait, and get theirs when one is 
     await Promise.all([first.next(), second.next()]);
     const other = cluster.ref(cluster.system(), "n1");
     assert.is(await codeOf(other.ask({ type: "take-snapshot" }, ASK)), "BUSY");
-    assert.is(await codeOf(client.backup({ timeoutMs: 100 })[Symbol.asyncIterator]().next()), "BUSY");
+    assert.is(await codeOf(client.backup({ timeoutMs: 1_500 })[Symbol.asyncIterator]().next()), "BUSY");
     const third = (await cluster.client()).backup()[Symbol.asyncIterator]().next();
     await first.return?.();
     assert.is((await third).done, false);
