@@ -11,6 +11,8 @@ export const ERROR_CODES = {
   TOO_LARGE: "A key, a value or a message exceeds its limit. Nothing was sent.",
   ANSWER_TOO_LARGE: "What was asked for does not fit into one message: ask for less at a time.",
   COMPACTED: "What was asked for is kept no more. For a watch, the details name the first revision still to be had.",
+  NOT_EMPTY: "The cluster holds data, which a backup would replace. Nothing was changed.",
+  RESTORE_ABANDONED: "The restoring of a backup came to no end, or gave way to another one. Nothing was changed.",
   CHANGE_IN_PROGRESS: "Another change of the members is under way; try again when it is through.",
   TRANSFER_FAILED: "Leadership stays where it is: the other node can't be reached, or did not take over in time.",
   INVALID_ARGUMENT: "An argument has the wrong type or range. Nothing was sent.",

@@ -3,13 +3,14 @@
  * import `conclave/client`.
  */
 
+export { restoreBackup, saveBackup } from "./backup/index.ts";
 export * from "./client/index.ts";
 export { type Config, hostOf, parseConfig, portOf, readConfig } from "./config/index.ts";
 export { type DirectoryOptions, type RunningDirectory, startDirectory } from "./directory/index.ts";
 export { realEnvironment } from "./environment/real.ts";
-export type { Environment } from "./environment.ts";
+export type { Disk, Environment } from "./environment.ts";
 export { DEFAULT_LIMITS, type Limits } from "./limits.ts";
-export { type ApplyContext, KeyValueMachine, type StateMachine } from "./machine/index.ts";
+export { type ApplyContext, KeyValueMachine, type Replacement, type StateMachine } from "./machine/index.ts";
 export {
   type Member,
   type NodeOptions,
@@ -18,3 +19,4 @@ export {
   startNode,
   type Timing,
 } from "./node/index.ts";
+export { type VerifiedBackup, verifyBackup } from "./storage/index.ts";

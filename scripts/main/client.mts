@@ -11,6 +11,7 @@ import {
   splitWords,
   startRepl,
 } from "../../src/console/index.ts";
+import { realEnvironment } from "../../src/environment/real.ts";
 import { standardClock } from "../../src/environment/standard.ts";
 import { ConclaveError } from "../../src/errors.ts";
 import { connectTo } from "./connect.mts";
@@ -77,9 +78,10 @@ async function main(): Promise<void> {
   });
   const config = await readConfig(values.config);
   const nodes = config.nodes.map(({ id }) => id);
+  const { disk } = realEnvironment;
   const client = await connectTo(config);
   if (words.length === 0 && process.stdin.isTTY === true) {
-    const repl = startRepl({ context: { client, clock: standardClock, nodes }, targets: nodes });
+    const repl = startRepl({ context: { client, clock: standardClock, disk, nodes }, targets: nodes });
     stopping.signal.addEventListener("abort", () => repl.close());
     await repl.ended;
   } else {
@@ -87,7 +89,7 @@ async function main(): Promise<void> {
     const emit = (value: unknown): void => {
       if (values.json) process.stdout.write(`${JSON.stringify(value)}\n`);
     };
-    const context: CommandContext = { client, clock: standardClock, nodes, print, emit, signal: stopping.signal };
+    const context: CommandContext = { client, clock: standardClock, disk, nodes, print, emit, signal: stopping.signal };
     const done = words.length > 0 ? await goesWell(() => runOne(words, context)) : await runLines(context);
     if (!done && code === 0) code = 1;
   }

@@ -1,24 +1,31 @@
 /** Looks through the data of nodes, and writes nothing. */
 
-import { readdir } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import * as path from "node:path";
 import { colours, table } from "../../src/console/index.ts";
 import { realEnvironment } from "../../src/environment/real.ts";
 import { ConclaveError, messageOf } from "../../src/errors.ts";
-import { type Inspection, inspect, isNodeFolder, type Range, type SnapshotReport } from "../../src/storage/index.ts";
+import {
+  type Inspection,
+  inspect,
+  isNodeFolder,
+  type Range,
+  type SnapshotReport,
+  verifyBackup,
+} from "../../src/storage/index.ts";
 import { fail, readArguments } from "./process.mts";
 
-const USAGE = `usage: inspect [--json] DIR
+const USAGE = `usage: inspect [--json] PATH
 
 Shows what the folder of a node holds, or of all nodes whose folders are in it: the snapshots, the files of the log with
 their entries and terms, what was last voted, and where the first damage is. Nothing is written. Of a node that runs, what it is
-writing at the moment looks torn.
+writing at the moment looks torn. Of a backup, which is a file, it shows which cluster it is from, and whether it is sound.
 
   --json  one JSON object a node and line
 
 Exits with 1 if something is damaged.`;
 
-const { values, words } = readArguments(USAGE, { json: { type: "boolean", default: false } }, ["DIR"]);
+const { values, words } = readArguments(USAGE, { json: { type: "boolean", default: false } }, ["PATH"]);
 const { disk } = realEnvironment;
 
 /** @throws ConclaveError `INVALID_ARGUMENT` */
@@ -69,8 +76,10 @@ function textOf(folder: string, inspection: Inspection): string {
     grouped(one.bytes),
   ]);
   const runs = terms.map(({ term, first, last }) => [`${term}`, inWords([first, last])]);
+  // One that has joined a running cluster is admitted by what its log, or its snapshot, says.
+  const hasTakenPart = owner.admitted || runs.length > 0 || states.length > 0;
   const parts = [
-    `${colours.bold(owner.node)} of cluster ${owner.cluster}, incarnation ${owner.incarnation}, in ${folder}${owner.admitted ? "" : "\nIt has not taken part yet: not every other node has met it."}`,
+    `${colours.bold(owner.node)} of cluster ${owner.cluster}, incarnation ${owner.incarnation}, in ${folder}${hasTakenPart ? "" : "\nIt has not taken part yet: the others have not met it, or not taken it in."}`,
     states.length === 0 ? "" : table([["snapshot", "of entry", "term", "pieces", "bytes", "damage"], ...states]),
     files.length === 0 ? "The log is empty." : table([["file", "writes", "entries", "terms", "bytes"], ...files]),
     base === 0 ? "" : `The log begins behind entry ${base}.`,
@@ -86,9 +95,33 @@ function textOf(folder: string, inspection: Inspection): string {
   return parts.filter((part) => part !== "").join("\n\n");
 }
 
+const isFile = (file: string): Promise<boolean> =>
+  stat(file).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+
+async function showBackup(file: string): Promise<void> {
+  const { cluster, index, term, bytes, pieces } = await verifyBackup(disk, file);
+  if (values.json) {
+    console.log(JSON.stringify({ file, cluster, index, term, bytes, pieces }));
+    return;
+  }
+  const rows = [
+    ["backup of", "up to entry", "term", "pieces", "bytes"],
+    [cluster, `${index}`, `${term}`, grouped(pieces), grouped(bytes)],
+  ];
+  console.log(`${table(rows)}\n\n${colours.green("no damage")}`);
+}
+
 async function main(): Promise<void> {
+  const given = words[0] ?? "";
+  if (await isFile(given)) {
+    await showBackup(given);
+    return;
+  }
   let isSound = true;
-  const folders = await nodeFolders(words[0] ?? "");
+  const folders = await nodeFolders(given);
   for (const [i, folder] of folders.entries()) {
     const gap = i === 0 ? "" : "\n\n";
     try {

@@ -12,6 +12,7 @@ import {
   type Repl,
   startRepl,
 } from "../../src/console/index.ts";
+import { realEnvironment } from "../../src/environment/real.ts";
 import { standardClock } from "../../src/environment/standard.ts";
 import { ConclaveError } from "../../src/errors.ts";
 import { connectTo } from "./connect.mts";
@@ -141,6 +142,7 @@ async function main(): Promise<void> {
     context: {
       client,
       clock: standardClock,
+      disk: realEnvironment.disk,
       nodes: config.nodes.map(({ id }) => id),
       isPaused: (name) => supervisor.isPaused(name),
     },

@@ -1,6 +1,6 @@
 /** The client actor, and the key-value store as its user sees it. */
 
-import { type ActorContext, ActorSystem, type Behaviour } from "../actor/index.ts";
+import { type ActorContext, ActorSystem, type Behaviour, normalUrl } from "../actor/index.ts";
 import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, type ErrorCode, isErrorCode, messageOf } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
@@ -24,12 +24,21 @@ import {
 import { CLIENT_ACTOR, type ClientMessage, clientProtocol } from "../protocol/client.ts";
 import { type MemberView, type MemberWish, NODE_ACTOR, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
 import { Admin } from "./admin.ts";
+import { type BackupPart, Backups } from "./backups.ts";
 import { closed } from "./call.ts";
 import { Commands } from "./commands.ts";
 import { Horizon } from "./horizon.ts";
 import { type LeaderInfo, Leadership } from "./leadership.ts";
-import type { CallOptions, ConnectOptions, ReadOptions, WatchOptions } from "./options.ts";
+import type {
+  BackupOptions,
+  CallOptions,
+  ConnectOptions,
+  ReadOptions,
+  RestoreOptions,
+  WatchOptions,
+} from "./options.ts";
 import { Queries } from "./queries.ts";
+import { Restorations } from "./restorations.ts";
 import { Watches } from "./watches.ts";
 
 /** What a node says of itself, or why it says nothing. */
@@ -60,6 +69,8 @@ export class Client {
   readonly #queries: Queries;
   readonly #admin: Admin;
   readonly #watches: Watches;
+  readonly #backups: Backups;
+  readonly #restorations: Restorations;
   readonly #listeners = new Set<(leader: LeaderInfo | null) => void>();
   #closed = false;
 
@@ -83,10 +94,12 @@ export class Client {
       leadership: () => this.#leadership,
       horizon: new Horizon(),
     };
-    this.#commands = new Commands(shared);
+    this.#commands = new Commands({ ...shared, type: "commands" });
+    this.#restorations = new Restorations(shared);
     this.#admin = new Admin(shared);
     const spawned = this.#spawn();
     this.#queries = new Queries({ ...shared, context: spawned });
+    this.#backups = new Backups({ ...shared, context: spawned });
     this.#watches = new Watches({
       ...shared,
       context: spawned,
@@ -99,12 +112,15 @@ export class Client {
       directories,
       nodes,
       onReady: (leader) => {
-        const { session } = this.#commands;
-        if (session !== null) leader.node.tell({ type: "keep-session", session });
-        this.#commands.leaderFound();
+        for (const commands of this.#allCommands) {
+          if (commands.session !== null) leader.node.tell({ type: "keep-session", session: commands.session });
+          commands.leaderFound();
+        }
         this.#queries.leaderFound();
       },
-      onLost: () => this.#commands.leaderLost(),
+      onLost: () => {
+        for (const commands of this.#allCommands) commands.leaderLost();
+      },
       onChange: (leader) => {
         for (const listener of [...this.#listeners]) call(listener, leader);
       },
@@ -211,10 +227,13 @@ export class Client {
     return this.#queries.ask(query, options);
   }
 
-  /** Asks every node that is known how it sees itself. One that does not answer within a second is reported so. */
+  /**
+   * Asks every member how it sees itself, or, while there is no leader to tell who they are, every node that is known. One
+   * that does not answer within a second is reported so.
+   */
   async status(): Promise<NodeReport[]> {
     if (this.#closed) throw closed();
-    const reports = [...this.#leadership.nodes].map(async ([url, id]): Promise<NodeReport> => {
+    const reports = (await this.#nodesToAsk()).map(async ([url, id]): Promise<NodeReport> => {
       try {
         const node = this.#system.ref(`${url}/${NODE_ACTOR}`, nodeProtocol);
         const answer = await node.ask({ type: "status" }, { timeoutMs: STATUS_TIMEOUT_MS });
@@ -227,10 +246,18 @@ export class Client {
     return (await Promise.all(reports)).sort((a, b) => (a.id ?? a.url).localeCompare(b.id ?? b.url));
   }
 
+  async #nodesToAsk(): Promise<(readonly [url: string, id: string | null])[]> {
+    const known = [...this.#leadership.nodes];
+    if (this.#leadership.leader === null) return known;
+    const members = await this.members({ timeoutMs: STATUS_TIMEOUT_MS }).catch(() => null);
+    return members?.map(({ id, url }) => [normalUrl(url), id] as const) ?? known;
+  }
+
   /** The members of the cluster, as its leader has them. */
   async members(options: CallOptions = {}): Promise<readonly MemberView[]> {
     const answer = await this.#admin.ask({ type: "members" }, options);
     if (answer.type !== "members") throw new ConclaveError("BAD_MESSAGE", "The leader's answer makes no sense.");
+    this.#leadership.learnMembers(answer.members);
     return answer.members;
   }
 
@@ -254,6 +281,29 @@ export class Client {
     await this.#admin.ask({ type: "transfer", to }, options);
   }
 
+  /**
+   * A copy of all that the cluster holds, as it is at one moment after the call, and no acknowledged command before the
+   * call is missing. Its parts, one after the other, make up a file that `conclave` reads (`restoreBackup`); a part whose
+   * offset is 0 begins that file, anew if the node that gave the parts before is gone. It is drawn at the reader's pace.
+   *
+   * @throws ConclaveError `BUSY` if too many backups are being made, `DISK_FULL` if there is no room for the snapshot,
+   * `TIMEOUT`, `NO_LEADER`, `ABORTED`, `CLOSED`
+   */
+  backup(options: BackupOptions = {}): AsyncIterable<BackupPart> {
+    return this.#backups.draw(options);
+  }
+
+  /**
+   * Replaces what the state machine holds by the pieces of another one's snapshot: all at once, and on every replica,
+   * those that join later included. `restoreBackup` of `conclave` finds the pieces in a backup.
+   *
+   * @throws ConclaveError `NOT_EMPTY`, `RESTORE_ABANDONED`, `DATA_CORRUPT` if the machine does not know these pieces;
+   * whatever reading the pieces ends in; and as every call. Except for `UNKNOWN_OUTCOME`, nothing was changed
+   */
+  restore(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, options: RestoreOptions = {}): Promise<void> {
+    return this.#closed ? Promise.reject(closed()) : this.#restorations.restore(pieces, options);
+  }
+
   /** Ends every open call with `CLOSED`, or `UNKNOWN_OUTCOME` if it was sent, and every link. */
   async close(): Promise<void> {
     if (this.#closed) return;
@@ -262,9 +312,15 @@ export class Client {
     this.#queries.close();
     this.#admin.close();
     this.#watches.close();
+    this.#backups.close();
+    this.#restorations.close();
     this.#leadership.close();
     this.#listeners.clear();
     await this.#system.close();
+  }
+
+  get #allCommands(): readonly Commands[] {
+    return [this.#commands, ...this.#restorations.open];
   }
 
   get #valueBytesMax(): number {

@@ -6,7 +6,7 @@
 import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, hasCode, messageOf } from "../errors.ts";
 import { CLIENT_BATCH_BYTES_MAX, CLIENT_WINDOW_BYTES_MAX, CLIENT_WINDOW_MAX } from "../limits.ts";
-import { decodeOutcomes, encodePayload, type Outcome } from "../machine/commands.ts";
+import { type CommandBatch, decodeOutcomes, encodePayload, type Outcome } from "../machine/commands.ts";
 import { type Call, Calls, late } from "./call.ts";
 import type { Horizon } from "./horizon.ts";
 import type { Leader, Leadership } from "./leadership.ts";
@@ -27,6 +27,8 @@ interface Command extends Call<Uint8Array> {
 
 export interface CommandsOptions {
   readonly environment: ClientEnvironment;
+  /** Whom the commands are for. */
+  readonly type: CommandBatch["type"];
   readonly leadership: () => Leadership;
   /** What has been acknowledged lies within it. */
   readonly horizon: Horizon;
@@ -164,7 +166,7 @@ export class Commands {
       this.#failed(leader, session, open, error);
     };
     const batch = encodePayload({
-      type: "commands",
+      type: this.#options.type,
       session,
       floor: this.#floor(),
       first: run[0]?.number ?? 0,

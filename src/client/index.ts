@@ -23,9 +23,17 @@ export type {
   Value,
 } from "../machine/key-value-protocol.ts";
 export type { Consistency, MemberView, MemberWish, NodeStatus } from "../protocol/node.ts";
+export type { BackupPart } from "./backups.ts";
 export type { Client, ListOptions, NodeReport } from "./client.ts";
 export type { LeaderInfo } from "./leadership.ts";
-export type { CallOptions, ConnectOptions, ReadOptions, WatchOptions } from "./options.ts";
+export type {
+  BackupOptions,
+  CallOptions,
+  ConnectOptions,
+  ReadOptions,
+  RestoreOptions,
+  WatchOptions,
+} from "./options.ts";
 
 /**
  * Connects to a cluster. Resolves at once: calls wait, within their deadline, for a leader to be found.

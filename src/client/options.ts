@@ -51,6 +51,26 @@ export interface WatchOptions {
   readonly node?: string;
 }
 
+/** What a backup takes. */
+export interface BackupOptions {
+  /** The id of the node to take it from. Default: the leader, or another one if that has no room for it. */
+  readonly node?: string;
+  /** It fails if nothing has come of it for this long. Default 30,000 ms. */
+  readonly timeoutMs?: number;
+  /** Ends it, with `ABORTED`. */
+  readonly signal?: AbortSignal;
+}
+
+/** What the restoring of a backup takes. */
+export interface RestoreOptions {
+  /** Replaces what the cluster holds. Otherwise it is refused with `NOT_EMPTY` if it holds anything. */
+  readonly force?: boolean;
+  /** It fails if one step of it takes longer than this. Default 30,000 ms, and for the first that of every call. */
+  readonly timeoutMs?: number;
+  /** Ends it: with `ABORTED` or `RESTORE_ABANDONED` before the last step was sent, and after that with `UNKNOWN_OUTCOME`. */
+  readonly signal?: AbortSignal;
+}
+
 /** A question that was sent is given up for lost after this long, whatever its callers' deadlines. */
 export const ASK_TIMEOUT_MS = 60_000;
 /** The wait before another try where the last one was refused for lack of room, or for a reason that passes. */

@@ -1,9 +1,10 @@
 /** What can be typed: the commands of the REPL and of the one-shot client. */
 
 import type { Client, NodeReport, ReadOptions } from "../client/index.ts";
-import type { Clock } from "../environment.ts";
+import type { Clock, Disk } from "../environment.ts";
 import { ConclaveError } from "../errors.ts";
 import { type Arguments, readArguments, type Takes, usage, wholeNumber } from "./arguments.ts";
+import { BACKUP_COMMANDS } from "./backup-commands.ts";
 import { onOneLine } from "./clean.ts";
 import { CLUSTER_COMMANDS } from "./cluster-commands.ts";
 import { colourOf, colours } from "./colours.ts";
@@ -15,6 +16,8 @@ import { watch } from "./watch.ts";
 export interface CommandContext {
   readonly client: Client;
   readonly clock: Clock;
+  /** Where the files are that commands name. */
+  readonly disk: Disk;
   /** The ids of the nodes that are configured. */
   readonly nodes: readonly string[];
   /** Is this process known to be paused? */
@@ -274,6 +277,7 @@ export const CLIENT_COMMANDS: readonly Command[] = [
   watch,
   bench,
   ...CLUSTER_COMMANDS,
+  ...BACKUP_COMMANDS,
 ];
 
 /** The help text for a set of commands. */

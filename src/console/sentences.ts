@@ -1,6 +1,7 @@
 /** The story of a cluster, in sentences. */
 
 import { colourOf, colours } from "./colours.ts";
+import { mebibytes } from "./show.ts";
 import type { Story } from "./story.ts";
 
 const name = (id: string): string => colourOf(id)(id);
@@ -36,8 +37,6 @@ const ROLES = {
   demoting: " (becomes a learner)",
   leaving: " (leaves)",
 } as const;
-
-const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
 /** One line, without the time and without who tells it. */
 export function sentence(story: Story): string {

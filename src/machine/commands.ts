@@ -7,7 +7,8 @@ import { ByteReader, ByteWriter } from "../bytes.ts";
 
 /** Commands of one client, in the order in which it issued them. */
 export interface CommandBatch {
-  readonly type: "commands";
+  /** `restoration`: they are none of the machine's, but the steps by which a backup is restored. */
+  readonly type: "commands" | "restoration";
   /** The log index of the entry that opened the session. */
   readonly session: number;
   /** The client waits for no answer before this number any more. */
@@ -24,14 +25,15 @@ export type Payload =
   /** Ends sessions that have been idle; one that was used after the leader looked stays. */
   | { readonly type: "expire-sessions"; readonly sessions: readonly { readonly id: number; readonly next: number }[] };
 
-const PayloadKind = { commands: 1, openSession: 2, expireSessions: 3 } as const;
+const PayloadKind = { commands: 1, openSession: 2, expireSessions: 3, restoration: 4 } as const;
 
 export function encodePayload(payload: Payload): Uint8Array {
   switch (payload.type) {
-    case "commands": {
-      const { session, floor, first, commands } = payload;
+    case "commands":
+    case "restoration": {
+      const { type, session, floor, first, commands } = payload;
       const bytes = commands.reduce((sum, command) => sum + 4 + command.byteLength, 0);
-      const writer = new ByteWriter(29 + bytes).u8(PayloadKind.commands);
+      const writer = new ByteWriter(29 + bytes).u8(PayloadKind[type]);
       writer.u53(session).u53(floor).u53(first).u32(commands.length);
       for (const command of commands) writer.bytes(command);
       return writer.finish();
@@ -59,13 +61,15 @@ export function decodePayload(bytes: Uint8Array): Payload {
     reader.end();
     return { type: "expire-sessions", sessions };
   }
-  if (kind !== PayloadKind.commands) throw new RangeError(`a payload of kind ${kind} is not known`);
+  if (kind !== PayloadKind.commands && kind !== PayloadKind.restoration) {
+    throw new RangeError(`a payload of kind ${kind} is not known`);
+  }
   const session = reader.u53();
   const floor = reader.u53();
   const first = reader.u53();
   const commands = Array.from({ length: countOf(reader, 4) }, () => reader.bytes());
   reader.end();
-  return { type: "commands", session, floor, first, commands };
+  return { type: kind === PayloadKind.commands ? "commands" : "restoration", session, floor, first, commands };
 }
 
 /** How one command of a batch ended. */

@@ -29,55 +29,86 @@ const Part = { entries: 1, changes: 2 } as const;
 /** The state as it is now, whatever happens to it while the pieces are drawn. */
 export function snapshotOf({ store, changes }: KeyValueState): Iterable<Uint8Array> {
   const { firstRevision, lastRevision } = changes;
-  const begin = (part: number): ByteWriter =>
-    new ByteWriter(PIECE_ROOM_BYTES).u8(part).u53(firstRevision).u53(lastRevision);
-  return piecesOf(store.clone(), changes.all(), begin);
+  return piecesOf(store.clone(), changes.all(), (part) => begin(part, firstRevision, lastRevision));
 }
+
+const begin = (part: number, firstRevision: number, lastRevision: number): ByteWriter =>
+  new ByteWriter(PIECE_ROOM_BYTES).u8(part).u53(firstRevision).u53(lastRevision);
 
 function* piecesOf(
   store: Store,
   changes: readonly Change[],
-  begin: (part: number) => ByteWriter,
+  beginPiece: (part: number) => ByteWriter,
 ): Generator<Uint8Array> {
   const writeStored = (piece: ByteWriter, [key, stored]: [string, Stored]): void =>
     writeEntry(piece, { key, ...stored });
-  yield* packed(store.entries(), () => begin(Part.entries), writeStored);
-  yield* packed(changes, () => begin(Part.changes), writeChange);
+  yield* packed(store.entries(), () => beginPiece(Part.entries), writeStored);
+  yield* packed(changes, () => beginPiece(Part.changes), writeChange);
 }
 
 function* packed<Item>(
   items: Iterable<Item>,
-  begin: () => ByteWriter,
+  beginPiece: () => ByteWriter,
   write: (piece: ByteWriter, item: Item) => void,
 ): Generator<Uint8Array> {
-  let piece = begin();
+  let piece = beginPiece();
   for (const item of items) {
     write(piece, item);
     if (piece.length < PIECE_BYTES_MAX) continue;
     yield piece.finish();
-    piece = begin();
+    piece = beginPiece();
   }
   yield piece.finish();
 }
 
 /** @throws RangeError, TypeError if the pieces are no snapshot; or what they end in */
 export async function readSnapshot(pieces: AsyncIterable<Uint8Array>, bounds: ChangesBounds): Promise<KeyValueState> {
-  let state: (KeyValueState & { readonly revision: number }) | null = null;
-  for await (const piece of pieces) {
+  const reader = new SnapshotReader(bounds);
+  for await (const piece of pieces) reader.add(piece);
+  return reader.finish();
+}
+
+/** A state that comes piece by piece. */
+export class SnapshotReader {
+  readonly #bounds: ChangesBounds;
+  /** Null before the first piece. */
+  #read: (KeyValueState & { readonly revision: number }) | null = null;
+
+  constructor(bounds: ChangesBounds) {
+    this.#bounds = bounds;
+  }
+
+  /** @throws RangeError, TypeError if the piece is none of this snapshot */
+  add(piece: Uint8Array): void {
     const reader = new ByteReader(piece);
     const part = reader.u8();
     const firstRevision = reader.u53();
     const revision = reader.u53();
-    state ??= { store: emptyTree(), changes: new RecentChanges(bounds, firstRevision - 1), revision };
-    if (revision !== state.revision) throw new RangeError(`revision ${revision} is mixed with ${state.revision}`);
-    if (part === Part.entries) readEntries(reader, state.store);
-    else if (part === Part.changes) readChanges(reader, state.changes);
+    const changes = (): RecentChanges => new RecentChanges(this.#bounds, firstRevision - 1);
+    this.#read ??= { store: emptyTree(), changes: changes(), revision };
+    const read = this.#read;
+    if (revision !== read.revision) throw new RangeError(`revision ${revision} is mixed with ${read.revision}`);
+    if (part === Part.entries) readEntries(reader, read.store);
+    else if (part === Part.changes) readChanges(reader, read.changes);
     else throw new RangeError(`a piece of kind ${part} is not known`);
   }
-  if (state === null) throw new RangeError("a snapshot has pieces, and there are none");
-  const { lastRevision } = state.changes;
-  if (lastRevision !== state.revision) throw new RangeError(`the changes end at ${lastRevision} of ${state.revision}`);
-  return state;
+
+  /** What was added, as it is now, in pieces of which another reader makes the same. */
+  pieces(): Iterable<Uint8Array> {
+    if (this.#read === null) return [];
+    const { store, changes, revision } = this.#read;
+    const { firstRevision } = changes;
+    return piecesOf(store.clone(), changes.all(), (part) => begin(part, firstRevision, revision));
+  }
+
+  /** @throws RangeError if something is missing */
+  finish(): KeyValueState {
+    if (this.#read === null) throw new RangeError("a snapshot has pieces, and there are none");
+    const { store, changes, revision } = this.#read;
+    const { lastRevision } = changes;
+    if (lastRevision !== revision) throw new RangeError(`the changes end at ${lastRevision} of ${revision}`);
+    return { store, changes };
+  }
 }
 
 function readEntries(reader: ByteReader, store: Store): void {

@@ -18,8 +18,16 @@ import {
   type Value,
   valueBytes,
 } from "./key-value-protocol.ts";
-import { type KeyValueState, owned, readSnapshot, type Store, type Stored, snapshotOf } from "./key-value-snapshot.ts";
-import type { StateMachine } from "./machine.ts";
+import {
+  type KeyValueState,
+  owned,
+  readSnapshot,
+  SnapshotReader,
+  type Store,
+  type Stored,
+  snapshotOf,
+} from "./key-value-snapshot.ts";
+import type { Replacement, StateMachine } from "./machine.ts";
 import { CHANGES_BOUNDS, type ChangesBounds, RecentChanges } from "./recent-changes.ts";
 import { emptyTree } from "./tree.ts";
 
@@ -98,6 +106,29 @@ export class KeyValueMachine implements StateMachine {
 
   async restore(pieces: AsyncIterable<Uint8Array>): Promise<void> {
     this.#state = await readSnapshot(pieces, this.#bounds);
+  }
+
+  isEmpty(): boolean {
+    return this.#store.size === 0;
+  }
+
+  replacement(): Replacement {
+    const reader = new SnapshotReader(this.#bounds);
+    return {
+      add: (piece) => reader.add(piece),
+      snapshot: () => reader.pieces(),
+      commit: () => this.#replace(reader.finish()),
+    };
+  }
+
+  /**
+   * A store that nothing was ever done with goes on as the other one, revisions and changes included. Where somebody may
+   * have watched, what the other remembers is not what came next: the changes begin anew, behind the revisions of both.
+   */
+  #replace(state: KeyValueState): void {
+    const own = this.#revision;
+    const changes = new RecentChanges(this.#bounds, Math.max(own, state.changes.lastRevision) + 1);
+    this.#state = own === 0 ? state : { store: state.store, changes };
   }
 
   get #store(): Store {

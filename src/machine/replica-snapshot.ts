@@ -1,26 +1,29 @@
 /**
- * The replicated state as pieces of bytes, each with a tag before it: first the sessions, then what the machine gave,
- * and in the end the index that all of it belongs to. Giving a piece, or reading one, takes a moment only, however
+ * The replicated state as pieces of bytes, each with a tag before it: first the sessions, then what has come of a backup
+ * if one is being restored, then what the machine gave, and in the end the index that all of it belongs to. Giving a piece, or reading one, takes a moment only, however
  * many sessions there are.
  */
 
 import { ByteReader, ByteWriter } from "../bytes.ts";
 import { type Outcome, readOutcome, writeOutcome } from "./commands.ts";
+import type { Restoration, RestorationSnapshot } from "./restoration.ts";
 import type { Session, Sessions } from "./session.ts";
 import { emptyTree } from "./tree.ts";
 
-const Tag = { sessions: 1, sessionsEnd: 2, machine: 3, end: 4 } as const;
+const Tag = { sessions: 1, sessionsEnd: 2, machine: 3, end: 4, restoration: 5, restorationPiece: 6 } as const;
 const Item = { session: 1, outcome: 2 } as const;
 
 /** A piece of sessions ends once it holds this much. */
 const PIECE_BYTES_MAX = 64 * 1024;
 
-/** @param sessions must stay as they are while the pieces are drawn */
-export function* snapshotPieces(
-  index: number,
-  sessions: Sessions,
-  machine: Iterable<Uint8Array>,
-): Generator<Uint8Array> {
+/** The state at one moment: all of it must stay as it is while the pieces are drawn. */
+export interface StateParts {
+  readonly sessions: Sessions;
+  readonly restoration: RestorationSnapshot | null;
+  readonly machine: Iterable<Uint8Array>;
+}
+
+export function* snapshotPieces(index: number, { sessions, restoration, machine }: StateParts): Generator<Uint8Array> {
   let piece = sessionsPiece();
   for (const write of itemsOf(sessions)) {
     write(piece);
@@ -29,14 +32,21 @@ export function* snapshotPieces(
     piece = sessionsPiece();
   }
   yield piece.finish();
+  if (restoration !== null) {
+    yield tagged(Tag.restoration, restoration.head);
+    for (const bytes of restoration.pieces) yield tagged(Tag.restorationPiece, bytes);
+  }
   yield new ByteWriter(9).u8(Tag.sessionsEnd).u53(sessions.size).finish();
   let count = 0;
   for (const bytes of machine) {
     count++;
-    yield new ByteWriter(1 + bytes.byteLength).u8(Tag.machine).raw(bytes).finish();
+    yield tagged(Tag.machine, bytes);
   }
   yield new ByteWriter(17).u8(Tag.end).u53(count).u53(index).finish();
 }
+
+const tagged = (tag: number, bytes: Uint8Array): Uint8Array =>
+  new ByteWriter(1 + bytes.byteLength).u8(tag).raw(bytes).finish();
 
 const sessionsPiece = (): ByteWriter => new ByteWriter(PIECE_BYTES_MAX).u8(Tag.sessions);
 
@@ -51,30 +61,59 @@ function* itemsOf(sessions: Sessions): Generator<(writer: ByteWriter) => void> {
 }
 
 /**
- * Reads the sessions, which come first; the machine's pieces are left to be read.
+ * Reads what comes before the machine's pieces, which are left to be read.
  *
- * @throws RangeError if the pieces are no snapshot
+ * @param restoration goes on where the one was that is in the snapshot, if there is one
+ * @throws RangeError, or what the machine throws, if the pieces are no snapshot
  */
-export async function readSessions(pieces: AsyncIterator<Uint8Array>): Promise<Sessions> {
-  const sessions: Sessions = emptyTree();
-  let session: Session | null = null;
+export async function readHead(pieces: AsyncIterator<Uint8Array>, restoration: Restoration): Promise<Sessions> {
+  const sessions = new SessionsReader();
+  let add: ((piece: Uint8Array) => void) | null = null;
   for (;;) {
     const reader = await nextPiece(pieces);
     const tag = reader.u8();
     if (tag === Tag.sessionsEnd) {
-      checkCount("sessions", reader.u53(), sessions.size);
-      return sessions;
+      checkCount("sessions", reader.u53(), sessions.sessions.size);
+      return sessions.sessions;
     }
-    if (tag !== Tag.sessions) throw new RangeError(`a piece with tag ${tag} stands among the sessions`);
+    if (tag === Tag.sessions) sessions.read(reader);
+    else if (tag === Tag.restoration) add = restoration.open(reader.raw(reader.remaining));
+    else if (tag === Tag.restorationPiece && add !== null) add(reader.raw(reader.remaining));
+    else throw new RangeError(`a piece with tag ${tag} stands among the sessions`);
+  }
+}
+
+class SessionsReader {
+  readonly sessions: Sessions = emptyTree();
+  #session: Session | null = null;
+
+  read(reader: ByteReader): void {
     while (reader.remaining > 0) {
       const item = reader.u8();
       const number = reader.u53();
       if (item === Item.session) {
-        session = { next: reader.u53(), outcomes: new Map(), era: 0 };
-        sessions.set(number, session);
-      } else if (item === Item.outcome && session !== null) session.outcomes.set(number, ownOutcome(reader));
-      else throw new RangeError(`an item of kind ${item} stands among the sessions`);
+        this.#session = { next: reader.u53(), outcomes: new Map(), era: 0 };
+        this.sessions.set(number, this.#session);
+      } else if (item === Item.outcome && this.#session !== null) {
+        this.#session.outcomes.set(number, ownOutcome(reader));
+      } else throw new RangeError(`an item of kind ${item} stands among the sessions`);
     }
+  }
+}
+
+/**
+ * The machine's pieces of a snapshot: what a backup holds that another cluster can use, without the sessions, which are
+ * those of the cluster that it came from.
+ *
+ * @throws RangeError if the pieces are no snapshot of that index, or what they end in
+ */
+export async function* machinePieces(pieces: AsyncIterable<Uint8Array>, index: number): AsyncGenerator<Uint8Array> {
+  const iterator = pieces[Symbol.asyncIterator]();
+  try {
+    for (let isHead = true; isHead; ) isHead = (await nextPiece(iterator)).u8() !== Tag.sessionsEnd;
+    yield* readMachine(iterator, index);
+  } finally {
+    await iterator.return?.();
   }
 }
 

@@ -7,7 +7,9 @@
 import { ConclaveError, messageOf } from "../errors.ts";
 import { type Applied, type CommandBatch, decodePayload, type Outcome, type Payload } from "./commands.ts";
 import type { StateMachine } from "./machine.ts";
-import { readMachine, readSessions, snapshotPieces } from "./replica-snapshot.ts";
+import { readHead, readMachine, snapshotPieces } from "./replica-snapshot.ts";
+import { Restoration } from "./restoration.ts";
+import { encodeStepResult } from "./restoration-steps.ts";
 import type { Session, Sessions } from "./session.ts";
 import { emptyTree } from "./tree.ts";
 
@@ -25,6 +27,7 @@ export class Replica {
   readonly #machine: StateMachine;
   readonly #onFailure: OnMachineFailure;
   #sessions: Sessions = emptyTree();
+  #restoration: Restoration;
   /** How many snapshots have been taken. */
   #era = 0;
   #appliedIndex = 0;
@@ -32,6 +35,7 @@ export class Replica {
 
   constructor(machine: StateMachine, onFailure: OnMachineFailure) {
     this.#machine = machine;
+    this.#restoration = new Restoration(machine);
     this.#onFailure = onFailure;
   }
 
@@ -65,13 +69,17 @@ export class Replica {
     if (decoded === null) return null;
     switch (decoded.type) {
       case "commands":
+      case "restoration":
         return this.#applyBatch(index, decoded);
       case "open-session":
         this.#sessions.set(index, { next: 1, outcomes: new Map(), era: this.#era });
         return { type: "session-opened", session: index };
       case "expire-sessions": {
         const idle = decoded.sessions.filter(({ id, next }) => this.#sessions.get(id)?.next === next);
-        for (const { id } of idle) this.#sessions.delete(id);
+        for (const { id } of idle) {
+          this.#sessions.delete(id);
+          this.#restoration.sessionEnded(id);
+        }
         return { type: "sessions-expired", count: idle.length };
       }
     }
@@ -92,7 +100,12 @@ export class Replica {
     this.#checkWhole();
     this.#era++;
     const index = this.#appliedIndex;
-    return { index, pieces: snapshotPieces(index, this.#sessions.clone(), this.#machine.snapshot()) };
+    const parts = {
+      sessions: this.#sessions.clone(),
+      restoration: this.#restoration.snapshot(),
+      machine: this.#machine.snapshot(),
+    };
+    return { index, pieces: snapshotPieces(index, parts) };
   }
 
   /**
@@ -107,9 +120,11 @@ export class Replica {
     this.#isRestoring = true;
     const iterator = pieces[Symbol.asyncIterator]();
     try {
-      const sessions = await readSessions(iterator);
+      const restoration = new Restoration(this.#machine);
+      const sessions = await readHead(iterator, restoration);
       await this.#machine.restore(readMachine(iterator, index));
       this.#sessions = sessions;
+      this.#restoration = restoration;
       this.#appliedIndex = index;
     } finally {
       this.#isRestoring = false;
@@ -141,7 +156,9 @@ export class Replica {
     }
     // The client has given up on whatever is missing before its floor: it must not take effect later.
     if (session.next < batch.floor) session.next = batch.floor;
-    const outcomes = batch.commands.map((command, i) => this.#applyOnce(index, session, batch.first + i, command));
+    const run = (command: Uint8Array): Outcome =>
+      batch.type === "commands" ? this.#run(index, command) : this.#takeStep(batch.session, command);
+    const outcomes = batch.commands.map((command, i) => applyOnce(session, batch.first + i, () => run(command)));
     return { type: "outcomes", outcomes };
   }
 
@@ -154,13 +171,8 @@ export class Replica {
     return own;
   }
 
-  #applyOnce(index: number, session: Session, number: number, command: Uint8Array): Outcome {
-    if (number > session.next) return { type: "gap" };
-    if (number < session.next) return session.outcomes.get(number) ?? { type: "forgotten" };
-    session.next++;
-    const outcome = this.#run(index, command);
-    session.outcomes.set(number, outcome);
-    return outcome;
+  #takeStep(session: number, step: Uint8Array): Outcome {
+    return { type: "applied", result: encodeStepResult(this.#restoration.apply(session, step)) };
   }
 
   #run(index: number, command: Uint8Array): Outcome {
@@ -173,4 +185,13 @@ export class Replica {
       return { type: "failed" };
     }
   }
+}
+
+function applyOnce(session: Session, number: number, run: () => Outcome): Outcome {
+  if (number > session.next) return { type: "gap" };
+  if (number < session.next) return session.outcomes.get(number) ?? { type: "forgotten" };
+  session.next++;
+  const outcome = run();
+  session.outcomes.set(number, outcome);
+  return outcome;
 }

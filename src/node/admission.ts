@@ -21,7 +21,8 @@ const WINDOW_RETRY_MS = 100;
  */
 export function admit(bytes: Uint8Array, replica: Replica, limits: Limits): number {
   const payload = decodePayload(bytes);
-  if (payload.type !== "commands" || payload.commands.length === 0) {
+  const isBatch = payload.type === "commands" || payload.type === "restoration";
+  if (!isBatch || payload.commands.length === 0) {
     throw new ConclaveError("BAD_MESSAGE", "Only batches of commands may be proposed.");
   }
   if (!isPlausible(payload)) throw new ConclaveError("BAD_MESSAGE", "The numbers of the batch make no sense.");

@@ -4,7 +4,7 @@ import type { Answer, Peer } from "../actor/index.ts";
 import type { Clock } from "../environment.ts";
 import { busy, ConclaveError } from "../errors.ts";
 import type { Limits } from "../limits.ts";
-import { type Applied, decodeList, encodePayload } from "../machine/commands.ts";
+import { type Applied, decodeList, encodeList, encodePayload } from "../machine/commands.ts";
 import type { Replica } from "../machine/index.ts";
 import type { LeaderView } from "../protocol/leader.ts";
 import { type NodeAnswer, type NodeMessage, QUERIES_MAX } from "../protocol/node.ts";
@@ -41,6 +41,15 @@ export interface ClientsParts {
 }
 
 type Message<Type extends NodeMessage["type"]> = Extract<NodeMessage, { type: Type }>;
+
+/** A read of nothing tells when reads may be answered. */
+const NO_QUERIES = {
+  type: "queries",
+  consistency: "linearizable",
+  anywhere: true,
+  minIndex: 0,
+  queries: encodeList([]),
+} as const satisfies NodeMessage;
 
 /** So many may wait for one hand-over of leadership. */
 const HEIRS_MAX = 100;
@@ -121,6 +130,11 @@ export class Clients {
     if (consistency === "stale") this.#reads.askStale(queries, minIndex, answer, peer);
     else if (!anywhere && !this.#isLeader) throw notLeader(this.#parts.view());
     else events.push({ type: "read", ticket: this.#reads.ask(queries, answer, peer), lease: consistency === "lease" });
+  }
+
+  /** Calls `act` once all is applied here that was acknowledged before, be it by another node. @throws like `read` */
+  catchUp(act: () => void, peer: Peer | null, answer: Answer<NodeAnswer>, events: RaftEvent[]): void {
+    this.read(NO_QUERIES, peer, { ok: act, fail: answer.fail }, events);
   }
 
   /** A question that waits until there is something to answer. @throws ConclaveError `BUSY`, `NO_LEADER` */

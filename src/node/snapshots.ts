@@ -1,12 +1,14 @@
 /** Everything about snapshots on one node: taken, offered, drawn, restored from, and what goes away because of them. */
 
+import type { Peer } from "../actor/index.ts";
 import type { Clock } from "../environment.ts";
 import type { Limits } from "../limits.ts";
 import type { Replica } from "../machine/index.ts";
 import type { NodeAnswer } from "../protocol/node.ts";
 import type { Effects, LogIndex, Raft, RaftEvent, Snapshot } from "../raft/index.ts";
-import type { SnapshotStore, Wal } from "../storage/index.ts";
+import { encodeOrigin, type SnapshotStore, type Wal } from "../storage/index.ts";
 import type { Applier } from "./applier.ts";
+import { Backups } from "./backups.ts";
 import { SnapshotTransfer, type TransferStory } from "./snapshot-transfer.ts";
 import { Snapshotter, type SnapshotterStory } from "./snapshotter.ts";
 
@@ -27,6 +29,10 @@ export interface SnapshotsParts {
   readonly wal: Wal;
   readonly store: SnapshotStore;
   readonly limits: Limits;
+  /** The name of the cluster. */
+  readonly cluster: string;
+  /** The link to this client is to be watched. */
+  watch(peer: Peer): void;
   /** Asks a node for the next part of a snapshot. @throws ConclaveError */
   ask(from: string, index: number, offset: number): Promise<NodeAnswer>;
   /** Puts it into the node's own mailbox. */
@@ -45,16 +51,18 @@ export class Snapshots {
   readonly #parts: SnapshotsParts;
   readonly #snapshotter: Snapshotter;
   readonly #transfer: SnapshotTransfer;
+  readonly backups: Backups;
   #hasNew = false;
   #compactTo: LogIndex | null = null;
   /** The state goes on from one snapshot after the other. */
   #restoring: Promise<void> = Promise.resolve();
 
   constructor(parts: SnapshotsParts) {
-    const { raft, store, limits, post, ask, tell } = parts;
+    const { raft, store, limits, cluster, post, ask, tell } = parts;
     this.#parts = parts;
     this.#snapshotter = new Snapshotter({
       ...parts,
+      held: () => this.backups.held,
       logBytesMax: limits.logBytesMax,
       onTaken: (snapshot) => post({ type: "snapshot-taken", snapshot }),
       onCompactable: (index) => post({ type: "compact", index }),
@@ -68,6 +76,12 @@ export class Snapshots {
       tell,
       onReceived: (snapshot) => post({ type: "snapshot-received", snapshot }),
       onDamaged: (index) => post({ type: "snapshot-lost", index: index as LogIndex }),
+    });
+    this.backups = new Backups({
+      ...parts,
+      origin: encodeOrigin(cluster),
+      take: () => this.#snapshotter.next(),
+      serve: (index, offset) => this.serve(index, offset),
     });
   }
 
@@ -103,6 +117,7 @@ export class Snapshots {
 
   /** Looks whether more of the log can go: whoever needed it may have it by now. */
   keepHouse(): void {
+    this.backups.tend();
     this.#snapshotter.propose();
   }
 

@@ -4,7 +4,7 @@
  */
 
 import type { Clock } from "../environment.ts";
-import { hasCode, messageOf } from "../errors.ts";
+import { ConclaveError, hasCode, messageOf } from "../errors.ts";
 import type { Replica } from "../machine/index.ts";
 import {
   compactableThrough,
@@ -16,7 +16,7 @@ import {
   type Snapshot,
   wantedSnapshots,
 } from "../raft/index.ts";
-import type { SnapshotStore, Wal } from "../storage/index.ts";
+import type { SnapshotInfo, SnapshotStore, Wal } from "../storage/index.ts";
 
 export type SnapshotterStory =
   | { readonly event: "snapshot-taken"; readonly index: number; readonly bytes: number; readonly tookMs: number }
@@ -30,6 +30,8 @@ export interface SnapshotterOptions {
   readonly replica: Replica;
   readonly wal: Pick<Wal, "bytes" | "bytesBehind" | "compact">;
   readonly store: Pick<SnapshotStore, "latest" | "write" | "keepOnly">;
+  /** Snapshots that others than the core want to stay. */
+  held(): readonly number[];
   /** What the log may take on disk. */
   readonly logBytesMax: number;
   readonly tell: (story: SnapshotterStory) => void;
@@ -44,10 +46,17 @@ const LOG_SHARE = 0.75;
 /** After one that failed, the next try comes when the log has grown by this share of what it may take. */
 const RETRY_SHARE = 1 / 16;
 
+interface Waiting {
+  resolve(info: SnapshotInfo): void;
+  reject(error: unknown): void;
+}
+
 export class Snapshotter {
   readonly #options: SnapshotterOptions;
   #isTaking = false;
   #isForced = false;
+  /** Those who want one that is taken after they have asked. */
+  #waiting: Waiting[] = [];
   /** The size of the log below which it is not worth while to look again. */
   #notBelow = 0;
   #stopped = false;
@@ -60,7 +69,7 @@ export class Snapshotter {
   tend(): void {
     const { wal, raft, replica, logBytesMax } = this.#options;
     if (this.#isTaking || this.#stopped || replica.appliedIndex === 0) return;
-    if (!this.#isForced) {
+    if (!this.#isForced && this.#waiting.length === 0) {
       if (wal.bytes < this.#notBelow || replica.appliedIndex <= raft.snapshot.index) return;
       const behind = wal.bytesBehind(raft.snapshot.index);
       if (behind < logBytesMax * LOG_SHARE) {
@@ -79,8 +88,17 @@ export class Snapshotter {
     this.tend();
   }
 
+  /** One that is no older than this moment: the next `tend` takes it. @throws ConclaveError, or what the machine throws */
+  next(): Promise<SnapshotInfo> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+      if (this.#stopped) this.stop();
+    });
+  }
+
   stop(): void {
     this.#stopped = true;
+    for (const { reject } of this.#waiting.splice(0)) reject(stopped());
   }
 
   /** Asks for the log to be compacted as far as nobody who is reached needs it, and not too much of it is kept. */
@@ -95,22 +113,24 @@ export class Snapshotter {
 
   /** The core has let go of the log up to here: now the disk does. */
   async compact(through: LogIndex): Promise<void> {
-    const { wal, store, raft, tell } = this.#options;
-    this.#notBelow = 0;
+    const { wal, store, raft, held, tell } = this.#options;
     try {
-      await store.keepOnly(new Set(wantedSnapshots(raft)));
+      await store.keepOnly(new Set([...wantedSnapshots(raft), ...held()]));
       const before = wal.bytes;
       await wal.compact(through);
       if (wal.bytes < before) tell({ event: "compacted", through, logBytes: wal.bytes });
     } catch (error) {
       // What could not be removed takes room, and nothing else: the next time it is tried again.
       if (!hasCode(error, "CLOSED")) tell({ event: "snapshot-failed", reason: messageOf(error) });
+    } finally {
+      this.#notBelow = 0; // What was reckoned with the log as it was before does not hold any more.
     }
   }
 
   async #take(): Promise<void> {
     const { clock, raft, replica, wal, store, logBytesMax, tell, onTaken } = this.#options;
     this.#isTaking = true;
+    const waiting = this.#waiting.splice(0);
     const startMs = clock.nowMs();
     try {
       const { index: at, pieces } = replica.snapshot();
@@ -118,11 +138,13 @@ export class Snapshotter {
       const term = raft.log.termAt(index);
       if (term === null) throw new RangeError(`the term of entry ${index} is not known`);
       const configuration = configurationAt(raft, index);
-      const { bytes } = await store.write({ index, term, configuration: encodeConfiguration(configuration) }, pieces);
-      if (this.#stopped) return;
-      tell({ event: "snapshot-taken", index, bytes, tookMs: clock.nowMs() - startMs });
+      const info = await store.write({ index, term, configuration: encodeConfiguration(configuration) }, pieces);
+      if (this.#stopped) throw stopped();
+      tell({ event: "snapshot-taken", index, bytes: info.bytes, tookMs: clock.nowMs() - startMs });
       onTaken({ index, term, configuration });
+      for (const { resolve } of waiting) resolve(info);
     } catch (error) {
+      for (const { reject } of waiting) reject(error);
       this.#notBelow = wal.bytes + logBytesMax * RETRY_SHARE;
       if (!this.#stopped) tell({ event: "snapshot-failed", reason: messageOf(error) });
     } finally {
@@ -130,3 +152,5 @@ export class Snapshotter {
     }
   }
 }
+
+const stopped = (): ConclaveError => new ConclaveError("CLOSED", "The node has stopped.");

@@ -250,6 +250,7 @@ async function run(
   }
   const parts = {
     environment,
+    cluster,
     url: normalUrl(url),
     directories: options.directories,
     join: (options.join ?? []).map(normalUrl),

@@ -83,8 +83,11 @@ const controlSchema = v.variant("type", [
   v.object({ type: v.literal("recognized") }),
   /** "I know another one by your name": whoever has lost its disk has to join anew. */
   v.object({ type: v.literal("unrecognized") }),
-  /** From a node that is new, was moved, or has lost its disk: takes it in as a learner that votes once it keeps up. */
-  v.object({ type: v.literal("join"), id: name, url: address, incarnation }),
+  /**
+   * From a node that is new, was moved, or has lost its disk: takes it in as a learner that votes once it keeps up. One
+   * that was a member before on the disk that it has now is not taken in as a new one.
+   */
+  v.object({ type: v.literal("join"), id: name, url: address, incarnation, wasMember: v.boolean() }),
   /** "Am I still a member?", from one that hears no leader. */
   v.object({ type: v.literal("am-i-a-member") }),
   /** "You are not, since entry `index`." */
@@ -94,6 +97,10 @@ const controlSchema = v.variant("type", [
   /** Changes the members, and answers once the change is through. */
   v.object({ type: v.literal("change"), wishes: v.pipe(v.array(wishSchema), v.maxLength(WISHES_MAX)) }),
   v.object({ type: v.literal("members") }),
+  /** From a client: takes a snapshot of all that was acknowledged before, and keeps it for as long as it is drawn. */
+  v.object({ type: v.literal("take-snapshot") }),
+  /** It need not be kept any longer. */
+  v.object({ type: v.literal("release-snapshot"), index: count }),
   /** Some of the snapshot that ends at entry `index`, from a place between two of its chunks on. */
   v.object({ type: v.literal("read-snapshot"), index: count, offset: count }),
   /** Hands leadership over, to a node of the leader's choice if `to` is null. */
@@ -143,6 +150,8 @@ const controlAnswerSchema = v.variant("type", [
   v.object({ type: v.literal("leader"), view: leaderViewSchema }),
   v.object({ type: v.literal("status"), status: statusSchema }),
   v.object({ type: v.literal("members"), members: v.array(memberSchema) }),
+  /** A snapshot that was taken, how large it is, and what stands before it in a backup. */
+  v.object({ type: v.literal("snapshot"), index: count, total: count, origin: bytes }),
   /** Chunks of a snapshot, whole ones. `next` is where those after them begin; null if these were the last. */
   v.object({
     type: v.literal("chunks"),

@@ -1,8 +1,11 @@
 /** What survives a crash. */
 
+export { encodeOrigin, readBackup, type VerifiedBackup, verifyBackup } from "./backup-file.ts";
+export { asOurs, isNoFile } from "./disk-errors.ts";
 export { type Founder, Identity, isNodeFolder } from "./identity.ts";
 export { type Inspection, inspect, type SnapshotReport } from "./inspect.ts";
 export type { Damage, Range, SegmentReport, TermReport } from "./inspect-log.ts";
+export { folderOf } from "./small-file.ts";
 export {
   type Chunks,
   type Pieces,

@@ -28,3 +28,9 @@ export async function replaceSmallFile(disk: Disk, folder: string, name: string,
   await disk.rename(draft, `${folder}/${name}`);
   await disk.syncFolder(folder);
 }
+
+/** The folder that a file is in. */
+export function folderOf(path: string): string {
+  const end = path.lastIndexOf("/");
+  return end === -1 ? "." : end === 0 ? "/" : path.slice(0, end);
+}

@@ -119,15 +119,16 @@ export interface VerifiedSnapshot extends SnapshotInfo {
 /**
  * Reads a file from end to end.
  *
+ * @param start where the snapshot begins in it
  * @throws ConclaveError `DATA_CORRUPT` with the offset of the first chunk that is bad, `DISK_FAILED`
  */
-export function verifySnapshot(disk: Disk, path: string, salt: number): Promise<VerifiedSnapshot> {
+export function verifySnapshot(disk: Disk, path: string, salt: number, start = 0): Promise<VerifiedSnapshot> {
   return reading(disk, path, async (file) => {
     let progress = START;
-    let bytes = 0;
-    for await (const step of stepsOf(file, path, salt)) ({ progress, end: bytes } = step);
+    let bytes = start;
+    for await (const step of stepsOf(file, path, salt, start)) ({ progress, end: bytes } = step);
     const { header, pieces, checksum } = progress;
-    if (header === null) throw damaged(path, 0, "it is empty");
+    if (header === null) throw damaged(path, start, "it is empty");
     return { ...header, bytes, checksum, pieces };
   });
 }
@@ -138,11 +139,11 @@ export function verifySnapshot(disk: Disk, path: string, salt: number): Promise<
  *
  * @throws ConclaveError `DATA_CORRUPT`, `DISK_FAILED`
  */
-export async function* readSnapshot(disk: Disk, path: string, salt: number): AsyncGenerator<Uint8Array> {
+export async function* readSnapshot(disk: Disk, path: string, salt: number, start = 0): AsyncGenerator<Uint8Array> {
   const file = await openToRead(disk, path);
   try {
     let parts: Uint8Array[] = [];
-    for await (const { chunk } of stepsOf(file, path, salt)) {
+    for await (const { chunk } of stepsOf(file, path, salt, start)) {
       if (chunk.kind === ChunkKind.part) parts.push(chunk.content);
       if (chunk.kind !== ChunkKind.piece) continue;
       yield parts.length === 0 ? chunk.content : joined([...parts, chunk.content]);
@@ -189,12 +190,13 @@ export function readChunks(disk: Disk, path: string, salt: number, offset: numbe
 /**
  * Follows a file chunk by chunk to its end.
  *
+ * @param start where the snapshot begins in it
  * @throws ConclaveError `DATA_CORRUPT`, or what the disk throws
  */
-export async function* stepsOf(file: DiskFile, path: string, salt: number): AsyncGenerator<Step> {
+export async function* stepsOf(file: DiskFile, path: string, salt: number, start = 0): AsyncGenerator<Step> {
   const size = await file.size();
   let progress = START;
-  let at = 0;
+  let at = start;
   let want = AT_ONCE_BYTES;
   while (at < size) {
     const asked = Math.min(want, size - at);

@@ -49,6 +49,8 @@ export const ChunkKind = {
   /** A part of a piece, which goes on in the next chunk. */
   part: 3,
   end: 4,
+  /** Before the first chunk of a backup: see `backup-file.ts`. */
+  origin: 5,
 } as const;
 type ChunkKind = (typeof ChunkKind)[keyof typeof ChunkKind];
 
@@ -139,6 +141,7 @@ export function follow(progress: Progress, chunk: Chunk): Progress {
   const { chunks, header, isWithinPiece, end } = progress;
   if (number !== chunks) throw new RangeError(`chunk ${number} is where chunk ${chunks} should be`);
   if (end !== null) throw new RangeError("it goes on after its end");
+  if (kind === ChunkKind.origin) throw new RangeError("a backup begins within it");
   if ((kind === ChunkKind.header) !== (header === null)) throw new RangeError("its header is not where it should be");
   if (kind === ChunkKind.end && isWithinPiece) throw new RangeError("it ends within a piece");
   const next = { ...progress, chunks: chunks + 1 };

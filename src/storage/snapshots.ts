@@ -165,9 +165,15 @@ export class SnapshotStore {
     return this.#clear((one) => one === index);
   }
 
-  /** Removes all snapshots but these. @throws ConclaveError `DISK_FAILED`; it can be tried again */
+  /**
+   * Removes all snapshots but these, and any that is newer than them: it has come since, and whoever chose these had yet
+   * to hear of it.
+   *
+   * @throws ConclaveError `DISK_FAILED`; it can be tried again
+   */
   keepOnly(indices: ReadonlySet<number>): Promise<void> {
-    return this.#clear((one) => !indices.has(one));
+    const newest = indices.size === 0 ? Number.POSITIVE_INFINITY : Math.max(...indices);
+    return this.#clear((one) => !indices.has(one) && one < newest);
   }
 
   async #find(): Promise<void> {

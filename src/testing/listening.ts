@@ -7,7 +7,7 @@ export type OnApplied = (command: Uint8Array, context: ApplyContext, result: Uin
 
 /** The same machine, but for one who hears what it applies. */
 export function listening(machine: StateMachine, applied: OnApplied): StateMachine {
-  const { poll } = machine;
+  const { poll, replacement, isEmpty } = machine;
   return {
     apply: (command, context) => {
       const result = machine.apply(command, context);
@@ -18,5 +18,7 @@ export function listening(machine: StateMachine, applied: OnApplied): StateMachi
     ...(poll === undefined ? {} : { poll: (query) => poll.call(machine, query) }),
     snapshot: () => machine.snapshot(),
     restore: (pieces) => machine.restore(pieces),
+    ...(replacement === undefined ? {} : { replacement: () => replacement.call(machine) }),
+    ...(isEmpty === undefined ? {} : { isEmpty: () => isEmpty.call(machine) }),
   };
 }

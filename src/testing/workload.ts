@@ -1,6 +1,6 @@
 /** What clients do in a simulated world, and what is made of the answers that they got. */
 
-import type { Client } from "../client/index.ts";
+import type { Client, ReadOptions } from "../client/index.ts";
 import { ConclaveError, type ErrorCode } from "../errors.ts";
 import type { StateMachine } from "../machine/index.ts";
 import { KeyValueMachine } from "../machine/index.ts";
@@ -11,7 +11,7 @@ import { type KeyValueOperation, type KeyValueResult, keyValueModel, readSpan, s
 import { check } from "./linearizability.ts";
 import { checkIssueOrder, checkRealTimeOrder, type Disorder } from "./order.ts";
 import { Probes } from "./probes.ts";
-import { CLOCK_RATE_MIN } from "./process.ts";
+import { UNEVEN } from "./process.ts";
 import { RecordedClient } from "./recorded-client.ts";
 import { Watchers } from "./watchers.ts";
 
@@ -50,6 +50,13 @@ const QUIET_EVERY_MS = 3_000;
 const QUIET_FROM_MS = 2_000;
 /** Few, so that what one client writes is what another reads. */
 const KEYS = ["a", "b"];
+
+/** So many reads are content with a lease, and so many ask a certain node. */
+const SHARE_OF_LEASES = 0.7;
+const SHARE_OF_FOLLOWERS = 0.3;
+/** What makes snapshots large enough to come in parts, and is never read. */
+const BULKS = 6;
+const BULK_REPEATS = 400;
 
 /** With these a call may end while things go wrong, or a deadline is short. */
 const EXPECTED: ReadonlySet<string> = new Set<ErrorCode>(["TIMEOUT", "UNKNOWN_OUTCOME", "CLOSED", "NO_LEADER", "BUSY"]);
@@ -116,7 +123,7 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
       return await call();
     } finally {
       const tookMs = nowMs() - startedMs;
-      if (tookMs > timeoutMs / CLOCK_RATE_MIN + PUNCTUAL_MS) {
+      if (tookMs > timeoutMs / UNEVEN.least + PUNCTUAL_MS) {
         late ??= `${name} waited for ${tookMs.toFixed(0)} ms for what had ${timeoutMs.toFixed(0)} ms`;
       }
     }
@@ -139,9 +146,12 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
       try {
         if (isNew && dice.chance(SHARE_OF_WATCHES)) {
           await inTime(() => startWatch(worker, recorded, options.timeoutMs));
-        } else if (kind === 0 && dice.chance(0.5)) await inTime(() => client.get(probes.next(), options));
-        else if (kind < 0.25) await inTime(() => recorded.get(key, options));
+        } else if (kind === 0 && dice.chance(0.5)) {
+          await inTime(() => client.get(probes.next(), { ...options, ...wayToRead(worker) }));
+        } else if (kind < 0.25) await inTime(() => recorded.get(key, { ...options, ...wayToRead(worker) }));
         else if (kind < 0.4) await readStale(worker, key, Math.min(options.timeoutMs, STALE_TIMEOUT_MS_MAX));
+        else if (kind < 0.43)
+          await inTime(() => client.put(`bulk/${dice.below(BULKS)}`, value.repeat(BULK_REPEATS), options));
         else if (kind < 0.55) await inTime(() => recorded.put(key, value, options));
         else if (kind < 0.7) await inTime(() => recorded.append(key, `,${value}`, options));
         else if (kind < 0.8) await inTime(() => recorded.increment("counter", dice.below(5) + 1, options));
@@ -183,6 +193,12 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
     },
   };
 };
+
+/** All ways but one to read give nothing that is old: from the leader or any node, under a lease or not. */
+function wayToRead({ dice, nodes }: Worker): Pick<ReadOptions, "consistency" | "node"> {
+  const consistency = dice.chance(SHARE_OF_LEASES) ? "lease" : "linearizable";
+  return dice.chance(SHARE_OF_FOLLOWERS) ? { consistency, node: dice.pick(nodes) } : { consistency };
+}
 
 function inWords<Operation, Result>({ earlier, later }: Disorder<Operation, Result>): string {
   const words = ({ client, operation, outcome }: Call<Operation, Result>): string =>

@@ -20,6 +20,7 @@ import {
 import { Replica } from "../../src/machine/index.ts";
 import { decodeCommand, decodeQuery, encodeQuery, type KeyValueQuery } from "../../src/machine/key-value-protocol.ts";
 import type { ChangesBounds } from "../../src/machine/recent-changes.ts";
+import { decodeStep } from "../../src/machine/restoration-steps.ts";
 import { clientProtocol } from "../../src/protocol/client.ts";
 import {
   DIRECTORY_ACTOR,
@@ -28,7 +29,14 @@ import {
   type Member,
 } from "../../src/protocol/directory.ts";
 import { type LeaderView, NO_LEADER } from "../../src/protocol/leader.ts";
-import { type Consistency, NODE_ACTOR, type NodeAnswer, nodeProtocol, QUERIES_MAX } from "../../src/protocol/node.ts";
+import {
+  type Consistency,
+  NODE_ACTOR,
+  type NodeAnswer,
+  type NodeMessage,
+  nodeProtocol,
+  QUERIES_MAX,
+} from "../../src/protocol/node.ts";
 import { freePorts } from "../end-to-end/cluster.ts";
 import { Events } from "../support/network.ts";
 
@@ -37,7 +45,7 @@ type NodeAnswerTo = Answer<NodeAnswer>;
 /** A batch of commands as a node got it. */
 export interface Batch extends Omit<CommandBatch, "commands"> {
   readonly commands: readonly Uint8Array[];
-  /** `put a`, and so on. */
+  /** `put a`, and so on; of a restoration the steps. */
   readonly said: readonly string[];
 }
 
@@ -117,6 +125,10 @@ export class FakeNode {
   pollScript: Script<Poll>[] = [];
   openScript: Script<null>[] = [];
   statusScript: Script<null>[] = [];
+  /** For what else it may be asked. */
+  otherScript: Script<NodeMessage>[] = [];
+  /** Snapshots that it need not keep any longer. */
+  readonly released = new Events<number>();
 
   constructor(id: string, port: number, state: State) {
     this.id = id;
@@ -141,6 +153,7 @@ export class FakeNode {
         const { message, sender, answer } = delivery;
         if (message.type === "keep-session") this.kept.add(message.session);
         if (message.type === "end-poll") this.pollsEnded.add(message.id);
+        if (message.type === "release-snapshot") this.released.add(message.index);
         if (answer === null) continue;
         switch (message.type) {
           case "commands":
@@ -172,7 +185,7 @@ export class FakeNode {
             answer.ok({ type: "status", status: { ...STATUS, id } });
             break;
           default:
-            answer.ok({ type: "done" });
+            if (!play(this.otherScript, message, answer)) answer.ok({ type: "done" });
         }
       }
     });
@@ -192,8 +205,9 @@ export class FakeNode {
 
   #commands(bytes: Uint8Array, answer: NodeAnswerTo): void {
     const payload = decodePayload(bytes);
-    if (payload.type !== "commands") throw new Error(`a client proposed ${payload.type}`);
+    if (!("commands" in payload)) throw new Error(`a client proposed ${payload.type}`);
     const said = payload.commands.map((command) => {
+      if (payload.type === "restoration") return decodeStep(command).type;
       const { op, key } = decodeCommand(command);
       return `${op} ${key}`;
     });

@@ -6,6 +6,10 @@ import type { Change, Client, LeaderInfo, NodeReport } from "../../src/client/in
 import { CLIENT_COMMANDS, errorLine, helpText, runWords, splitWords } from "../../src/console/index.ts";
 import { standardClock } from "../../src/environment/standard.ts";
 import { ConclaveError } from "../../src/errors.ts";
+import { KeyValueMachine, Replica } from "../../src/machine/index.ts";
+import { clusterSaltOf } from "../../src/storage/identity.ts";
+import { encodeOrigin, SnapshotStore, verifyBackup } from "../../src/storage/index.ts";
+import { MemoryDisk } from "../../src/testing/memory-disk.ts";
 import { suite } from "../support/suite.ts";
 
 const LEADER: LeaderInfo = { term: 3, id: "n1", url: "ws://127.0.0.1:7101" };
@@ -88,6 +92,7 @@ function start(line: string, answer?: unknown, stub = new Stub(answer)): Run {
   const result = runWords(CLIENT_COMMANDS, splitWords(line), {
     client: stub as unknown as Client,
     clock: standardClock,
+    disk: new MemoryDisk(),
     nodes: ["n1", "n2"],
     print: (text) => printed.push(stripVTControlCharacters(text)),
     emit: (value) => void emitted.push(value),
@@ -221,6 +226,7 @@ test("status says of a process that is known to be paused that it is", async () 
   await runWords(CLIENT_COMMANDS, ["status"], {
     client: new Stub(REPORTS) as unknown as Client,
     clock: standardClock,
+    disk: new MemoryDisk(),
     nodes: ["n1", "n2"],
     isPaused: (id) => id === "n2",
     print: (text) => printed.push(stripVTControlCharacters(text)),
@@ -376,6 +382,67 @@ for (const [line, message] of [
   });
 }
 
+const FILE = "data/a.backup";
+
+/** What a client gives for a backup, and what it is given back. */
+async function withBackups(): Promise<{ client: Client; disk: MemoryDisk; given: unknown[]; restored: Uint8Array[] }> {
+  const replica = new Replica(new KeyValueMachine(), () => {});
+  replica.apply(1, null);
+  const { index, pieces } = replica.snapshot();
+  const other = new MemoryDisk(["node"]);
+  const store = await SnapshotStore.open(other, "node", { salt: clusterSaltOf({ cluster: "demo" }) });
+  const { bytes } = await store.write({ index, term: 1, configuration: new Uint8Array(0) }, pieces);
+  const file = Buffer.concat([encodeOrigin("demo"), other.bytesOf("node/snapshot-0000000000000001.snap")]);
+  assert.is(file.byteLength, encodeOrigin("demo").byteLength + bytes);
+  const given: unknown[] = [];
+  const restored: Uint8Array[] = [];
+  const client = {
+    backup: async function* ({ signal: _, ...options }: object & { signal?: AbortSignal }) {
+      given.push(options);
+      yield { offset: 0, bytes: new Uint8Array(file.subarray(0, 20)) };
+      yield { offset: 20, bytes: new Uint8Array(file.subarray(20)) };
+    },
+    restore: async (all: AsyncIterable<Uint8Array>, { signal: _, ...options }: object & { signal?: AbortSignal }) => {
+      given.push(options);
+      for await (const piece of all) restored.push(piece);
+    },
+  };
+  return { client: client as unknown as Client, disk: new MemoryDisk(["data"]), given, restored };
+}
+
+test("backup writes a file, and restore reads it", async () => {
+  const { client, disk, given, restored } = await withBackups();
+  const printed: string[] = [];
+  const run = (line: string): Promise<unknown> =>
+    runWords(CLIENT_COMMANDS, splitWords(line), {
+      client,
+      clock: standardClock,
+      disk,
+      nodes: ["n1", "n2"],
+      print: (text) => printed.push(stripVTControlCharacters(text)),
+      signal: new AbortController().signal,
+    });
+  const saved = await run("backup data/a.backup");
+  const { bytes } = await verifyBackup(disk, FILE);
+  assert.equal(saved, { file: FILE, cluster: "demo", index: 1, bytes });
+  assert.equal(disk.paths(), [FILE]);
+  await run("backup data/a.backup --node n2");
+  assert.equal(await run("restore data/a.backup"), { file: FILE, cluster: "demo", index: 1 });
+  assert.ok(restored.length > 0);
+  await run("restore data/a.backup --force");
+  assert.equal(given, [{}, { node: "n2" }, { force: false }, { force: true }]);
+  assert.is(printed[0], "ok 0.0 MiB, all of cluster demo up to entry 1");
+  assert.is(printed[2], "ok as cluster demo was at entry 1");
+  for (const wrong of ["backup", "backup a b", "backup a --node n9", "restore", "restore a --node n1"]) {
+    const error = await run(wrong).catch((thrown: unknown) => thrown);
+    assert.ok(error instanceof ConclaveError && error.code === "INVALID_ARGUMENT", wrong);
+  }
+  disk.plant(FILE, disk.bytesOf(FILE).slice(0, bytes - 1));
+  const error = await run("restore data/a.backup").catch((thrown: unknown) => thrown);
+  assert.ok(error instanceof ConclaveError && error.code === "DATA_CORRUPT");
+  assert.is(given.length, 4, "nothing was sent");
+});
+
 test("what the client refuses is passed on, and shown as one line with its code", async () => {
   const refused = new ConclaveError("NO_LEADER", "No leader was found within 5000 ms.");
   const error = await start("put k v", refused).result.catch((thrown: unknown) => thrown);
@@ -389,6 +456,7 @@ test("a value can't steer the terminal that shows it", async () => {
   await runWords(CLIENT_COMMANDS, ["get", "k"], {
     client: run.stub as unknown as Client,
     clock: standardClock,
+    disk: new MemoryDisk(),
     nodes: ["n1", "n2"],
     print: (text) => run.printed.push(text),
     signal: new AbortController().signal,

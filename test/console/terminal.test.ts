@@ -7,6 +7,7 @@ import * as assert from "uvu/assert";
 import type { Client } from "../../src/client/index.ts";
 import { type Command, type Repl, startRepl } from "../../src/console/index.ts";
 import { standardClock } from "../../src/environment/standard.ts";
+import { MemoryDisk } from "../../src/testing/memory-disk.ts";
 import { suite } from "../support/suite.ts";
 import { Screen } from "./screen.ts";
 
@@ -50,7 +51,7 @@ async function prompt(): Promise<{ screen: Screen; repl: Repl; endWait: () => vo
   };
   const client = { on: () => () => {} } as unknown as Client;
   const repl = startRepl({
-    context: { client, clock: standardClock, nodes: [] },
+    context: { client, clock: standardClock, disk: new MemoryDisk(), nodes: [] },
     extras: [wait, say],
     input: screen.keys,
     output: screen,

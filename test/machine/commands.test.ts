@@ -21,7 +21,7 @@ const test = suite("commands");
 const bytes = fc.uint8Array({ maxLength: 30 });
 const payload: fc.Arbitrary<Payload> = fc.oneof(
   record({
-    type: fc.constant("commands" as const),
+    type: fc.constantFrom("commands" as const, "restoration" as const),
     session: fc.maxSafeNat(),
     floor: fc.maxSafeNat(),
     first: fc.maxSafeNat(),

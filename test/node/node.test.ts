@@ -48,6 +48,7 @@ async function startAlone(): Promise<{ readonly node: NodeActor; deliver(deliver
   };
   const node = new NodeActor(context, {
     environment: { ...realEnvironment, disk },
+    cluster: "test",
     url: "ws://127.0.0.1:7101",
     directories: [],
     join: [],

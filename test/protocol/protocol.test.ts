@@ -44,12 +44,14 @@ const NODE_MESSAGES: { readonly [T in NodeMessage["type"]]: fc.Arbitrary<NodeMes
   status: fc.record({ type: is("status") }),
   recognized: fc.record({ type: is("recognized") }),
   unrecognized: fc.record({ type: is("unrecognized") }),
-  join: fc.record({ type: is("join"), id: name, url, incarnation: name }),
+  join: fc.record({ type: is("join"), id: name, url, incarnation: name, wasMember: fc.boolean() }),
   "am-i-a-member": fc.record({ type: is("am-i-a-member") }),
   "not-a-member": fc.record({ type: is("not-a-member"), index: count }),
   "disk-full": fc.record({ type: is("disk-full"), isFull: fc.boolean() }),
   change: fc.record({ type: is("change"), wishes: fc.array(wish, { maxLength: 5 }) }),
   members: fc.record({ type: is("members") }),
+  "take-snapshot": fc.record({ type: is("take-snapshot") }),
+  "release-snapshot": fc.record({ type: is("release-snapshot"), index: count }),
   "read-snapshot": fc.record({ type: is("read-snapshot"), index: count, offset: count }),
   transfer: fc.record({ type: is("transfer"), to: fc.option(name, { nil: null }) }),
 };
@@ -74,6 +76,7 @@ const NODE_ANSWERS: { readonly [T in NodeAnswer["type"]]: fc.Arbitrary<NodeAnswe
       }),
     ),
   }),
+  snapshot: fc.record({ type: is("snapshot"), index: count, total: count, origin: bytes }),
   chunks: fc.record({
     type: is("chunks"),
     bytes,
@@ -99,6 +102,7 @@ const NODE_ANSWERS: { readonly [T in NodeAnswer["type"]]: fc.Arbitrary<NodeAnswe
   }),
 };
 
+const member = fc.record({ name, url });
 const DIRECTORY_MESSAGES: { readonly [T in DirectoryMessage["type"]]: fc.Arbitrary<DirectoryMessage> } = {
   register: fc.record({ type: is("register"), name, url }),
   unregister: fc.record({ type: is("unregister"), name }),
@@ -107,9 +111,9 @@ const DIRECTORY_MESSAGES: { readonly [T in DirectoryMessage["type"]]: fc.Arbitra
   subscribe: fc.record({ type: is("subscribe") }),
   claim: fc.record({ type: is("claim"), term, id: name, url }),
   resign: fc.record({ type: is("resign"), term, id: name }),
+  members: fc.record({ type: is("members"), index: term, members: fc.array(member, { maxLength: 5 }) }),
 };
 
-const member = fc.record({ name, url });
 const DIRECTORY_ANSWERS: { readonly [T in DirectoryAnswer["type"]]: fc.Arbitrary<DirectoryAnswer> } = {
   done: fc.record({ type: is("done") }),
   member: fc.record({ type: is("member"), member: fc.option(member, { nil: null }) }),

@@ -6,7 +6,8 @@ import * as os from "node:os";
 import * as path from "node:path";
 import * as assert from "uvu/assert";
 import { realEnvironment } from "../../src/environment/real.ts";
-import { Identity, SnapshotStore, Wal } from "../../src/storage/index.ts";
+import { clusterSaltOf } from "../../src/storage/identity.ts";
+import { encodeOrigin, Identity, SnapshotStore, Wal } from "../../src/storage/index.ts";
 import { scriptCommand } from "../end-to-end/cluster.ts";
 import { batchOf, PlainLog, walOptions } from "../storage/plain-log.ts";
 import { suite } from "../support/suite.ts";
@@ -54,6 +55,24 @@ test("what a node's folder holds, and nothing in it is changed", async () => {
   assert.match(output, /^term 1, vote for node-1, committed 2$/m);
   assert.match(output, /^no damage$/m);
   assert.equal(contents(), before);
+});
+
+test("a backup, and where it is damaged", async () => {
+  const folder = await dataOf();
+  const file = path.join(folder, "a.backup");
+  const store = await SnapshotStore.open(realEnvironment.disk, folder, { salt: clusterSaltOf({ cluster: "demo" }) });
+  await store.write({ index: 7, term: 2, configuration: new Uint8Array(0) }, [new Uint8Array(100), new Uint8Array(5)]);
+  const snapshot = readFileSync(path.join(folder, "snapshot-0000000000000007.snap"));
+  writeFileSync(file, Buffer.concat([encodeOrigin("demo"), snapshot]));
+  const { code, output, errors } = run(file);
+  assert.is(code, 0, errors);
+  assert.match(output, /^backup of +up to entry +term +pieces +bytes\ndemo +7 +2 +2 +\d+\n\nno damage$/m);
+  assert.is(JSON.parse(run("--json", file).output).cluster, "demo");
+
+  writeFileSync(file, Buffer.concat([encodeOrigin("demo"), snapshot.subarray(0, -1)]));
+  const damaged = run(file);
+  assert.is(damaged.code, 1);
+  assert.match(damaged.errors, /^DATA_CORRUPT .*a\.backup is damaged at offset \d+/);
 });
 
 test("snapshots, and a log that begins behind one", async () => {
@@ -131,8 +150,8 @@ test("a node whose owner can't be told does not hide the others", async () => {
 
 test("a mistake is one line, and exit code 1", async () => {
   for (const [args, message] of [
-    [[], /^INVALID_ARGUMENT DIR is needed, and nothing else/],
-    [["a", "b"], /^INVALID_ARGUMENT DIR is needed, and nothing else/],
+    [[], /^INVALID_ARGUMENT PATH is needed, and nothing else/],
+    [["a", "b"], /^INVALID_ARGUMENT PATH is needed, and nothing else/],
     [["--jsn", "a"], /^INVALID_ARGUMENT Unknown option '--jsn'/],
     [[path.join(os.tmpdir(), "not", "there")], /^INVALID_ARGUMENT .*ENOENT/],
     [[await dataOf()], /^INVALID_ARGUMENT .* holds no node's data\.$/],

@@ -172,6 +172,13 @@ test("snapshots that nobody needs are removed, and a crash at any point leaves t
   for (const crashed of left) assert.equal((await newestOn(crashed))?.pieces, piecesOf(4));
 });
 
+test("one that has come since it was settled which are to stay is not removed", async () => {
+  const { disk, store } = await storeWith(1, 2, 3);
+  await store.keepOnly(new Set([2]));
+  assert.equal(indicesOf(store), [2, 3]);
+  assert.equal(disk.crash().paths(), [snapshotPath(2), snapshotPath(3)]);
+});
+
 for (const operation of ["list", "remove", "syncFolder"] as const satisfies readonly Operation[]) {
   test(`a removal that fails in ${operation} is reported, and made up for`, async () => {
     const { disk, store } = await storeWith(1, 2, 3);

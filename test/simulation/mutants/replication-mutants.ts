@@ -46,8 +46,8 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "raft/replication.ts",
-        find: "if (prevTerm !== request.prevLogTerm) {",
-        replace: "if (prevTerm === null) {",
+        find: "if (prevLogIndex >= log.base.index && prevTerm !== request.prevLogTerm) {",
+        replace: "if (prevLogIndex >= log.base.index && prevTerm === null) {",
       },
     ],
   },
@@ -59,11 +59,11 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
       {
         file: "raft/replication.ts",
         find: `if (first === undefined || first.index <= raft.commitIndex) return; // No leader would: committed entries are final.
-    for (const entry of entries.slice(fresh)) overwrite(raft, entry);
+    for (const entry of entries.slice(fresh)) overwrite(raft, draft, entry);
   }`,
         replace: `if (first === undefined) return;
   }
-  for (const entry of entries) overwrite(raft, entry);`,
+  for (const entry of entries) if (entry.index > log.base.index) overwrite(raft, draft, entry);`,
       },
     ],
   },

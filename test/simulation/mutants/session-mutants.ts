@@ -32,7 +32,7 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "machine/replica.ts",
-        find: 'if (number < session.next) return session.outcomes.get(number) ?? { type: "forgotten" };\n    session.next++;',
+        find: 'if (number < session.next) return session.outcomes.get(number) ?? { type: "forgotten" };\n  session.next++;',
         replace: "session.next = Math.max(session.next, number + 1);",
       },
     ],
