@@ -43,7 +43,7 @@ export const INVARIANTS = {
   "process-lives": "No process of the cluster fails by itself.",
   linearizable: "What clients saw can be explained by one order of their calls.",
   "client-order": "Commands of one client take effect in the order in which it issued them.",
-  "stale-order": "Stale reads of one node never go back in time.",
+  "stale-order": "Stale reads show what their client has written and read before, whichever nodes answer.",
   "watch-exact":
     "A watch gives every change with its prefix that the log makes, each once, in order, and in the end all.",
   "calls-answered": "Every call ends, with a result or an error.",
