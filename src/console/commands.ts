@@ -39,15 +39,17 @@ export interface Command {
   run(args: Arguments, context: CommandContext): Promise<unknown>;
 }
 
-const READ_OPTIONS = { "--stale": null, "--node": "the id of a node" };
+const READ_OPTIONS = { "--stale": null, "--lease": null, "--node": "the id of a node" };
 
 function readOptions({ options }: Arguments, { signal, nodes }: CommandContext): ReadOptions {
   const node = options.get("--node");
   if (node !== undefined && !nodes.includes(node)) {
     throw usage(`there is no node "${node}", only ${nodes.join(", ")}`);
   }
-  if (node !== undefined) return { signal, consistency: "stale", node };
-  return options.has("--stale") ? { signal, consistency: "stale" } : { signal };
+  const consistencies = (["stale", "lease"] as const).filter((one) => options.has(`--${one}`));
+  if (consistencies.length > 1) throw usage("a read is either --stale or --lease");
+  const [consistency] = consistencies;
+  return { signal, ...(consistency === undefined ? {} : { consistency }), ...(node === undefined ? {} : { node }) };
 }
 
 const put: Command = {
@@ -64,8 +66,8 @@ const put: Command = {
 
 const get: Command = {
   name: "get",
-  usage: "get KEY [--stale] [--node ID]",
-  help: "read a key; --stale asks one node for what it has",
+  usage: "get KEY [--stale | --lease] [--node ID]",
+  help: "read a key; --stale takes what a node has, --lease the leader's word; --node asks that one",
   takes: { words: [1, 1], options: READ_OPTIONS },
   run: async (args, context) => {
     const { client, print } = context;
@@ -137,7 +139,7 @@ const append: Command = {
 
 const list: Command = {
   name: "list",
-  usage: "list [PREFIX] [LIMIT] [--stale] [--node ID]",
+  usage: "list [PREFIX] [LIMIT] [--stale | --lease] [--node ID]",
   help: "show keys with a prefix, in order",
   takes: { words: [0, 2], options: READ_OPTIONS },
   run: async (args, context) => {
