@@ -80,8 +80,8 @@ const LIMITS: Omit<Limits, "logBytesMax" | "segmentBytesMax"> = {
 const SEGMENTS = 8;
 /** What a log may have beyond its limit: whole segments are removed, and the last frame of one may be large. */
 const LOG_BYTES_OVER = 8_192;
-/** The newest, one that it has taken the place of, and what has come of one from another node. */
-const SNAPSHOTS_MAX = 3;
+/** The newest, what has come of one from another node, and those that followers were offered before they caught up. */
+const SNAPSHOTS_MAX = 5;
 /** So many names there may be besides those that the cluster begins with. */
 const NEWCOMERS_MAX = 20;
 
@@ -534,10 +534,11 @@ export class SimulatedCluster {
     this.start(id);
   }
 
-  /** One at a time: members that have moved are found by those that have not. */
+  /** One at a time, and once all know where the last one has gone: or those that have moved can't find each other. */
   get mayMove(): boolean {
-    const { members } = this.#parts.invariants;
-    return members === null || members.members.every(({ id, url }) => url === this.urlOf(id));
+    return this.lasting.every((id) =>
+      this.#place(id).log.configuration.members.every((member) => member.url === this.urlOf(member.id)),
+    );
   }
 
   /** A node is reached elsewhere from its next start on. */

@@ -50,7 +50,7 @@ export const READ_MUTANTS: readonly Mutant[] = [
   {
     name: "lease-not-respected",
     rule: "While a leader may hold a lease, nobody who has heard it lately elects another one, link or no link (thesis, 6.4.1).",
-    profile: "divided",
+    profile: "hostile",
     edits: [
       {
         file: "raft/election.ts",

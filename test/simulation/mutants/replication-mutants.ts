@@ -96,6 +96,9 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     name: "heartbeat-commit-past-match",
     rule: "A heartbeat tells a follower to commit no more than it is known to hold (thesis, 6.4; paper, 5.3).",
     profile: "divided",
+    rare:
+      "a follower with entries of a deposed leader has to hear a heartbeat before the request that would replace them; " +
+      "the golden scripts of the leader's rules have it",
     edits: [
       {
         file: "raft/reads.ts",
