@@ -228,8 +228,8 @@ export class Client {
   }
 
   /**
-   * Asks every member how it sees itself, or, while there is no leader to tell who they are, every node that is known. One
-   * that does not answer within a second is reported so.
+   * Asks every member how it sees itself, or, if no leader tells within a second who they are, every node that is known.
+   * One that does not answer within a second is reported so.
    */
   async status(): Promise<NodeReport[]> {
     if (this.#closed) throw closed();
@@ -247,10 +247,8 @@ export class Client {
   }
 
   async #nodesToAsk(): Promise<(readonly [url: string, id: string | null])[]> {
-    const known = [...this.#leadership.nodes];
-    if (this.#leadership.leader === null) return known;
     const members = await this.members({ timeoutMs: STATUS_TIMEOUT_MS }).catch(() => null);
-    return members?.map(({ id, url }) => [normalUrl(url), id] as const) ?? known;
+    return members?.map(({ id, url }) => [normalUrl(url), id] as const) ?? [...this.#leadership.nodes];
   }
 
   /** The members of the cluster, as its leader has them. */

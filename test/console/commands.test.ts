@@ -61,6 +61,11 @@ class Stub {
   readonly list = this.#note("list");
   readonly status = this.#note("status");
 
+  /** One more than are configured. */
+  async members(): Promise<readonly { readonly id: string }[]> {
+    return ["n1", "n2", "n5"].map((id) => ({ id }));
+  }
+
   on(_event: "leader", listener: (leader: LeaderInfo | null) => void): () => void {
     this.listeners.add(listener);
     if (this.leader !== null) listener(this.leader);
@@ -125,6 +130,7 @@ const LINES: readonly (readonly [string, unknown, readonly unknown[], string, un
     { key: "k", value: { base64: "/wA=" }, revision: 4 },
   ],
   ["get --node n2 k", null, ["get", "k", { node: "n2" }], "(no such key)", null],
+  ["get k --node n5", null, ["get", "k", { node: "n5" }], "(no such key)", null],
   ["get k --node n2 --stale", null, ["get", "k", { consistency: "stale", node: "n2" }], "(no such key)", null],
   ["get k --lease", null, ["get", "k", { consistency: "lease" }], "(no such key)", null],
   ["get --lease k --node n1", null, ["get", "k", { consistency: "lease", node: "n1" }], "(no such key)", null],
@@ -348,8 +354,8 @@ for (const [line, message] of [
   ["get k --stale --lease", "a read is either --stale or --lease"],
   ["list a --lease --stale", "a read is either --stale or --lease"],
   ["get k --node", "--node needs the id of a node"],
-  ["get k --node n9", 'there is no node "n9", only n1, n2'],
-  ["list --node n9", 'there is no node "n9", only n1, n2'],
+  ["get k --node n9", 'there is no node "n9", only n1, n2, n5'],
+  ["list --node n9", 'there is no node "n9", only n1, n2, n5'],
   ["get k --bogus", "get has no option --bogus; put -- before words that begin with --"],
   ["put k --stale", "put has no option --stale; put -- before words that begin with --"],
   ["leader --toString", "leader has no option --toString; put -- before words that begin with --"],
@@ -397,6 +403,7 @@ async function withBackups(): Promise<{ client: Client; disk: MemoryDisk; given:
   const given: unknown[] = [];
   const restored: Uint8Array[] = [];
   const client = {
+    members: async () => [{ id: "n1" }],
     backup: async function* ({ signal: _, ...options }: object & { signal?: AbortSignal }) {
       given.push(options);
       yield { offset: 0, bytes: new Uint8Array(file.subarray(0, 20)) };
@@ -431,7 +438,7 @@ test("backup writes a file, and restore reads it", async () => {
   assert.ok(restored.length > 0);
   await run("restore data/a.backup --force");
   assert.equal(given, [{}, { node: "n2" }, { force: false }, { force: true }]);
-  assert.is(printed[0], "ok 0.0 MiB, all of cluster demo up to entry 1");
+  assert.is(printed[0], `ok ${(bytes / 1024).toFixed(1)} KiB, all of cluster demo up to entry 1`);
   assert.is(printed[2], "ok as cluster demo was at entry 1");
   for (const wrong of ["backup", "backup a b", "backup a --node n9", "restore", "restore a --node n1"]) {
     const error = await run(wrong).catch((thrown: unknown) => thrown);
