@@ -76,8 +76,10 @@ function textOf(folder: string, inspection: Inspection): string {
     grouped(one.bytes),
   ]);
   const runs = terms.map(({ term, first, last }) => [`${term}`, inWords([first, last])]);
+  // One that has joined a running cluster is admitted by what its log, or its snapshot, says.
+  const hasTakenPart = owner.admitted || runs.length > 0 || states.length > 0;
   const parts = [
-    `${colours.bold(owner.node)} of cluster ${owner.cluster}, incarnation ${owner.incarnation}, in ${folder}${owner.admitted ? "" : "\nIt has not taken part yet: not every other node has met it."}`,
+    `${colours.bold(owner.node)} of cluster ${owner.cluster}, incarnation ${owner.incarnation}, in ${folder}${hasTakenPart ? "" : "\nIt has not taken part yet: the others have not met it, or not taken it in."}`,
     states.length === 0 ? "" : table([["snapshot", "of entry", "term", "pieces", "bytes", "damage"], ...states]),
     files.length === 0 ? "The log is empty." : table([["file", "writes", "entries", "terms", "bytes"], ...files]),
     base === 0 ? "" : `The log begins behind entry ${base}.`,

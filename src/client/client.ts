@@ -1,6 +1,6 @@
 /** The client actor, and the key-value store as its user sees it. */
 
-import { type ActorContext, ActorSystem, type Behaviour } from "../actor/index.ts";
+import { type ActorContext, ActorSystem, type Behaviour, normalUrl } from "../actor/index.ts";
 import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, type ErrorCode, isErrorCode, messageOf } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
@@ -27,6 +27,7 @@ import { Admin } from "./admin.ts";
 import { type BackupPart, Backups } from "./backups.ts";
 import { closed } from "./call.ts";
 import { Commands } from "./commands.ts";
+import { Horizon } from "./horizon.ts";
 import { type LeaderInfo, Leadership } from "./leadership.ts";
 import type {
   BackupOptions,
@@ -91,6 +92,7 @@ export class Client {
       timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
       callsMax: options.callsMax ?? DEFAULT_CALLS_MAX,
       leadership: () => this.#leadership,
+      horizon: new Horizon(),
     };
     this.#commands = new Commands({ ...shared, type: "commands" });
     this.#restorations = new Restorations(shared);
@@ -225,10 +227,13 @@ export class Client {
     return this.#queries.ask(query, options);
   }
 
-  /** Asks every node that is known how it sees itself. One that does not answer within a second is reported so. */
+  /**
+   * Asks every member how it sees itself, or, if no leader tells within a second who they are, every node that is known.
+   * One that does not answer within a second is reported so.
+   */
   async status(): Promise<NodeReport[]> {
     if (this.#closed) throw closed();
-    const reports = [...this.#leadership.nodes].map(async ([url, id]): Promise<NodeReport> => {
+    const reports = (await this.#nodesToAsk()).map(async ([url, id]): Promise<NodeReport> => {
       try {
         const node = this.#system.ref(`${url}/${NODE_ACTOR}`, nodeProtocol);
         const answer = await node.ask({ type: "status" }, { timeoutMs: STATUS_TIMEOUT_MS });
@@ -241,10 +246,16 @@ export class Client {
     return (await Promise.all(reports)).sort((a, b) => (a.id ?? a.url).localeCompare(b.id ?? b.url));
   }
 
+  async #nodesToAsk(): Promise<(readonly [url: string, id: string | null])[]> {
+    const members = await this.members({ timeoutMs: STATUS_TIMEOUT_MS }).catch(() => null);
+    return members?.map(({ id, url }) => [normalUrl(url), id] as const) ?? [...this.#leadership.nodes];
+  }
+
   /** The members of the cluster, as its leader has them. */
   async members(options: CallOptions = {}): Promise<readonly MemberView[]> {
     const answer = await this.#admin.ask({ type: "members" }, options);
     if (answer.type !== "members") throw new ConclaveError("BAD_MESSAGE", "The leader's answer makes no sense.");
+    this.#leadership.learnMembers(answer.members);
     return answer.members;
   }
 

@@ -8,6 +8,7 @@ import { ConclaveError, hasCode, messageOf } from "../errors.ts";
 import { CLIENT_BATCH_BYTES_MAX, CLIENT_WINDOW_BYTES_MAX, CLIENT_WINDOW_MAX } from "../limits.ts";
 import { type CommandBatch, decodeOutcomes, encodePayload, type Outcome } from "../machine/commands.ts";
 import { type Call, Calls, late } from "./call.ts";
+import type { Horizon } from "./horizon.ts";
 import type { Leader, Leadership } from "./leadership.ts";
 import { ASK_TIMEOUT_MS, type CallOptions } from "./options.ts";
 import { Sender } from "./sender.ts";
@@ -29,6 +30,8 @@ export interface CommandsOptions {
   /** Whom the commands are for. */
   readonly type: CommandBatch["type"];
   readonly leadership: () => Leadership;
+  /** What has been acknowledged lies within it. */
+  readonly horizon: Horizon;
   readonly timeoutMs: number;
   readonly callsMax: number;
 }
@@ -154,6 +157,8 @@ export class Commands {
 
   #sendRun(leader: Leader, session: number, run: readonly Command[]): void {
     const sending = ++this.#lastSending;
+    const { horizon } = this.#options;
+    const askedAt = horizon.index;
     for (const command of run) command.sending = sending;
     const failed = (error: unknown): void => {
       // Those that have been sent again since are not this sending's to speak of.
@@ -171,7 +176,9 @@ export class Commands {
       .ask({ type: "commands", batch }, { timeoutMs: ASK_TIMEOUT_MS })
       .then((answer) => {
         if (answer.type !== "outcomes") throw new ConclaveError("BAD_MESSAGE", "The leader's answer makes no sense.");
-        this.#settle(session, run, decodeOutcomes(answer.outcomes));
+        const outcomes = decodeOutcomes(answer.outcomes);
+        horizon.sawNewest(answer.index, askedAt);
+        this.#settle(session, run, outcomes);
       })
       .catch(failed);
   }

@@ -68,6 +68,8 @@ export class Leadership {
   /** The leader that this view names did not act as one: others are asked before it is believed again. */
   #doubted: LeaderView | null = null;
   #closed = false;
+  /** The leader is being asked for the members. */
+  #isAsking = false;
 
   constructor(options: LeadershipOptions) {
     this.#options = options;
@@ -93,13 +95,37 @@ export class Leadership {
 
   /**
    * The URLs and names of nodes to ask for what any of them may answer, the likeliest first: one that is preferred, then
-   * the leader, whose link stands. Only the one that is wanted, if one is.
+   * the leader, whose link stands. Only the one that is wanted, if one is; if it was never heard of, the leader is asked
+   * for the members, and it may be among the candidates the next time.
    */
   candidates(wanted: string | null, preferred: string | null = null): (readonly [string, string | null])[] {
     const all = [...this.#nodes];
-    if (wanted !== null) return all.filter(([, name]) => name === wanted);
+    if (wanted !== null) {
+      const found = all.filter(([, name]) => name === wanted);
+      if (found.length === 0) this.#askForMembers();
+      return found;
+    }
     const rank = (url: string): number => (url === preferred ? 0 : url === this.#leader?.url ? 1 : 2);
     return all.sort(([a], [b]) => rank(a) - rank(b));
+  }
+
+  /** Notes the members as the leader has told them. */
+  learnMembers(members: readonly { readonly id: string; readonly url: string }[]): void {
+    for (const { id, url } of members) this.#remember(normalUrl(url), id);
+  }
+
+  #askForMembers(): void {
+    if (this.#leader === null || this.#isAsking) return;
+    this.#isAsking = true;
+    this.#leader.node
+      .ask({ type: "members" }, { timeoutMs: ASK_TIMEOUT_MS })
+      .then(
+        (answer) => answer.type === "members" && this.learnMembers(answer.members),
+        () => {}, // Whoever wants to know asks again.
+      )
+      .finally(() => {
+        this.#isAsking = false;
+      });
   }
 
   start(): void {

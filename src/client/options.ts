@@ -35,7 +35,7 @@ export interface CallOptions {
 
 /** What reads take. */
 export interface ReadOptions extends CallOptions {
-  /** Default `linearizable`. */
+  /** Default `linearizable`; see `Consistency` for what the others promise. */
   readonly consistency?: Consistency;
   /** The id of the node to ask, which asks the leader first if it has to. Default: the leader; for `stale`, any. */
   readonly node?: string;

@@ -7,6 +7,7 @@ import { CLIENT_BATCH_BYTES_MAX, CLIENT_READS_MAX, CLIENT_WINDOW_BYTES_MAX } fro
 import { decodeList, encodeList } from "../machine/commands.ts";
 import { type Consistency, NODE_ACTOR, nodeProtocol, QUERIES_MAX } from "../protocol/node.ts";
 import { type Call, Calls, late } from "./call.ts";
+import type { Horizon } from "./horizon.ts";
 import type { Leadership, NodeRef } from "./leadership.ts";
 import { ASK_TIMEOUT_MS, pauseMs, RETRY_DELAY_MS, type ReadOptions } from "./options.ts";
 import { Sender } from "./sender.ts";
@@ -18,10 +19,17 @@ interface Query extends Call<Uint8Array> {
   refusal: ConclaveError | null;
 }
 
+interface Question {
+  readonly consistency: Consistency;
+  readonly anywhere: boolean;
+}
+
 export interface QueriesOptions {
   readonly environment: ClientEnvironment;
   readonly context: ActorContext;
   readonly leadership: () => Leadership;
+  /** No stale read is answered from before it. */
+  readonly horizon: Horizon;
   readonly timeoutMs: number;
   readonly callsMax: number;
 }
@@ -102,7 +110,8 @@ export class Queries {
       this.#sent--;
       this.#sentBytes -= bytes;
     };
-    return answers(leader.node, false, batch, ASK_TIMEOUT_MS).then(
+    const question = { consistency: batch[0]?.consistency ?? "linearizable", anywhere: false } as const;
+    return this.#answers(leader.node, question, batch, ASK_TIMEOUT_MS).then(
       (results) => {
         ended();
         settle(batch, results);
@@ -151,26 +160,56 @@ export class Queries {
   /** One node after the other, beginning with the leader, whose link stands. */
   async #askAnyone(query: Query, wanted: string | null): Promise<void> {
     const { clock, random } = this.#options.environment;
+    let isBehind = false;
     while (!query.isOver) {
+      // What was seen may be of a log that is no more, if the cluster was begun anew. A linearizable read is as new as
+      // anything seen, whatever node it waits for, and it tells.
+      const consistency = isBehind ? "linearizable" : query.consistency;
+      isBehind = false;
       let askedMs = Number.POSITIVE_INFINITY;
-      query.refusal = null;
+      let refusal: ConclaveError | null = null;
       for (const [url, name] of this.#options.leadership().candidates(wanted)) {
         const leftMs = query.deadlineMs - clock.nowMs();
         if (query.isOver || leftMs <= 0) break;
         const node = this.#options.context.ref(`${url}/${NODE_ACTOR}`, nodeProtocol);
         const attemptMs = wanted !== null && name === wanted ? leftMs : Math.min(leftMs, STALE_ATTEMPT_MS);
         try {
-          settle([query], await answers(node, true, [query], attemptMs));
+          settle([query], await this.#answers(node, { consistency, anywhere: true }, [query], attemptMs));
         } catch (error) {
           if (isFinal(error)) query.reject(error);
-          if (hasCode(error, "BUSY")) query.refusal = error;
+          if (hasCode(error, "BUSY")) refusal = query.refusal = error;
+          isBehind ||= hasCode(error, "BUSY") && "appliedIndex" in error.details;
           askedMs = Math.min(askedMs, retryAfterMs(error) ?? Number.POSITIVE_INFINITY);
         }
         if (query.isOver) return;
       }
+      // What a round before this one met with is past, unless this one was cut short and could not tell.
+      if (clock.nowMs() < query.deadlineMs) query.refusal = refusal;
       const waitMs = Number.isFinite(askedMs) ? pauseMs(askedMs, random) : RETRY_DELAY_MS;
       await this.#rest(Math.min(waitMs, Math.max(RETRY_DELAY_MS, query.deadlineMs - clock.nowMs())));
     }
+  }
+
+  /** Asks a node, and notes how far what it shows has come. */
+  async #answers(
+    node: NodeRef,
+    { consistency, anywhere }: Question,
+    batch: readonly Query[],
+    timeoutMs: number,
+  ): Promise<Uint8Array[]> {
+    const { horizon } = this.#options;
+    const askedAt = horizon.index;
+    const minIndex = consistency === "stale" ? askedAt : 0;
+    const queries = encodeList(batch.map(({ bytes }) => bytes));
+    const answer = await node.ask({ type: "queries", consistency, anywhere, minIndex, queries }, { timeoutMs });
+    const results = answer.type === "results" ? listed(answer.results) : null;
+    if (answer.type !== "results" || results?.length !== batch.length) {
+      throw new ConclaveError("BAD_MESSAGE", "The node's answer makes no sense.");
+    }
+    // A lease is as good as the clocks are: it is no proof of what is newest.
+    if (consistency === "linearizable") horizon.sawNewest(answer.index, askedAt);
+    else horizon.saw(answer.index);
+    return results;
   }
 
   /** Ends after a while, or never if the client is closed before. */
@@ -183,20 +222,6 @@ export class Queries {
       this.#rests.add(timer);
     });
   }
-}
-
-async function answers(
-  node: NodeRef,
-  anywhere: boolean,
-  batch: readonly Query[],
-  timeoutMs: number,
-): Promise<Uint8Array[]> {
-  const queries = encodeList(batch.map(({ bytes }) => bytes));
-  const consistency = batch[0]?.consistency ?? "linearizable";
-  const answer = await node.ask({ type: "queries", consistency, anywhere, queries }, { timeoutMs });
-  const results = answer.type === "results" ? listed(answer.results) : null;
-  if (results?.length === batch.length) return results;
-  throw new ConclaveError("BAD_MESSAGE", "The node's answer makes no sense.");
 }
 
 function listed(bytes: Uint8Array): Uint8Array[] | null {

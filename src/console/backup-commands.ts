@@ -1,10 +1,10 @@
 /** Commands that take what the cluster holds out of it, and that put it into another one. */
 
 import { restoreBackup, saveBackup } from "../backup/index.ts";
-import { usage } from "./arguments.ts";
 import { colours } from "./colours.ts";
 import type { Command } from "./commands.ts";
-import { mebibytes } from "./show.ts";
+import { NODE_OPTION, nodeOption } from "./node-option.ts";
+import { sizeText } from "./show.ts";
 
 /** Commands about backups. */
 export const BACKUP_COMMANDS: readonly Command[] = [
@@ -12,15 +12,13 @@ export const BACKUP_COMMANDS: readonly Command[] = [
     name: "backup",
     usage: "backup FILE [--node ID]",
     help: "write all that the cluster holds to a file, as it is at one moment",
-    takes: { words: [1, 1], options: { "--node": "the id of a node" } },
-    run: async ({ words: [file = ""], options }, { client, disk, nodes, signal, print }) => {
-      const node = options.get("--node");
-      if (node !== undefined && !nodes.includes(node)) {
-        throw usage(`there is no node "${node}", only ${nodes.join(", ")}`);
-      }
-      const saved = await saveBackup(disk, file, client, { signal, ...(node === undefined ? {} : { node }) });
+    takes: { words: [1, 1], options: NODE_OPTION },
+    run: async (args, context) => {
+      const { client, disk, signal, print } = context;
+      const [file = ""] = args.words;
+      const saved = await saveBackup(disk, file, client, { signal, ...(await nodeOption(args, context)) });
       const { cluster, index, bytes } = saved;
-      print(`ok ${colours.dim(`${mebibytes(bytes)}, all of cluster ${cluster} up to entry ${index}`)}`);
+      print(`ok ${colours.dim(`${sizeText(bytes)}, all of cluster ${cluster} up to entry ${index}`)}`);
       return { file, cluster, index, bytes };
     },
   },

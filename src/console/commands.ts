@@ -8,6 +8,7 @@ import { BACKUP_COMMANDS } from "./backup-commands.ts";
 import { onOneLine } from "./clean.ts";
 import { CLUSTER_COMMANDS } from "./cluster-commands.ts";
 import { colourOf, colours } from "./colours.ts";
+import { NODE_OPTION, nodeOption } from "./node-option.ts";
 import { jsonEntry, leaderLine, revision, showValue } from "./show.ts";
 import { table } from "./table.ts";
 import { watch } from "./watch.ts";
@@ -39,15 +40,14 @@ export interface Command {
   run(args: Arguments, context: CommandContext): Promise<unknown>;
 }
 
-const READ_OPTIONS = { "--stale": null, "--node": "the id of a node" };
+const READ_OPTIONS = { "--stale": null, "--lease": null, ...NODE_OPTION };
 
-function readOptions({ options }: Arguments, { signal, nodes }: CommandContext): ReadOptions {
-  const node = options.get("--node");
-  if (node !== undefined && !nodes.includes(node)) {
-    throw usage(`there is no node "${node}", only ${nodes.join(", ")}`);
-  }
-  if (node !== undefined) return { signal, consistency: "stale", node };
-  return options.has("--stale") ? { signal, consistency: "stale" } : { signal };
+async function readOptions(args: Arguments, context: CommandContext): Promise<ReadOptions> {
+  const consistencies = (["stale", "lease"] as const).filter((one) => args.options.has(`--${one}`));
+  if (consistencies.length > 1) throw usage("a read is either --stale or --lease");
+  const [consistency] = consistencies;
+  const node = await nodeOption(args, context);
+  return { signal: context.signal, ...(consistency === undefined ? {} : { consistency }), ...node };
 }
 
 const put: Command = {
@@ -64,12 +64,12 @@ const put: Command = {
 
 const get: Command = {
   name: "get",
-  usage: "get KEY [--stale] [--node ID]",
-  help: "read a key; --stale asks one node for what it has",
+  usage: "get KEY [--stale | --lease] [--node ID]",
+  help: "read a key; --stale takes what a node has, --lease the leader's word; --node asks that one",
   takes: { words: [1, 1], options: READ_OPTIONS },
   run: async (args, context) => {
     const { client, print } = context;
-    const entry = await client.get(args.words[0] ?? "", readOptions(args, context));
+    const entry = await client.get(args.words[0] ?? "", await readOptions(args, context));
     print(entry === null ? colours.dim("(no such key)") : `${showValue(entry.value)} ${revision(entry.revision)}`);
     return entry === null ? null : jsonEntry(entry);
   },
@@ -137,14 +137,14 @@ const append: Command = {
 
 const list: Command = {
   name: "list",
-  usage: "list [PREFIX] [LIMIT] [--stale] [--node ID]",
+  usage: "list [PREFIX] [LIMIT] [--stale | --lease] [--node ID]",
   help: "show keys with a prefix, in order",
   takes: { words: [0, 2], options: READ_OPTIONS },
   run: async (args, context) => {
     const { client, print } = context;
     const [prefix = "", most] = args.words;
     const limit = most === undefined ? {} : { limit: wholeNumber(most, "a limit") };
-    const page = await client.list(prefix, { ...readOptions(args, context), ...limit });
+    const page = await client.list(prefix, { ...(await readOptions(args, context)), ...limit });
     if (page.entries.length === 0) print(colours.dim("(no keys)"));
     else
       print(

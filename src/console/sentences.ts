@@ -1,7 +1,7 @@
 /** The story of a cluster, in sentences. */
 
 import { colourOf, colours } from "./colours.ts";
-import { mebibytes } from "./show.ts";
+import { sizeText } from "./show.ts";
 import type { Story } from "./story.ts";
 
 const name = (id: string): string => colourOf(id)(id);
@@ -136,12 +136,12 @@ export function sentence(story: Story): string {
       return bad(`the snapshot to entry ${story.index} is damaged: ${story.reason}`);
     case "snapshot-taken":
       return dim(
-        `took a snapshot to entry ${story.index}, ${mebibytes(story.bytes)} in ${(story.tookMs / 1000).toFixed(2)} s`,
+        `took a snapshot to entry ${story.index}, ${sizeText(story.bytes)} in ${(story.tookMs / 1000).toFixed(2)} s`,
       );
     case "snapshot-failed":
       return bad(`could not take a snapshot: ${story.reason}`);
     case "compacted":
-      return dim(`let go of the log to entry ${story.through}: ${mebibytes(story.logBytes)} are left`);
+      return dim(`let go of the log to entry ${story.through}: ${sizeText(story.logBytes)} are left`);
     case "joining":
       return `asks ${story.through} to be taken in`;
     case "join-refused":

@@ -29,4 +29,5 @@ export function leaderLine(found: Client["leader"]): string {
   return `${colours.bold("leader")} ${colourOf(found.id)(found.id)} of term ${found.term} ${colours.dim(found.url)}`;
 }
 
-export const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+export const sizeText = (bytes: number): string =>
+  bytes < 2 ** 20 ? `${(bytes / 2 ** 10).toFixed(1)} KiB` : `${(bytes / 2 ** 20).toFixed(1)} MiB`;

@@ -3,7 +3,7 @@
  * registrants when it was restarted; the cluster does not need it to be right, or to be there.
  */
 
-import type { ActorContext, Behaviour, Delivery, Peer } from "../actor/index.ts";
+import { type ActorContext, type Behaviour, type Delivery, normalUrl, type Peer } from "../actor/index.ts";
 import { busy, ConclaveError } from "../errors.ts";
 import { CLIENT_ACTOR, clientProtocol } from "../protocol/client.ts";
 import type { DirectoryAnswer, DirectoryMessage, Member } from "../protocol/directory.ts";
@@ -19,7 +19,7 @@ export type DirectoryStory =
 type DirectoryDelivery = Delivery<DirectoryMessage, DirectoryAnswer>;
 
 export interface DirectoryParts {
-  /** Whose name is this? Null if anybody may take it. */
+  /** Whose name is this, until a node tells who the members are? Null if anybody may take it. */
   ownerOf(name: string): Address | null;
   /** Takes what is worth telling. */
   tell(story: DirectoryStory): void;
@@ -37,15 +37,23 @@ export function directoryActor(
   { ownerOf, tell }: DirectoryParts,
 ): Behaviour<DirectoryMessage, DirectoryAnswer> {
   const members = new Map<string, { readonly member: Member; readonly owner: Peer | null }>();
+  /** Where each node is, as a node has told, and the entry of the log that says so. */
+  let nodes: { readonly index: number; readonly urls: ReadonlyMap<string, string> } | null = null;
   /** Each subscriber's process, with the name of its actor. */
   const subscribers = new Map<Peer, string>();
   let view: LeaderView = NO_LEADER;
   /** Who leads, or led, the term of the view: a term has one leader, whatever became of it. */
   let holder: string | null = null;
 
+  const ownerNow = (name: string): Address | null => {
+    if (nodes === null) return ownerOf(name);
+    const url = nodes.urls.get(name);
+    return url === undefined ? null : { name, url };
+  };
+
   /** Whoever speaks for a node has to be that node: a claim of a term far ahead would silence all that come after it. */
   const checkSpeaker = (name: string, url: string | null, peer: Peer | null): void => {
-    const owner = ownerOf(name);
+    const owner = ownerNow(name);
     const isOwner = owner !== null && peer?.hello.name === owner.name && peer.hello.url === owner.url;
     const isItsUrl = owner?.url == null || url === null || url === owner.url;
     if (isOwner && isItsUrl) return;
@@ -54,7 +62,7 @@ export function directoryActor(
 
   /** A name that is no node's belongs to the link that it came by first, for as long as that stands. */
   const checkTaker = (member: Member, peer: Peer | null): void => {
-    if (ownerOf(member.name) !== null) {
+    if (ownerNow(member.name) !== null) {
       checkSpeaker(member.name, member.url, peer);
       return;
     }
@@ -86,6 +94,13 @@ export function directoryActor(
     if (term !== view.term || view.leader?.id !== id) return;
     change({ term, leader: null });
     tell({ event: "leader-resigned", term, leader: id });
+  };
+
+  /** Members come and go; what one of them tells of it counts, unless another one has told of later changes. */
+  const learn = (index: number, members: readonly Member[], peer: Peer | null): void => {
+    checkSpeaker(peer?.hello.name ?? "", null, peer);
+    if (index <= (nodes?.index ?? 0)) return;
+    nodes = { index, urls: new Map(members.map(({ name, url }) => [name, normalUrl(url)])) };
   };
 
   const register = (member: Member, owner: Peer | null): void => {
@@ -120,6 +135,9 @@ export function directoryActor(
       case "claim":
         checkSpeaker(message.id, message.url, peer);
         claim(message.term, message.id, message.url);
+        return { type: "done" };
+      case "members":
+        learn(message.index, message.members, peer);
         return { type: "done" };
       case "resign":
         checkSpeaker(message.id, null, peer);

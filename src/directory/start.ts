@@ -16,7 +16,7 @@ export interface DirectoryOptions {
   readonly url: string;
   readonly host: string;
   readonly port: number;
-  /** The nodes of the cluster: nobody else may register their names, or claim to lead. */
+  /** The nodes that it begins with: until one of them names others, nobody else may take their names, or claim to lead. */
   readonly members: readonly Member[];
   readonly allowedOrigins: readonly string[];
   readonly limits: Limits;

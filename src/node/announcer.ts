@@ -1,6 +1,7 @@
 /** Tells directories and subscribers who leads. */
 
 import type { ActorContext, Peer } from "../actor/index.ts";
+import type { Clock, Timer } from "../environment.ts";
 import { hasCode } from "../errors.ts";
 import { CLIENT_ACTOR, clientProtocol } from "../protocol/client.ts";
 import { DIRECTORY_ACTOR, type DirectoryMessage, directoryProtocol } from "../protocol/directory.ts";
@@ -12,6 +13,7 @@ export type AnnouncerStory =
   | { readonly event: "claim-refused"; readonly directory: string; readonly reason: string };
 
 export interface AnnouncerOptions {
+  readonly clock: Clock;
   readonly id: string;
   readonly url: string;
   /** The URLs of the directories; the node registers with all of them. */
@@ -20,13 +22,18 @@ export interface AnnouncerOptions {
 }
 
 const DIRECTORY_TIMEOUT_MS = 5_000;
+/** A directory that would not listen may have heard from the other nodes meanwhile who this one is. */
+const RETRY_MS = 500;
 
 export class Announcer {
   readonly #options: AnnouncerOptions;
   readonly #context: Pick<ActorContext, "ref" | "keepLink" | "watch">;
   readonly #subscribers = new Map<Peer, string>();
   readonly #linked = new Set<string>();
+  /** What directories have refused, and when they are to be asked again. */
+  readonly #refused = new Map<string, { readonly reason: string; readonly retry: Timer }>();
   #view: LeaderView = NO_LEADER;
+  #members: Extract<DirectoryMessage, { type: "members" }> | null = null;
 
   constructor(context: Pick<ActorContext, "ref" | "keepLink" | "watch">, options: AnnouncerOptions) {
     this.#options = options;
@@ -50,14 +57,43 @@ export class Announcer {
   linkUp(url: string): void {
     if (!this.#options.directories.includes(url)) return;
     this.#linked.add(url);
+    this.#introduce(url);
+  }
+
+  /** No timer fires after this. */
+  stop(): void {
+    for (const { retry } of this.#refused.values()) retry.cancel();
+  }
+
+  /** Tells a directory all that it should know of this node. */
+  #introduce(url: string): void {
     const { id, url: own, tell } = this.#options;
-    this.#ask(url, { type: "register", name: id, url: own }, () => tell({ event: "registered", directory: url }));
+    this.#ask(url, { type: "register", name: id, url: own }, () => {
+      this.#refused.delete(url);
+      tell({ event: "registered", directory: url });
+    });
+    // A directory that has been started anew knows no more than its configuration.
+    if (this.#members !== null) this.#ask(url, this.#members);
     this.#claim(url);
   }
 
   linkLost(url: string | null, peer: Peer): void {
-    if (url !== null) this.#linked.delete(url);
+    if (url !== null) {
+      this.#linked.delete(url);
+      this.#refused.get(url)?.retry.cancel();
+      this.#refused.delete(url);
+    }
     this.#subscribers.delete(peer);
+  }
+
+  /** Who the members are for certain, since that entry of the log. Whoever is one from then on may speak for itself. */
+  updateMembers(index: number, members: readonly { readonly id: string; readonly url: string }[]): void {
+    if (index <= (this.#members?.index ?? 0)) return;
+    this.#members = { type: "members", index, members: members.map(({ id, url }) => ({ name: id, url })) };
+    for (const url of this.#linked) {
+      this.#ask(url, this.#members);
+      this.#claim(url); // It may have been refused while this node was not known there.
+    }
   }
 
   /** Takes what this node now knows, and passes it on if it is news. */
@@ -83,9 +119,20 @@ export class Announcer {
   #ask(url: string, message: DirectoryMessage, done: () => void = () => {}): void {
     const directory = this.#context.ref(`${url}/${DIRECTORY_ACTOR}`, directoryProtocol);
     directory.ask(message, { timeoutMs: DIRECTORY_TIMEOUT_MS }).then(done, (error) => {
-      if (hasCode(error, "STALE_CLAIM") || hasCode(error, "NOT_ENTITLED") || hasCode(error, "BUSY")) {
-        this.#options.tell({ event: "claim-refused", directory: url, reason: error.message });
-      }
+      const isRefused = hasCode(error, "STALE_CLAIM") || hasCode(error, "NOT_ENTITLED") || hasCode(error, "BUSY");
+      if (isRefused) this.#noteRefusal(url, error.message, !hasCode(error, "STALE_CLAIM"));
     });
+  }
+
+  /** The same reason is told once, for as long as it lasts. */
+  #noteRefusal(url: string, reason: string, isWorthRetrying: boolean): void {
+    const before = this.#refused.get(url);
+    if (before?.reason !== reason) this.#options.tell({ event: "claim-refused", directory: url, reason });
+    if (!isWorthRetrying || !this.#linked.has(url)) return;
+    before?.retry.cancel();
+    const retry = this.#options.clock.setTimer(RETRY_MS, () => {
+      if (this.#linked.has(url)) this.#introduce(url);
+    });
+    this.#refused.set(url, { reason, retry });
   }
 }

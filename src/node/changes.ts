@@ -7,8 +7,8 @@ import type { NodeAnswer } from "../protocol/node.ts";
 import {
   type ChangeOutcome,
   type ChangeRefusal,
-  configurationOf,
   isJoint,
+  logIndex,
   newestOf,
   type ProposalRefusal,
   type Raft,
@@ -49,24 +49,19 @@ export class Changes {
   /** Answers those whose change is through: committed, and the way to it left behind. */
   settle(): void {
     if (this.#placed.length === 0) return;
-    const { term, commitIndex, role } = this.#raft;
-    if (role.name !== "leader") {
-      this.#abandon();
-      return;
-    }
-    if (isJoint(configurationOf(this.#raft)) || newestOf(this.#raft).index > commitIndex) return;
-    const due = this.#placed.filter(({ index }) => index <= commitIndex);
-    this.#placed = this.#placed.filter((placed) => !due.includes(placed));
-    for (const placed of due) {
-      if (placed.term === term) placed.answer?.ok({ type: "done" });
-      else placed.answer?.fail(unknown());
-    }
-  }
-
-  /** Whoever leads now sees through what the log holds; whether it holds this is not known here. */
-  #abandon(): void {
-    for (const { answer } of this.#placed) answer?.fail(unknown());
+    const { commitIndex, role, log } = this.#raft;
+    const { index: newest, configuration } = newestOf(this.#raft);
+    // A leader that was removed leads no more when that is through, and knows it all the same.
+    const isThrough = newest <= commitIndex && !isJoint(configuration);
+    const placed = this.#placed;
     this.#placed = [];
+    for (const one of placed) {
+      const { index, term, answer } = one;
+      if (isThrough && index <= commitIndex && log.termAt(logIndex(index)) === term) answer?.ok({ type: "done" });
+      else if (role.name === "leader") this.#placed.push(one);
+      // Whoever leads now sees through what the log holds; whether it holds this is not known here.
+      else answer?.fail(unknown());
+    }
   }
 }
 

@@ -47,6 +47,7 @@ const NO_QUERIES = {
   type: "queries",
   consistency: "linearizable",
   anywhere: true,
+  minIndex: 0,
   queries: encodeList([]),
 } as const satisfies NodeMessage;
 
@@ -119,14 +120,14 @@ export class Clients {
 
   /** @throws ConclaveError `NOT_LEADER`, `BUSY`; RangeError if the bytes are no queries */
   read(
-    { consistency, anywhere, queries: bytes }: Message<"queries">,
+    { consistency, anywhere, minIndex, queries: bytes }: Message<"queries">,
     peer: Peer | null,
     answer: Answer<NodeAnswer>,
     events: RaftEvent[],
   ): void {
     this.#checkShows();
     const queries = decodeList(bytes, QUERIES_MAX);
-    if (consistency === "stale") this.#reads.askStale(queries, answer, peer);
+    if (consistency === "stale") this.#reads.askStale(queries, minIndex, answer, peer);
     else if (!anywhere && !this.#isLeader) throw notLeader(this.#parts.view());
     else events.push({ type: "read", ticket: this.#reads.ask(queries, answer, peer), lease: consistency === "lease" });
   }
@@ -216,6 +217,7 @@ export class Clients {
 
   /** No timer fires after this. */
   stop(): void {
+    this.#reads.stop();
     this.#polls.stop();
   }
 

@@ -23,6 +23,8 @@ export interface JoinerOptions {
   readonly tell: (story: JoinerStory) => void;
 }
 
+const HINT_MS = 20;
+
 export class Joiner {
   readonly #options: JoinerOptions;
   #timer: Timer | null = null;
@@ -68,7 +70,8 @@ export class Joiner {
 
   #later(): void {
     const { clock, retryMs } = this.#options;
-    this.#timer = clock.setTimer(retryMs, () => {
+    // Whoever was named is asked soon; not at once, since two may name each other.
+    this.#timer = clock.setTimer(this.#hint === null ? retryMs : HINT_MS, () => {
       this.#timer = null;
       this.wake();
     });

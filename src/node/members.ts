@@ -5,10 +5,11 @@
 
 import type { Answer, Peer } from "../actor/index.ts";
 import { normalUrl } from "../actor/index.ts";
-import { ConclaveError } from "../errors.ts";
+import { busy, ConclaveError } from "../errors.ts";
 import type { LeaderView } from "../protocol/leader.ts";
 import type { MemberView, MemberWish, NodeAnswer, NodeMessage } from "../protocol/node.ts";
 import {
+  type Configured,
   canCampaign,
   configurationOf,
   isJoint,
@@ -55,6 +56,9 @@ export interface MembersParts {
   onRemoved(): void;
 }
 
+/** How soon the leader will have written down whom it has met. */
+const NOTE_RETRY_MS = 100;
+
 type Join = Extract<NodeMessage, { type: "join" }>;
 
 export class Members {
@@ -66,7 +70,6 @@ export class Members {
   /** Members that say that this node is none, since they have last been asked. */
   readonly #disownedBy = new Set<string>();
   #isUnrecognized = false;
-  /** The log has once named this very process. */
   #wasMember = false;
   #isOver = false;
   /** When the leader was last known, and when the others were last asked. */
@@ -110,13 +113,23 @@ export class Members {
     }
   }
 
-  /** Keeps links to whoever is a member, and to nobody who is not. */
+  /**
+   * Keeps links to whoever is a member, and to nobody who is not for certain: until a change is committed, those who are
+   * to leave are needed for it, the leader among them.
+   */
   keepLinks(): void {
-    const wanted = new Set(this.others.map(({ url }) => normalUrl(url)));
+    const { configurations, commitIndex, config } = this.#parts.raft;
+    const certain = Math.max(
+      0,
+      configurations.findLastIndex(({ index }) => index <= commitIndex),
+    );
+    const members = configurations.slice(certain).flatMap(({ configuration }) => configuration.members);
+    const wanted = new Set(members.filter(({ id }) => id !== config.id).map(({ url }) => normalUrl(url)));
     for (const [url, release] of this.#kept) {
       if (wanted.has(url)) continue;
       this.#kept.delete(url);
       release();
+      this.#parts.peers.forget(url); // Nobody tells of the end of a link that was let go.
     }
     for (const url of wanted) if (!this.#kept.has(url)) this.#kept.set(url, this.#parts.keepLink(url));
   }
@@ -142,24 +155,37 @@ export class Members {
   }
 
   unrecognized(peer: Peer): void {
-    if (this.#isUnrecognized || !this.others.some(({ id }) => id === peer.hello.name)) return;
+    if (this.#isUnrecognized || this.own?.incarnation !== null || !this.others.some(({ id }) => id === peer.hello.name))
+      return;
     this.#isUnrecognized = true;
     this.#parts.tell({ event: "unrecognized", by: peer.hello.name });
+  }
+
+  /** What is committed has once named this very process: then it is no new one, and may have been taken out. */
+  get wasMember(): boolean {
+    return this.#wasMember;
   }
 
   /** Has this node to be taken in, or its address to be made known? */
   get hasToJoin(): boolean {
     const { raft, url, isJoining, isRemoved } = this.#parts;
-    if (isRemoved || this.#isOver) return false;
+    if (isRemoved || this.#isOver || raft.role.name === "leader") return false;
     const { own } = this;
-    if (own === undefined) return isJoining;
+    if (own === undefined) return isJoining && !this.#wasMember;
+    // What has taken it in may never be committed: then nobody who leads knows of it, and it has to ask again.
+    if (isJoining && !this.#wasMember && knownLeader(raft) === null) return true;
     if (own.incarnation === null && !raft.isAdmitted) return this.#isUnrecognized;
     if (own.incarnation !== null && own.incarnation !== raft.config.incarnation) return true;
     return normalUrl(own.url) !== url;
   }
 
   /** A node asks to be taken in. @throws ConclaveError `NOT_LEADER`, `NOT_ENTITLED`, `NAME_TAKEN`, `BUSY` */
-  join({ id, url, incarnation }: Join, peer: Peer | null, answer: Answer<NodeAnswer>, events: RaftEvent[]): void {
+  join(
+    { id, url, incarnation, wasMember }: Join,
+    peer: Peer | null,
+    answer: Answer<NodeAnswer>,
+    events: RaftEvent[],
+  ): void {
     const { raft, peers, firstMet } = this.#parts;
     if (peer?.hello.name !== id || peer.hello.incarnation !== incarnation) {
       throw new ConclaveError("NOT_ENTITLED", `Only ${id} itself may ask for ${id} to be taken in.`);
@@ -170,9 +196,15 @@ export class Members {
     if (known !== null && known !== incarnation && peers.isLinked(id)) {
       throw new ConclaveError("NAME_TAKEN", `${id} is a member, and runs elsewhere with other data: use another name.`);
     }
+    // Before the log names the one that was met first, another one would pass for it.
+    if (member?.incarnation === null && known !== null && known !== incarnation) {
+      throw busy(`${id} was met with other data, which is not in the log yet.`, NOTE_RETRY_MS);
+    }
     const isKnown = member?.incarnation === incarnation && normalUrl(member.url) === normalUrl(url);
     if (isKnown) answer.ok({ type: "done" });
-    else if (member === undefined) {
+    else if (member === undefined && wasMember) {
+      throw new ConclaveError("NOT_ENTITLED", `${id} was taken out of the cluster.`);
+    } else if (member === undefined) {
       this.#change([{ type: "add", id, url, incarnation, votes: true, priority: 0 }], answer, events);
     } else this.#change([{ type: "move", id, url, incarnation }], answer, events);
   }
@@ -206,7 +238,7 @@ export class Members {
     const { raft, peers, send } = this.#parts;
     this.changes.settle();
     this.#noteOwnFate();
-    this.#noteIncarnations(events);
+    this.#noteMembers(events);
     if (knownLeader(raft) !== null) {
       this.#lastLedMs = nowMs;
       this.#disownedBy.clear();
@@ -221,23 +253,34 @@ export class Members {
   /** It is over once the members without this node are certain; while it catches up it meets those from before it came. */
   #noteOwnFate(): void {
     const { raft } = this.#parts;
-    const { own } = this;
-    if (own !== undefined) this.#wasMember ||= own.incarnation === raft.config.incarnation || raft.isAdmitted;
-    else if (this.#wasMember && newestOf(raft).index <= raft.commitIndex && raft.role.name !== "leader") this.#over();
+    // What is not committed may still be taken back, and then this node was never taken in.
+    this.#wasMember ||= raft.configurations.some((one) => one.index <= raft.commitIndex && this.#isNamed(one));
+    const isCertain = newestOf(raft).index <= raft.commitIndex && raft.role.name !== "leader";
+    if (this.own === undefined && this.#wasMember && isCertain) this.#over();
+  }
+
+  /** Is it this very process that a configuration has under its name? */
+  #isNamed({ configuration }: Configured): boolean {
+    const { config, isAdmitted } = this.#parts.raft;
+    const member = memberNamed(configuration, config.id);
+    if (member === undefined) return false;
+    return member.incarnation === null ? isAdmitted : member.incarnation === config.incarnation;
   }
 
   /**
    * A leader writes down which processes the members are, so that none of them can lose its disk unnoticed by those who
-   * have not met it before.
+   * have not met it before; and where it is itself, if it has moved.
    */
-  #noteIncarnations(events: RaftEvent[]): void {
-    const { raft, firstMet } = this.#parts;
+  #noteMembers(events: RaftEvent[]): void {
+    const { raft, firstMet, url: ownUrl } = this.#parts;
     const { role, config, commitIndex } = raft;
     const { index, configuration } = newestOf(raft);
     if (role.name !== "leader" || role.transfer !== null) return;
     if (commitIndex < role.firstIndex || index > commitIndex || isJoint(configuration)) return;
     const wishes = configuration.members.flatMap(({ id, url, incarnation }): Wish[] => {
-      const known = id === config.id ? config.incarnation : firstMet(id);
+      const isSelf = id === config.id;
+      const known = isSelf ? config.incarnation : firstMet(id);
+      if (isSelf && normalUrl(url) !== ownUrl) return [{ type: "move", id, url: ownUrl, incarnation: known }];
       return incarnation === null && known !== null ? [{ type: "move", id, url, incarnation: known }] : [];
     });
     if (wishes.length > 0) this.#change(wishes, null, events);

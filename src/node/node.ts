@@ -3,7 +3,7 @@
  * to the log, messages to the other members, entries to the state machine, answers to clients.
  */
 
-import type { ActorContext, Answer, Behaviour, Delivery, Peer, Sender } from "../actor/index.ts";
+import type { ActorContext, Behaviour, Delivery, Peer } from "../actor/index.ts";
 import { normalUrl } from "../actor/index.ts";
 import type { Environment, Timer } from "../environment.ts";
 import { ConclaveError, hasCode, messageOf } from "../errors.ts";
@@ -16,11 +16,11 @@ import {
   configurationOf,
   type Effects,
   type Entry,
-  isAnswer,
   isQuorum,
   knownLeader,
   type LogIndex,
   memberNamed,
+  newestOf,
   type Persist,
   type Raft,
   type RaftEvent,
@@ -36,7 +36,7 @@ import { Joiner, type JoinerStory } from "./joiner.ts";
 import { Members, type MembersStory } from "./members.ts";
 import { Outbox } from "./outbox.ts";
 import { Peers } from "./peers.ts";
-import { decodeMessage } from "./raft-codec.ts";
+import { Reception, type ReceptionStory } from "./reception.ts";
 import { type SnapshotEvent, type SnapshotStory, Snapshots } from "./snapshots.ts";
 import { StallGuard, type StallStory } from "./stall-guard.ts";
 import { toEntry } from "./stored.ts";
@@ -50,8 +50,8 @@ export type NodeStory =
   | JoinerStory
   | SnapshotStory
   | StallStory
-  | { readonly event: "sessions-expired"; readonly count: number }
-  | { readonly event: "message-refused"; readonly from: string; readonly reason: string };
+  | ReceptionStory
+  | { readonly event: "sessions-expired"; readonly count: number };
 
 /** What comes back to the node from its own disk and timers. */
 export type NodeEvent =
@@ -96,7 +96,6 @@ export interface NodeParts {
 }
 
 type NodeDelivery = Delivery<NodeMessage, NodeAnswer, NodeEvent>;
-type NodeAnswerTo = Answer<NodeAnswer>;
 
 /** How long another node may take to answer a question of this one. */
 const ASK_TIMEOUT_MS = 5_000;
@@ -116,6 +115,7 @@ export class NodeActor {
   readonly #guard: StallGuard;
   readonly #outbox: Outbox;
   readonly #snapshots: Snapshots;
+  readonly #reception: Reception;
   readonly #directories: readonly string[];
   #timer: { readonly atMs: number; readonly timer: Timer } | null = null;
   #housekeeping: Timer | null = null;
@@ -148,7 +148,7 @@ export class NodeActor {
       watch: (peer) => context.watch(peer),
       continueLater,
     });
-    this.#announcer = new Announcer(context, { id, url, directories: this.#directories, tell });
+    this.#announcer = new Announcer(context, { clock, id, url, directories: this.#directories, tell });
     this.#room = new DiskRoom(raft);
     this.#unwritten = new Unwritten(limits, clock);
     this.#peers = new Peers({ id, configuration: () => configurationOf(raft), firstMet: parts.firstMet });
@@ -183,7 +183,8 @@ export class NodeActor {
       },
       ask: (to) => {
         const ref = context.ref(`${to}/${NODE_ACTOR}`, nodeProtocol);
-        return ref.ask({ type: "join", id, url, incarnation }, { timeoutMs: ASK_TIMEOUT_MS });
+        const { wasMember } = this.#members;
+        return ref.ask({ type: "join", id, url, incarnation, wasMember }, { timeoutMs: ASK_TIMEOUT_MS });
       },
       tell,
     });
@@ -215,6 +216,16 @@ export class NodeActor {
       post: (event) => context.post(event),
       onRestored: continueLater,
       onFatal: (error) => this.#fail(error),
+      tell,
+    });
+    this.#reception = new Reception({
+      peers: this.#peers,
+      members: this.#members,
+      clients: this.#clients,
+      snapshots: this.#snapshots,
+      announcer: this.#announcer,
+      room: this.#room,
+      status: () => this.status(),
       tell,
     });
     context.post({ type: "start" });
@@ -277,6 +288,7 @@ export class NodeActor {
     this.#guard.stop();
     this.#joiner.stop();
     this.#clients.stop();
+    this.#announcer.stop();
     this.#snapshots.stop();
   }
 
@@ -286,7 +298,11 @@ export class NodeActor {
     for (const delivery of batch) {
       if (delivery.type === "internal") this.#takeOwn(delivery.event, events);
       else if (delivery.type === "link") this.#takeLink(delivery.up, delivery.url, delivery.peer, events);
-      else this.#takeMessage(delivery.message, delivery.sender, delivery.answer, events);
+      else {
+        const { message, sender, answer } = delivery;
+        if (sender.peer !== null) this.#meet(sender.peer, events);
+        this.#reception.take(message, sender, answer, events);
+      }
     }
     this.#peers.reconcile(events);
     this.#members.tend(this.#nowMs, events);
@@ -354,12 +370,8 @@ export class NodeActor {
 
   #takeLink(up: boolean, url: string | null, peer: Peer, events: RaftEvent[]): void {
     if (up) {
-      if (this.#isNode(peer)) {
-        this.#peers.add(peer);
-        this.#peers.reconcile(events);
-        this.#members.greet(peer);
-        if (this.#room.isFull) peer.ref(NODE_ACTOR, nodeProtocol).tell({ type: "disk-full", isFull: true });
-      } else if (url !== null) this.#announcer.linkUp(url);
+      if (this.#isNode(peer)) this.#welcome(peer, events);
+      else if (url !== null) this.#announcer.linkUp(url);
       return;
     }
     this.#announcer.linkLost(url, peer);
@@ -368,6 +380,23 @@ export class NodeActor {
     if (!this.#peers.remove(peer)) return;
     this.#peers.reconcile(events);
     this.#room.note(peer.hello.name, false);
+  }
+
+  /**
+   * Links are kept to the members, and others keep links to this node: the leader of a cluster that it has yet to join,
+   * or that has changed while it was down; one that was taken out and does not know; one that is reached elsewhere now.
+   */
+  #meet(peer: Peer, events: RaftEvent[]): void {
+    if (!this.#isNode(peer) || this.#peers.knows(peer)) return;
+    this.#context.watch(peer);
+    this.#welcome(peer, events);
+  }
+
+  #welcome(peer: Peer, events: RaftEvent[]): void {
+    this.#peers.add(peer);
+    this.#peers.reconcile(events);
+    this.#members.greet(peer);
+    if (this.#room.isFull) peer.ref(NODE_ACTOR, nodeProtocol).tell({ type: "disk-full", isFull: true });
   }
 
   /** While it can't write it had better not lead; and whoever leads should know whom not to count on. */
@@ -380,120 +409,6 @@ export class NodeActor {
   /** Clients listen nowhere, and directories where it is known. */
   #isNode({ hello: { name, url } }: Peer): boolean {
     return url !== null && name !== this.#raft.config.id && !this.#directories.includes(url);
-  }
-
-  #takeMessage(message: NodeMessage, sender: Sender, answer: NodeAnswerTo | null, events: RaftEvent[]): void {
-    const { peer } = sender;
-    if (answer === null) {
-      if (peer !== null) this.#takeWord(message, peer, events);
-      return;
-    }
-    try {
-      this.#takeQuestion(message, sender, answer, events);
-    } catch (error) {
-      // Bytes that can't be decoded end here; nothing was proposed.
-      answer.fail(error instanceof ConclaveError ? error : new ConclaveError("BAD_MESSAGE", messageOf(error)));
-    }
-  }
-
-  /** What others tell without waiting for an answer. */
-  #takeWord(message: NodeMessage, peer: Peer, events: RaftEvent[]): void {
-    if (message.type === "keep-session") {
-      this.#clients.holdSession(message.session, peer);
-      return;
-    }
-    if (message.type === "end-poll") {
-      this.#clients.endPoll(message.id, peer);
-      return;
-    }
-    if (message.type === "release-snapshot") {
-      this.#snapshots.backups.release(message.index, peer);
-      return;
-    }
-    if (!this.#peers.has(peer)) return; // No node, or one whose link is lost: it has nothing more to say.
-    switch (message.type) {
-      case "raft":
-        this.#takeRaft(message.packed, peer, events);
-        return;
-      case "recognized":
-        this.#members.recognized(peer);
-        return;
-      case "unrecognized":
-        this.#members.unrecognized(peer);
-        return;
-      case "am-i-a-member": {
-        const index = this.#members.isForgotten(peer);
-        if (index !== null) peer.ref(NODE_ACTOR, nodeProtocol).tell({ type: "not-a-member", index });
-        return;
-      }
-      case "disk-full":
-        this.#room.note(peer.hello.name, message.isFull);
-        return;
-      case "not-a-member":
-        this.#members.disowned(peer, message.index);
-        return;
-      default:
-        return; // The rest are questions; without anyone to answer there is nothing to do.
-    }
-  }
-
-  #takeRaft(bytes: Uint8Array, peer: Peer, events: RaftEvent[]): void {
-    const from = peer.hello.name;
-    try {
-      const message = decodeMessage(bytes);
-      // An answer counts only from who is asked; a request is answered whoever asks (thesis, 4.1).
-      if (!isAnswer(message) || this.#peers.speaksFor(peer)) events.push({ type: "message", from, message });
-    } catch (error) {
-      this.#parts.tell({ event: "message-refused", from, reason: messageOf(error) });
-    }
-  }
-
-  #takeQuestion(message: NodeMessage, sender: Sender, answer: NodeAnswerTo, events: RaftEvent[]): void {
-    switch (message.type) {
-      case "commands":
-        this.#clients.takeBatch(message.batch, sender.peer, answer, events);
-        return;
-      case "open-session":
-        this.#clients.openSession(sender.peer, answer, events);
-        return;
-      case "queries":
-        this.#clients.read(message, sender.peer, answer, events);
-        return;
-      case "poll":
-        this.#clients.poll(message, sender.peer, answer);
-        return;
-      case "subscribe":
-        if (sender.peer !== null) this.#announcer.subscribe(sender.peer, sender.name);
-        answer.ok({ type: "leader", view: this.#announcer.view });
-        return;
-      case "status":
-        answer.ok({ type: "status", status: this.status() });
-        return;
-      case "members":
-        answer.ok({ type: "members", members: this.#members.views });
-        return;
-      case "transfer":
-        this.#clients.transfer(message.to, answer, events);
-        return;
-      case "join":
-        this.#members.join(message, sender.peer, answer, events);
-        return;
-      case "change":
-        this.#members.change(message.wishes, answer, events);
-        return;
-      case "take-snapshot":
-        this.#clients.catchUp(() => this.#snapshots.backups.begin(sender.peer, answer), sender.peer, answer, events);
-        return;
-      case "read-snapshot": {
-        const { index, offset } = message;
-        const isNode = sender.peer !== null && this.#peers.has(sender.peer);
-        if (isNode) this.#snapshots.serve(index, offset).then(answer.ok, answer.fail);
-        else this.#snapshots.backups.read(index, offset, sender.peer, answer);
-        return;
-      }
-      default:
-        throw new ConclaveError("BAD_MESSAGE", `A message of kind ${message.type} asks nothing.`);
-    }
   }
 
   #keepHouse(): void {
@@ -510,9 +425,9 @@ export class NodeActor {
     for (const story of effects.story) this.#parts.tell(story);
     this.#clients.place(effects);
     for (const outcome of effects.changes) this.#members.changes.place(outcome, this.#announcer.view);
-    this.#noteConfiguration();
+    this.#noteMembers(effects.story);
     this.#clients.noteRole(effects.story); // After the proposals have found their places: if leadership is lost already, they are abandoned.
-    this.#announceLeader();
+    this.#announce();
     this.#members.changes.settle();
     for (const outgoing of effects.messages) this.#outbox.send(outgoing);
     // What they promise may be durable already. Those to this node itself come back as events, in the next batch.
@@ -533,18 +448,22 @@ export class NodeActor {
   }
 
   /** The members may be others than before: so may be whom to keep links to, and what those that stand mean. */
-  #noteConfiguration(): void {
+  #noteMembers(story: readonly RaftStory[]): void {
     const configuration = configurationOf(this.#raft);
-    if (configuration === this.#configuration) return;
+    const hasChanged = configuration !== this.#configuration;
+    if (hasChanged || story.some(({ event }) => event === "configuration")) this.#members.keepLinks();
+    if (!hasChanged) return;
     this.#configuration = configuration;
-    this.#members.keepLinks();
     for (const peer of this.#peers.all) this.#members.greet(peer);
     this.#context.post({ type: "continue" }); // What the links mean now is for the next batch.
   }
 
-  /** Tells whoever should know when leadership has come, gone or moved. */
-  #announceLeader(): void {
-    const { term } = this.#raft;
+  /** Tells whoever should know when leadership has come, gone or moved, and the members have changed. */
+  #announce(): void {
+    const { term, commitIndex } = this.#raft;
+    const { index, configuration } = newestOf(this.#raft);
+    const isCertain = index > 0 && index <= commitIndex;
+    if (isCertain && this.#members.own !== undefined) this.#announcer.updateMembers(index, configuration.members);
     const leader = knownLeader(this.#raft);
     const url = leader === null ? null : this.#urlOf(leader);
     this.#announcer.update({ term, leader: leader === null || url === null ? null : { id: leader, url } });

@@ -58,6 +58,16 @@ export class Peers {
     return rest.length < before.length;
   }
 
+  /** The links to that address were let go. */
+  forget(url: string): void {
+    for (const peer of this.all) if (peer.hello.url === url) this.remove(peer);
+  }
+
+  /** Has this process, or another one on the same disk, been met? */
+  knows({ hello: { name, incarnation } }: Peer): boolean {
+    return this.#standing.get(name)?.some(({ hello }) => hello.incarnation === incarnation) === true;
+  }
+
   /** Does a link stand to this process? */
   has(peer: Peer): boolean {
     return this.#standing.get(peer.hello.name)?.includes(peer) === true;

@@ -78,7 +78,7 @@ export class Proposals {
     this.#placed.delete(index);
     this.#room.leave(placed.stay);
     if (placed.term !== term) placed.answer?.fail(unknownOutcome());
-    else if (placed.answer !== null) answerWith(placed.answer, applied);
+    else if (placed.answer !== null) answerWith(placed.answer, index, applied);
   }
 
   /** This node leads no more: whether what waits here will be committed is for others to say. */
@@ -91,10 +91,10 @@ export class Proposals {
   }
 }
 
-function answerWith(answer: Answer<NodeAnswer>, applied: Applied | null): void {
+function answerWith(answer: Answer<NodeAnswer>, index: number, applied: Applied | null): void {
   switch (applied?.type) {
     case "outcomes":
-      answer.ok({ type: "outcomes", outcomes: encodeOutcomes(applied.outcomes) });
+      answer.ok({ type: "outcomes", index, outcomes: encodeOutcomes(applied.outcomes) });
       return;
     case "session-opened":
       answer.ok({ type: "session", session: applied.session });

@@ -1,7 +1,7 @@
 /** Questions about the state that wait until they may be answered, and their answers, a slice at a time. */
 
 import type { Answer } from "../actor/index.ts";
-import type { Clock } from "../environment.ts";
+import type { Clock, Timer } from "../environment.ts";
 import { ConclaveError, messageOf } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { encodeList } from "../machine/commands.ts";
@@ -16,6 +16,15 @@ import { Room, type Stay } from "./room.ts";
 
 /** What a list adds to each of its items. */
 const LENGTH_BYTES = 4;
+/**
+ * How long a stale read waits for this node to have applied what its asker has seen: less than a client waits before it
+ * asks another node.
+ */
+export const BEHIND_MS_MAX = 250;
+/** Those that have waited long enough are refused together, and no more often than this. */
+const EXPIRY_EVERY_MS = 50;
+/** Another node may do at once. */
+const BEHIND_RETRY_MS = 20;
 
 export interface ReadsOptions {
   readonly clock: Clock;
@@ -36,18 +45,28 @@ interface Read {
   resultBytes: number;
 }
 
+/** A read that waits for an index to be applied. */
+interface Waiting {
+  readonly index: number;
+  readonly read: Read;
+  /** It is refused then; Infinity for what a majority has confirmed, which is sure to come. */
+  readonly untilMs: number;
+}
+
 export class Reads {
   readonly #options: ReadsOptions;
   /** By ticket, until the core has said from which index on they may be served. */
   readonly #asked = new Map<number, Read>();
-  /** Those that wait for an index to be applied, lowest first. */
-  readonly #confirmed: { readonly index: number; readonly read: Read }[] = [];
+  /** The lowest index first, and of those that wait for the same, the one that came first. */
+  #waiting: Waiting[] = [];
   /** Those that may be served now, oldest first. */
   readonly #ready = new Set<Read>();
+  /** Also for those that wait for this node to catch up. */
   readonly #unconfirmedRoom: Room;
   /** Those that are ready count for themselves: they wait for this node's time, the others for a majority's. */
   readonly #readyRoom: Room;
   #lastTicket = 0;
+  #timer: { readonly atMs: number; readonly timer: Timer } | null = null;
 
   constructor(options: ReadsOptions) {
     this.#options = options;
@@ -73,9 +92,21 @@ export class Reads {
     return this.#lastTicket;
   }
 
-  /** A read of the state as it is; it does not wait for those that wait for the core. @throws ConclaveError `BUSY` */
-  askStale(queries: readonly Uint8Array[], answer: Answer<NodeAnswer>, link: object | null): void {
-    this.#ready.add(open(this.#readyRoom, queries, answer, link));
+  /**
+   * A read of the state as it is, if as much as `minIndex` is applied: then it does not wait for those that wait for the
+   * core. Otherwise it waits, for a while, and is then refused.
+   *
+   * @throws ConclaveError `BUSY`
+   */
+  askStale(queries: readonly Uint8Array[], minIndex: number, answer: Answer<NodeAnswer>, link: object | null): void {
+    if (minIndex <= this.#options.replica.appliedIndex) {
+      this.#ready.add(open(this.#readyRoom, queries, answer, link));
+      return;
+    }
+    this.#readyRoom.check(link); // It will have to go there.
+    const untilMs = this.#options.clock.nowMs() + BEHIND_MS_MAX;
+    this.#wait({ index: minIndex, read: open(this.#unconfirmedRoom, queries, answer, link), untilMs });
+    this.#watch(untilMs);
   }
 
   /** The core has spoken. */
@@ -84,7 +115,7 @@ export class Reads {
       const read = this.#asked.get(outcome.ticket);
       if (read === undefined) continue;
       this.#asked.delete(outcome.ticket);
-      if ("index" in outcome) this.#confirmed.push({ index: outcome.index, read });
+      if ("index" in outcome) this.#wait({ index: outcome.index, read, untilMs: Number.POSITIVE_INFINITY });
       else this.#end(read, () => read.answer.fail(notLeader(view)));
     }
   }
@@ -104,11 +135,26 @@ export class Reads {
     }
   }
 
-  /** Indices were confirmed in ascending order. */
+  /** No timer fires after this. */
+  stop(): void {
+    this.#timer?.timer.cancel();
+  }
+
+  #wait(waiting: Waiting): void {
+    // Clients differ in what they have seen, and may claim anything: looking for the place must not take a walk.
+    let at = 0;
+    for (let end = this.#waiting.length; at < end; ) {
+      const middle = (at + end) >>> 1;
+      if ((this.#waiting[middle]?.index ?? 0) <= waiting.index) at = middle + 1;
+      else end = middle;
+    }
+    this.#waiting.splice(at, 0, waiting);
+  }
+
   #release(): void {
     const { appliedIndex } = this.#options.replica;
-    const pending = this.#confirmed.findIndex(({ index }) => index > appliedIndex);
-    const due = this.#confirmed.splice(0, pending === -1 ? this.#confirmed.length : pending);
+    const pending = this.#waiting.findIndex(({ index }) => index > appliedIndex);
+    const due = this.#waiting.splice(0, pending === -1 ? this.#waiting.length : pending);
     for (const { read } of due) {
       const { link, bytes } = read.stay;
       read.room.leave(read.stay);
@@ -118,12 +164,38 @@ export class Reads {
     }
   }
 
+  /** One timer for all that wait for this node to catch up. */
+  #watch(untilMs: number): void {
+    if (this.#timer !== null && this.#timer.atMs <= untilMs) return;
+    this.#timer?.timer.cancel();
+    const { clock } = this.#options;
+    const delayMs = Math.max(untilMs - clock.nowMs(), EXPIRY_EVERY_MS);
+    this.#timer = { atMs: clock.nowMs() + delayMs, timer: clock.setTimer(delayMs, () => this.#expire()) };
+  }
+
+  /** This node may be cut off from what is new, or far behind: others may be further. */
+  #expire(): void {
+    this.#timer = null;
+    const nowMs = this.#options.clock.nowMs();
+    const { appliedIndex } = this.#options.replica;
+    const due = this.#waiting.filter(({ untilMs }) => untilMs <= nowMs);
+    this.#waiting = this.#waiting.filter(({ untilMs }) => untilMs > nowMs);
+    for (const { read, index } of due) this.#end(read, () => read.answer.fail(behind(index, appliedIndex)));
+    const nextMs = this.#waiting.reduce(
+      (earliest, { untilMs }) => Math.min(earliest, untilMs),
+      Number.POSITIVE_INFINITY,
+    );
+    if (nextMs !== Number.POSITIVE_INFINITY) this.#watch(nextMs);
+  }
+
   /** Answers the next query of a message; false once the message is done with. */
   #serveOne(read: Read): boolean {
     const { replica, limits } = this.#options;
     const query = read.queries[read.results.length];
     if (query === undefined) {
-      this.#end(read, () => read.answer.ok({ type: "results", results: encodeList(read.results) }));
+      // It may have come further while the answers were made, in several turns: none shows more than this.
+      const index = replica.appliedIndex;
+      this.#end(read, () => read.answer.ok({ type: "results", index, results: encodeList(read.results) }));
       return false;
     }
     try {
@@ -147,6 +219,12 @@ export class Reads {
     answer();
   }
 }
+
+/** `details.appliedIndex` tells this from a lack of room. */
+const behind = (index: number, appliedIndex: number): ConclaveError =>
+  new ConclaveError("BUSY", `This node has come to entry ${appliedIndex}, and its asker has seen entry ${index}.`, {
+    details: { retryAfterMs: BEHIND_RETRY_MS, appliedIndex },
+  });
 
 /** @throws ConclaveError `BUSY` */
 function open(room: Room, queries: readonly Uint8Array[], answer: Answer<NodeAnswer>, link: object | null): Read {

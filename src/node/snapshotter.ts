@@ -114,7 +114,6 @@ export class Snapshotter {
   /** The core has let go of the log up to here: now the disk does. */
   async compact(through: LogIndex): Promise<void> {
     const { wal, store, raft, held, tell } = this.#options;
-    this.#notBelow = 0;
     try {
       await store.keepOnly(new Set([...wantedSnapshots(raft), ...held()]));
       const before = wal.bytes;
@@ -123,6 +122,8 @@ export class Snapshotter {
     } catch (error) {
       // What could not be removed takes room, and nothing else: the next time it is tried again.
       if (!hasCode(error, "CLOSED")) tell({ event: "snapshot-failed", reason: messageOf(error) });
+    } finally {
+      this.#notBelow = 0; // What was reckoned with the log as it was before does not hold any more.
     }
   }
 

@@ -69,6 +69,8 @@ export class Recovery implements Replay {
       this.#isJoined = this.#isEnd(this.#last);
       return;
     }
+    // It goes on from another entry than the snapshot ends with: what has made it void comes later, or never got there.
+    if (!this.#isJoined) return;
     while ((this.#configurations.at(-1)?.index ?? 0) >= entry.index) this.#configurations.pop();
     this.#log.append(entry);
     this.#log.evict(this.#log.lastIndex, this.#cacheBytesMax);

@@ -19,6 +19,8 @@ const messageSchema = v.variant("type", [
   v.object({ type: v.literal("subscribe") }),
   /** "I lead this term." Refused with `STALE_CLAIM` if a newer term is known, or another leader of this one. */
   v.object({ type: v.literal("claim"), term, id: text, url: address }),
+  /** "Since entry `index` these are the nodes": from one of them. */
+  v.object({ type: v.literal("members"), index: term, members: v.pipe(v.array(memberSchema), v.maxLength(1_000)) }),
   /** "I led this term and do so no more." */
   v.object({ type: v.literal("resign"), term, id: text }),
 ]);

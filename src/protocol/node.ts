@@ -5,6 +5,7 @@
 
 import * as v from "valibot";
 import { type Codec, type Protocol, packed } from "../actor/index.ts";
+import { ByteReader, ByteWriter } from "../bytes.ts";
 import { address, leaderViewSchema } from "./leader.ts";
 
 /** A server of the cluster, by name and address. */
@@ -22,7 +23,8 @@ const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array, "no b
 
 /**
  * `linearizable`: no older than any answer given before the question was asked. `lease`: the same, as long as clocks run
- * as evenly as the configuration says (thesis, section 6.4.1). `stale`: what this node has.
+ * as evenly as the configuration says (thesis, section 6.4.1). `stale`: what some node has, but never older than what the
+ * same client has seen: it shows its own writes, and does not go back, whichever nodes it asks.
  */
 export type Consistency = "linearizable" | "lease" | "stale";
 
@@ -81,8 +83,11 @@ const controlSchema = v.variant("type", [
   v.object({ type: v.literal("recognized") }),
   /** "I know another one by your name": whoever has lost its disk has to join anew. */
   v.object({ type: v.literal("unrecognized") }),
-  /** From a node that is new, was moved, or has lost its disk: takes it in as a learner that votes once it keeps up. */
-  v.object({ type: v.literal("join"), id: name, url: address, incarnation }),
+  /**
+   * From a node that is new, was moved, or has lost its disk: takes it in as a learner that votes once it keeps up. One
+   * that was a member before on the disk that it has now is not taken in as a new one.
+   */
+  v.object({ type: v.literal("join"), id: name, url: address, incarnation, wasMember: v.boolean() }),
   /** "Am I still a member?", from one that hears no leader. */
   v.object({ type: v.literal("am-i-a-member") }),
   /** "You are not, since entry `index`." */
@@ -113,6 +118,8 @@ export type NodeMessage =
       readonly consistency: Consistency;
       /** Any node may answer, which may have to ask the leader first; otherwise only the leader does. */
       readonly anywhere: boolean;
+      /** For a stale read: a node that has applied less than this waits until it has, or refuses. */
+      readonly minIndex: number;
       readonly queries: Uint8Array;
     }
   | v.InferOutput<typeof controlSchema>;
@@ -160,10 +167,10 @@ const controlAnswerSchema = v.variant("type", [
 ]);
 
 export type NodeAnswer =
-  /** What became of the commands, in their order. */
-  | { readonly type: "outcomes"; readonly outcomes: Uint8Array }
-  /** The answers to the queries, in their order. */
-  | { readonly type: "results"; readonly results: Uint8Array }
+  /** What became of the commands, in their order. All of it is seen where as much as `index` is applied. */
+  | { readonly type: "outcomes"; readonly index: number; readonly outcomes: Uint8Array }
+  /** The answers to the queries, in their order, and what the node had applied: they show no more than that. */
+  | { readonly type: "results"; readonly index: number; readonly results: Uint8Array }
   | v.InferOutput<typeof controlAnswerSchema>;
 
 const Tag = { control: 0, raft: 1, commands: 2, queries: 3, outcomes: 4, results: 5 } as const;
@@ -173,13 +180,16 @@ const ANYWHERE = 0x80;
 const control = packed(controlSchema);
 const controlAnswer = packed(controlAnswerSchema);
 
-function tagged(tag: number, bytes: Uint8Array, ...flags: readonly number[]): Uint8Array {
-  const message = new Uint8Array(1 + flags.length + bytes.byteLength);
+function tagged(tag: number, bytes: Uint8Array): Uint8Array {
+  const message = new Uint8Array(1 + bytes.byteLength);
   message[0] = tag;
-  message.set(flags, 1);
-  message.set(bytes, 1 + flags.length);
+  message.set(bytes, 1);
   return message;
 }
+
+/** With a log index before the bytes. */
+const indexed = (tag: number, index: number, bytes: Uint8Array): Uint8Array =>
+  new ByteWriter(9 + bytes.byteLength).u8(tag).u53(index).raw(bytes).finish();
 
 const messageCodec: Codec<NodeMessage> = {
   encode: (message) => {
@@ -189,8 +199,9 @@ const messageCodec: Codec<NodeMessage> = {
       case "commands":
         return tagged(Tag.commands, message.batch);
       case "queries": {
-        const { consistency, anywhere, queries } = message;
-        return tagged(Tag.queries, queries, CONSISTENCIES.indexOf(consistency) | (anywhere ? ANYWHERE : 0));
+        const { consistency, anywhere, minIndex, queries } = message;
+        const flags = CONSISTENCIES.indexOf(consistency) | (anywhere ? ANYWHERE : 0);
+        return new ByteWriter(10 + queries.byteLength).u8(Tag.queries).u8(flags).u53(minIndex).raw(queries).finish();
       }
       default:
         return tagged(Tag.control, control.encode(message));
@@ -204,10 +215,18 @@ const messageCodec: Codec<NodeMessage> = {
       case Tag.commands:
         return { type: "commands", batch: rest };
       case Tag.queries: {
-        const flags = rest[0] ?? 0;
+        const reader = new ByteReader(rest);
+        const flags = reader.u8();
         const consistency = CONSISTENCIES[flags & ~ANYWHERE];
         if (consistency === undefined) throw new RangeError("a consistency of an unknown kind");
-        return { type: "queries", consistency, anywhere: (flags & ANYWHERE) !== 0, queries: rest.subarray(1) };
+        const anywhere = (flags & ANYWHERE) !== 0;
+        return {
+          type: "queries",
+          consistency,
+          anywhere,
+          minIndex: reader.u53(),
+          queries: reader.raw(reader.remaining),
+        };
       }
       case Tag.control:
         return control.decode(rest);
@@ -221,9 +240,9 @@ const answerCodec: Codec<NodeAnswer> = {
   encode: (answer) => {
     switch (answer.type) {
       case "outcomes":
-        return tagged(Tag.outcomes, answer.outcomes);
+        return indexed(Tag.outcomes, answer.index, answer.outcomes);
       case "results":
-        return tagged(Tag.results, answer.results);
+        return indexed(Tag.results, answer.index, answer.results);
       default:
         return tagged(Tag.control, controlAnswer.encode(answer));
     }
@@ -231,10 +250,14 @@ const answerCodec: Codec<NodeAnswer> = {
   decode: (bytes) => {
     const rest = bytes.subarray(1);
     switch (bytes[0]) {
-      case Tag.outcomes:
-        return { type: "outcomes", outcomes: rest };
-      case Tag.results:
-        return { type: "results", results: rest };
+      case Tag.outcomes: {
+        const reader = new ByteReader(rest);
+        return { type: "outcomes", index: reader.u53(), outcomes: reader.raw(reader.remaining) };
+      }
+      case Tag.results: {
+        const reader = new ByteReader(rest);
+        return { type: "results", index: reader.u53(), results: reader.raw(reader.remaining) };
+      }
       case Tag.control:
         return controlAnswer.decode(rest);
       default:

@@ -39,7 +39,7 @@ export type RaftEvent =
   | { readonly type: "snapshot-received"; readonly snapshot: Snapshot }
   /** A snapshot that was offered to followers is found to be damaged, or gone: they are to be offered another one. */
   | { readonly type: "snapshot-lost"; readonly index: LogIndex }
-  /** Entries up to `index` leave the disk: a snapshot stands for them. */
+  /** Entries up to `index` leave the disk: a snapshot stands for them, and they are applied. See `compactableThrough`. */
   | { readonly type: "compact"; readonly index: LogIndex }
   /** Every other server has taken note of this one. */
   | { readonly type: "admitted" }
@@ -86,7 +86,10 @@ export interface Fetch {
   readonly bytesMax: number;
 }
 
-/** A snapshot that a leader offers; whoever is behind draws it from there. */
+/**
+ * A snapshot that a leader offers; whoever is behind draws it from there. This very one: a newer one may hold what was
+ * committed in a term that the two have not come to yet.
+ */
 export interface Offer {
   readonly from: NodeId;
   readonly snapshot: Position;

@@ -254,7 +254,11 @@ const STALLS_MAX = 8;
  */
 export function listenFirst(raft: Raft): void {
   const { role, config } = raft;
-  if (role.name === "leader") role.leaseUntilMs = -Infinity; // Whatever held it up may have held up its clock, too.
+  if (role.name === "leader") {
+    // Whatever held it up may have held up its clock, too: it does not know how long ago it sent what it has sent.
+    role.leaseUntilMs = -Infinity;
+    role.roundsSent = [];
+  }
   if (role.name === "leader" || raft.stalls >= STALLS_MAX) return;
   if (role.name === "follower" && role.evidence === "leader-link-lost") return;
   raft.stalls++;

@@ -59,7 +59,7 @@ export class Log {
     return this.#runs[this.#runAt(index)]?.term ?? null;
   }
 
-  /** The first index of the term that the entry at `index` belongs to, as far back as this log goes; not for the base. */
+  /** The first index of the term that the entry at `index` belongs to, as far back as the log goes; not for its base. */
   firstIndexOfTermAt(index: LogIndex): LogIndex {
     return Math.max(this.#runs[this.#runAt(index)]?.firstIndex ?? 0, this.#base.index + 1) as LogIndex;
   }

@@ -170,7 +170,7 @@ export function sendFetched(raft: Raft, draft: Draft, to: NodeId, fetched: reado
   const follower = role.name === "leader" ? role.followers.get(to) : undefined;
   if (follower === undefined || !follower.fetching) return;
   follower.fetching = false;
-  // The log may also have been compacted since: there is nothing to go on from any more where an entry has no other before.
+  // The log may also have been compacted since: an entry without one before it is no place to go on from.
   const replaced = fetched.findIndex(
     ({ index, term }) => index <= raft.log.base.index || raft.log.termAt(index) !== term,
   );

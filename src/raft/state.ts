@@ -157,7 +157,10 @@ export interface Raft {
 export interface Recovered {
   readonly hardState: HardState;
   readonly snapshot: Snapshot;
-  /** Everything behind the snapshot. */
+  /**
+   * Everything behind the snapshot, and maybe what leads up to it. A crash may have left a log on the disk that ends
+   * before the snapshot, or has another entry where it ends: that is void, on the disk as well, before anything is added.
+   */
   readonly log: Log;
   /** The configurations in that log, oldest first. */
   readonly configurations: readonly Configured[];
@@ -281,9 +284,9 @@ export const canPromise = (raft: Raft): boolean =>
   raft.isAdmitted || find(configurationOf(raft), raft.config.id)?.incarnation === raft.config.incarnation;
 
 /**
- * May this server stand for election? One whose newest configuration takes the vote from it may as long as that one is
- * not known to be committed: it may be the only one that holds the entry, and nobody else could be elected then (thesis,
- * 4.2.2). A server that has taken the name of a voter is not that voter.
+ * May this server stand for election? One whose newest configuration takes the vote from it may as long as that is not
+ * known to be committed: it may be the only one to hold the entry, and then nobody else can be elected (thesis, 4.2.2).
+ * A server that has taken the name of a voter is not that voter.
  */
 export function canCampaign(raft: Raft): boolean {
   const { id, incarnation } = raft.config;

@@ -5,16 +5,28 @@ import { hasCode } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
 import type { StateMachine } from "../machine/index.ts";
 import { type NodeProcessStory, startNode } from "../node/index.ts";
-import type { Raft } from "../raft/index.ts";
+import { type Configuration, configurationOf, memberNamed, type Raft } from "../raft/index.ts";
 import type { Dice } from "./dice.ts";
 import { DurableLog } from "./durable-log.ts";
 import { CLUSTER, DIRECTORY, Guests, PORT, urlOf } from "./guests.ts";
 import type { Invariants, Report } from "./invariants.ts";
-import { listening } from "./listening.ts";
 import { type Crash, MemoryDisk, type Operation } from "./memory-disk.ts";
 import type { SimulatedNetwork, Undo } from "./network.ts";
-import { coldSegments, flipOne, identityOn, isGone, type Place } from "./place.ts";
-import { CLOCK_RATE_MIN, diskless, Process } from "./process.ts";
+import { Operator } from "./operator.ts";
+import {
+  coldSegments,
+  flipOne,
+  identityOn,
+  isBadStill,
+  isGone,
+  newestSnapshot,
+  newPlace,
+  type Place,
+  takenBy,
+} from "./place.ts";
+import { type ClockRates, diskless, Process, UNEVEN } from "./process.ts";
+import { suffices } from "./quorums.ts";
+import { watched } from "./watched-machine.ts";
 import type { World } from "./world.ts";
 
 /** What a process of the cluster has to tell. */
@@ -28,13 +40,21 @@ export interface ClusterParts {
   readonly invariants: Invariants;
   readonly report: Report;
   readonly machine: () => StateMachine;
+  /** How much faster than another a clock may be, if leaders serve reads under a lease; null if they do not. */
+  readonly clockDriftMax: number | null;
+  readonly clockRates: ClockRates;
+  /** What the log may take: the less, the more often snapshots are taken. */
+  readonly logBytesMax: number;
   tell(process: string, story: SimulatedStory): void;
   /** A node's process has ended. */
   onDown(id: string): void;
 }
 
-/** After these a node has something to say that nobody else knows. */
-export type TurningPoint = "candidate" | "leader-elected";
+/**
+ * After the first two a node has something to say that nobody else knows; after the last, something has been done to a
+ * snapshot's file, or a part of the log has been removed, and is not durable yet.
+ */
+export type TurningPoint = "candidate" | "leader-elected" | "snapshot-file";
 
 const SYNC_MS_MAX = 10;
 /** So many lives are spent with a state machine that takes its time, and so much of it at most. */
@@ -42,55 +62,82 @@ const SLOW_MACHINES = 0.2;
 const SLOW_APPLY_MS_MAX = 4;
 export const TIMING = { heartbeatMs: 50, electionTimeoutMinMs: 300, electionTimeoutMaxMs: 600 };
 /** A stall that any node notices, be its clock slow and its guard just about to look. */
-const NOTICED_STALL_MS = (2 * TIMING.heartbeatMs) / CLOCK_RATE_MIN;
-/** Small, so that segments rotate, entries leave memory, and sessions expire. */
-const LIMITS: Limits = {
+const NOTICED_STALL_MS = (2 * TIMING.heartbeatMs) / UNEVEN.least;
+/**
+ * Small, so that segments rotate, snapshots are taken and come in parts, entries leave memory, sessions expire, and
+ * clients find no room.
+ */
+const LIMITS: Omit<Limits, "logBytesMax" | "segmentBytesMax"> = {
   ...DEFAULT_LIMITS,
-  segmentBytesMax: 4_096,
   logCacheBytesMax: 2_048,
+  messageBytesMax: 8_192,
   appendBytesMax: 1_024,
   sessionTimeoutMs: 1_000,
+  linkProposalsMax: 1,
+  proposalWaitMsMax: 100,
 };
+/** Of so many files a log is made up at its limit. */
+const SEGMENTS = 8;
+/** What a log may have beyond its limit: whole segments are removed, and the last frame of one may be large. */
+const LOG_BYTES_OVER = 8_192;
+/** The newest, what has come of one from another node, and those that followers were offered before they caught up. */
+const SNAPSHOTS_MAX = 5;
+/** So many names there may be besides those that the cluster begins with. */
+const NEWCOMERS_MAX = 20;
 
 /** What a process may end for. */
 const isOfDisk = (error: unknown): boolean => hasCode(error, "DISK_FAILED") || hasCode(error, "DISK_FULL");
 
 export class SimulatedCluster {
-  readonly ids: readonly string[];
   readonly #parts: ClusterParts;
+  readonly #founders: number;
+  readonly #limits: Limits;
   readonly #places = new Map<string, Place>();
   /** Who else there is: clients, and whoever looks at the cluster or gives it orders. */
   readonly guests: Guests;
+  /** Who changes its members. */
+  readonly operator: Operator;
   #directory: Process | null = null;
-  #canNotBegin = false;
   #atTurningPoints: { readonly point: TurningPoint; readonly act: (id: string) => void }[] = [];
 
   constructor(parts: ClusterParts) {
     this.#parts = parts;
     this.guests = new Guests(parts);
-    this.ids = Array.from({ length: parts.nodes }, (_, i) => `n${i + 1}`);
-    for (const id of this.ids) {
-      const empty = {
-        memory: new MemoryDisk(),
-        log: new DurableLog(),
-        process: null,
-        node: null,
-        machine: null,
-        raft: null,
-      };
-      this.#places.set(id, {
-        id,
-        ...empty,
-        isStopping: false,
-        isAdmitted: false,
-        data: "sound",
-        slowed: new Set(),
-        filled: new Set(),
-        applyMsMax: 0,
-        lives: 0,
-        onStarted: null,
-      });
-    }
+    this.operator = new Operator({ ...parts, cluster: this });
+    this.#founders = parts.nodes;
+    const { logBytesMax } = parts;
+    this.#limits = { ...LIMITS, logBytesMax, segmentBytesMax: logBytesMax / SEGMENTS };
+    for (let i = 1; i <= parts.nodes; i++) this.#addPlace(`n${i}`, true);
+  }
+
+  /** The names of all machines that run nodes, or did. */
+  get ids(): readonly string[] {
+    return [...this.#places.keys()];
+  }
+
+  /** One more machine, which is to join the cluster. */
+  addMachine(): string {
+    const id = `n${this.#places.size + 1}`;
+    this.#addPlace(id, false);
+    return id;
+  }
+
+  /** There are names for more machines. */
+  get hasNames(): boolean {
+    return this.#places.size < this.#founders + NEWCOMERS_MAX;
+  }
+
+  #addPlace(id: string, isFounder: boolean): void {
+    this.#places.set(id, newPlace(id, PORT, this.#newLog(id), isFounder));
+  }
+
+  #newLog(id: string): DurableLog {
+    const { invariants, report } = this.#parts;
+    return new DurableLog({
+      cluster: CLUSTER,
+      onSnapshot: (snapshot) => invariants.hasSnapshot(id, snapshot),
+      onLoss: (index) => report("compacted-covered", `${id} has removed entry ${index}`),
+    });
   }
 
   /** Starts all that is not running. */
@@ -110,9 +157,9 @@ export class SimulatedCluster {
       url: urlOf(DIRECTORY),
       host: DIRECTORY,
       port: PORT,
-      members: this.members,
+      members: this.#names,
       allowedOrigins: [],
-      limits: LIMITS,
+      limits: this.#limits,
       tell: (story) => {
         if (!process.isAlive) return;
         tell(DIRECTORY, story);
@@ -127,8 +174,15 @@ export class SimulatedCluster {
     return true;
   }
 
-  get members(): { readonly id: string; readonly url: string }[] {
-    return this.ids.map((id) => ({ id, url: urlOf(id) }));
+  /** Whom the directory lets speak for themselves: all that there are, and those that may still come. */
+  get #names(): { readonly id: string; readonly url: string }[] {
+    const count = this.#founders + NEWCOMERS_MAX;
+    return Array.from({ length: count }, (_, i) => `n${i + 1}`).map((id) => ({ id, url: this.urlOf(id) }));
+  }
+
+  /** Where a node is reached. */
+  urlOf(id: string): string {
+    return urlOf(id, this.#places.get(id)?.port);
   }
 
   /** Every machine there is: the nodes', the directory's, and the clients'. */
@@ -136,10 +190,9 @@ export class SimulatedCluster {
     return [...this.ids, DIRECTORY, ...this.guests.clients.keys()];
   }
 
-  /** The cores of the nodes that run, those that have lost their disks left out. */
+  /** The cores of the nodes that run. */
   get cores(): ReadonlyMap<string, Raft> {
-    const sound = [...this.#places.values()].filter((place) => !isGone(place));
-    return new Map(sound.flatMap(({ id, raft }) => (raft === null ? [] : [[id, raft] as const])));
+    return new Map([...this.#places.values()].flatMap(({ id, raft }) => (raft === null ? [] : [[id, raft] as const])));
   }
 
   /** The node that leads the newest term, if there is one. */
@@ -156,40 +209,109 @@ export class SimulatedCluster {
     return `${id}/${this.#place(id).lives}`;
   }
 
-  /** A disk was lost before every node was known to every other: whoever is not yet will never be. */
-  get canNotBegin(): boolean {
-    return this.#canNotBegin;
-  }
-
-  /** Two nodes whose machines hold different state, in words; null if all that have not lost their disks agree. */
+  /** Two nodes whose machines hold different state, in words; null if all agree. */
   differingState(): string | null {
-    const sound = [...this.#places.values()].filter((place) => !isGone(place) && place.machine !== null);
-    const [first, ...others] = sound.map(({ id, machine }) => ({ id, state: [...(machine?.snapshot() ?? [])].join() }));
+    const running = this.lasting.map((id) => this.#place(id)).filter(({ machine }) => machine !== null);
+    const [first, ...others] = running.map(({ id, machine }) => ({
+      id,
+      state: [...(machine?.snapshot() ?? [])].join(),
+    }));
     const other = others.find(({ state }) => state !== first?.state);
     return other === undefined ? null : `${other.id} holds another state than ${first?.id} after the same entries`;
   }
 
-  /** Does the disk of every other node that has not lost it say that it has met this one, as it is? */
+  /** A node whose files take more than they may once all is calm, in words; null if none does. */
+  get overfull(): string | null {
+    const found = this.lasting.flatMap((id) => {
+      const { log, snapshots } = takenBy(this.#place(id).memory);
+      // More than a snapshot takes is not worth keeping beside it.
+      const logMax = Math.max(this.#limits.logBytesMax, 2 * Math.max(0, ...snapshots)) + LOG_BYTES_OVER;
+      const isOver = log > logMax || snapshots.length > SNAPSHOTS_MAX;
+      return isOver ? [`${id} keeps ${log} bytes of log, of ${logMax}, and ${snapshots.length} snapshots`] : [];
+    });
+    return found[0] ?? null;
+  }
+
+  /** Does the disk of every other founder that has kept it say that it has met this one, as it is? */
   isKnownToAll(id: string): boolean {
-    const own = identityOn(this.#place(id).memory, id)?.incarnation;
-    const others = [...this.#places.values()].filter((place) => place.id !== id && !isGone(place));
+    const { memory: own, raft } = this.#place(id);
+    const incarnationHere = identityOn(own, id)?.incarnation;
+    // Those that it knows to be members no more have nothing to say.
+    const counts = (place: Place): boolean =>
+      place.isFounder && raft !== null && memberNamed(configurationOf(raft), place.id) !== undefined;
+    const others = [...this.#places.values()].filter(
+      (place) => place.id !== id && counts(place) && place.wipes === 0 && place.data !== "damaged",
+    );
     return others.every(({ id: other, memory }) =>
-      identityOn(memory, other)?.members.some(([name, incarnation]) => name === id && incarnation === own),
+      identityOn(memory, other)?.members.some(([name, incarnation]) => name === id && incarnation === incarnationHere),
     );
   }
 
+  /** Has this node lost what was on its disk, and not been taken in again since? */
   isLost(id: string): boolean {
-    return isGone(this.#place(id));
+    return isGone(this.#refreshed(id));
   }
 
-  /** How many nodes have lost their disks for good. */
-  get lost(): number {
-    return this.ids.filter((id) => this.isLost(id)).length;
+  /** It was taken out, and knows. */
+  isRetired(id: string): boolean {
+    return this.#place(id).data === "retired";
   }
 
-  /** How many have, or will once they notice. */
-  get doomed(): number {
-    return [...this.#places.values()].filter(({ data }) => data !== "sound").length;
+  /** Those that are to run once all is well: none that were taken out, and have had a way to find out. */
+  get lasting(): string[] {
+    return this.ids.filter((id) => !this.isRetired(id) && !this.#isForlorn(id));
+  }
+
+  /** It was taken out, and too few of those that it knew as members are members still to tell it. */
+  #isForlorn(id: string): boolean {
+    const { raft } = this.#place(id);
+    const { members } = this.#parts.invariants;
+    if (raft === null || members === null || memberNamed(members, id) !== undefined) return false;
+    const known = configurationOf(raft);
+    const tells = ({ id: other, url }: Configuration["members"][number]): boolean =>
+      other === id || memberNamed(members, other)?.url === url;
+    return known.members.length > 0 && !suffices(known, tells);
+  }
+
+  /** Could those that have kept their disks go on, whatever configuration counts in the end? */
+  get canGoOn(): boolean {
+    return this.#canDoWithout(null);
+  }
+
+  /** Is there a quorum without whoever leads? */
+  get canDoWithoutLeader(): boolean {
+    return this.#canDoWithout(this.leader);
+  }
+
+  /** May this machine lose its disk without the others being stuck for ever? */
+  mayLose(id: string): boolean {
+    return this.#refreshed(id).data === "sound" && !this.operator.isBusy && this.#canDoWithout(id);
+  }
+
+  #canDoWithout(id: string | null): boolean {
+    const places = [...this.#places.values()].filter((place) => place.id !== id && !isGone(this.#refreshed(place.id)));
+    const kept = places.filter(({ data }) => data !== "rotten");
+    const { disks, members } = this.#parts.invariants;
+    const isThere = (member: Configuration["members"][number]): boolean => {
+      if (member.incarnation === null) return kept.some((place) => place.id === member.id);
+      return kept.some(({ log }) => disks.of(member).includes(log));
+    };
+    const inPlay = places.flatMap(({ log, raft }) => [
+      log.configuration,
+      ...(raft === null ? [] : [configurationOf(raft)]),
+    ]);
+    const newest = members === null ? [] : [members];
+    return [...newest, ...inPlay].every(({ members: all }) => all.length === 0 || suffices({ members: all }, isThere));
+  }
+
+  /** A machine that had lost its disk is as good as another once the log names the new one as a voter. */
+  #refreshed(id: string): Place {
+    const place = this.#place(id);
+    if (place.data !== "lost" || place.raft === null) return place;
+    const { members } = this.#parts.invariants;
+    const own = members === null ? undefined : memberNamed(members, id);
+    if (own?.role === "voter" && own.incarnation === place.raft.config.incarnation) place.data = "sound";
+    return place;
   }
 
   processOf(id: string): Process | null {
@@ -242,10 +364,11 @@ export class SimulatedCluster {
 
   start(id: string): void {
     const place = this.#place(id);
-    if (place.process !== null) return;
-    const { world, network, dice, machine, invariants, report } = this.#parts;
+    if (place.process !== null || place.data === "retired") return;
+    const { world, network, dice, machine, invariants, clockDriftMax, clockRates } = this.#parts;
     const process = new Process(world, network, dice.fork(), {
       host: id,
+      clockRates,
       memory: place.memory,
       disk: place.log.listenTo(place.memory),
       syncMsMax: () => Math.max(SYNC_MS_MAX, ...[...place.slowed].map(({ syncMsMax }) => syncMsMax)),
@@ -256,6 +379,10 @@ export class SimulatedCluster {
     place.isStopping = false;
     place.lives++;
     place.applyMsMax = dice.chance(SLOW_MACHINES) ? dice.between(0, SLOW_APPLY_MS_MAX) : 0;
+    place.memory.watch = (operation, path) => {
+      const isOfLog = operation === "remove" && path.includes("/wal-");
+      if (path.includes("/snapshot-") || isOfLog) this.#reached("snapshot-file", id);
+    };
     place.onStarted?.();
     place.onStarted = null;
     network.hostUp(id);
@@ -263,27 +390,31 @@ export class SimulatedCluster {
       environment: process.environment,
       cluster: CLUSTER,
       id,
-      members: this.members,
+      members: place.joins ? [] : this.#founding(),
+      url: this.urlOf(id),
+      join: place.joins ? this.#hostsToJoin(id) : [],
       directories: [urlOf(DIRECTORY)],
       host: id,
-      port: PORT,
+      port: place.port,
       allowedOrigins: [],
       dataFolder: `/${id}`,
-      machine: listening(own, (command, { index }, result) => {
-        process.spend(dice.seldom(0, place.applyMsMax));
-        invariants.applied(id, index, command, result);
+      machine: watched(own, {
+        isOfInterest: (index) => invariants.replicas.isOfInterest(id, index),
+        hasState: (digest) => invariants.replicas.hasState(id, digest),
+        applied: (index, command, result) => {
+          process.spend(dice.seldom(0, place.applyMsMax));
+          invariants.applied(id, index, command, result);
+        },
+        restored: (digest) => this.#restored(place, digest),
       }),
       timing: TIMING,
-      limits: LIMITS,
+      limits: this.#limits,
+      clockDriftMax,
       tell: (story) => {
         if (process.isAlive) this.#told(id, story);
       },
       onStart: (raft) => {
-        if (!process.isAlive) return;
-        place.raft = raft;
-        place.isAdmitted ||= raft.isAdmitted;
-        if (place.data === "damaged") report("damage-noticed", `${id} has started`);
-        if (!isGone(place)) invariants.started(id, raft, place.log);
+        if (process.isAlive) this.#started(place, raft);
       },
       onFatal: (error) => {
         if (process.isAlive) this.#failed(place, error);
@@ -293,22 +424,58 @@ export class SimulatedCluster {
         if (place.process === process) place.node = node;
       },
       (error) => {
-        if (place.process !== process) return;
-        if (place.data === "damaged" && hasCode(error, "DATA_CORRUPT")) {
-          // What an operator does then: the machine comes back empty.
-          this.crash(id, {});
-          this.wipe(id);
-        } else if (isOfDisk(error)) this.#failed(place, error);
-        else report("process-lives", `${id} did not start: ${String(error)}`);
+        if (place.process === process) this.#didNotStart(place, error);
       },
     );
+  }
+
+  /** As the file has it that all of them began with: where they were reached then. */
+  #founding(): { readonly id: string; readonly url: string }[] {
+    return [...this.#places.values()].flatMap(({ id, isFounder }) => (isFounder ? [{ id, url: urlOf(id) }] : []));
+  }
+
+  #hostsToJoin(id: string): string[] {
+    return this.lasting.filter((other) => other !== id).map((other) => this.urlOf(other));
+  }
+
+  /** The core is there, and nothing has happened to it yet. */
+  #started(place: Place, raft: Raft): void {
+    const { invariants, report } = this.#parts;
+    const { id } = place;
+    place.raft = raft;
+    if (place.data === "damaged") report("damage-noticed", `${id} has started, although ${place.badPath} is bad`);
+    invariants.started(id, raft, place.log);
+    invariants.replicas.begin(id, raft.snapshot.index);
+    for (const digest of place.restoring.splice(0)) invariants.replicas.restored(id, raft.snapshot.index, digest);
+  }
+
+  /** Before the core is there, it is told of the state that it starts with; afterwards, of those that it has received. */
+  #restored(place: Place, digest: number): void {
+    if (place.raft === null) {
+      place.restoring.push(digest);
+      return;
+    }
+    const index = place.restoring.shift();
+    if (index === undefined) this.#parts.report("applied-in-order", `${place.id} goes on from a snapshot unasked`);
+    else this.#parts.invariants.replicas.restored(place.id, index, digest);
+  }
+
+  #didNotStart(place: Place, error: unknown): void {
+    const { id, data } = place;
+    if (data === "damaged" && hasCode(error, "DATA_CORRUPT")) {
+      // What an operator does then: the machine comes back empty.
+      this.crash(id, {});
+      this.wipe(id);
+    } else if (isOfDisk(error) || hasCode(error, "REMOVED")) {
+      this.#failed(place, error);
+    } else this.#parts.report("process-lives", `${id} did not start: ${String(error)}`);
   }
 
   /** SIGKILL: the system lives on, closes the connections, and loses nothing that was written. */
   kill(id: string): boolean {
     const place = this.#place(id);
     if (!this.#end(place, true)) return false;
-    place.memory = place.memory.kill();
+    this.#goesOnWith(place, place.memory.kill());
     return true;
   }
 
@@ -317,7 +484,7 @@ export class SimulatedCluster {
     const place = this.#place(id);
     if (!this.#end(place, false)) return false;
     this.#parts.network.hostDown(id);
-    place.memory = place.memory.crash(left);
+    this.#goesOnWith(place, place.memory.crash(left));
     return true;
   }
 
@@ -327,37 +494,84 @@ export class SimulatedCluster {
     return { bytes: memory.unsyncedBytes, names: memory.unsyncedNames };
   }
 
+  /** What is left of its disk is what it starts with the next time. */
+  #goesOnWith(place: Place, memory: MemoryDisk): void {
+    place.memory = memory;
+    if (place.data !== "rotten") return;
+    place.data = isBadStill(place) ? "damaged" : "sound";
+  }
+
   /** A machine that does not run loses its disk, and comes back empty under its old name. */
   wipe(id: string): void {
     const place = this.#place(id);
-    this.#canNotBegin ||= [...this.#places.values()].some((one) => !one.isAdmitted && !isGone(one));
+    const wasMet = this.#isMet(place);
+    const { roomBytes } = place.memory;
+    this.#parts.invariants.lost(place.log);
     place.memory = new MemoryDisk();
-    place.log = new DurableLog();
+    place.memory.roomBytes = roomBytes;
+    place.log = this.#newLog(id);
+    place.badPath = null;
+    place.wipes++;
     // One that nobody has met has promised nothing, and is as new as it says.
-    const isMet = [...this.#places.values()].some(({ id: other, memory }) =>
-      identityOn(memory, other)?.members.some(([name]) => name === id),
+    place.data = wasMet ? "lost" : "sound";
+  }
+
+  #isMet({ id }: Place): boolean {
+    return [...this.#places.values()].some(
+      ({ id: other, memory, log }) =>
+        other !== id &&
+        (identityOn(memory, other)?.members.some(([name]) => name === id) === true ||
+          memberNamed(log.configuration, id)?.incarnation != null),
     );
-    place.data = isMet ? "lost" : "sound";
+  }
+
+  /** A machine that was taken out is to join again, as a new one under its old name. */
+  readmit(id: string): void {
+    this.wipe(id);
+    const place = this.#place(id);
+    place.data = "sound";
+    place.joins = true;
+    this.start(id);
+  }
+
+  /** One at a time, and once all know where the last one has gone: or those that have moved can't find each other. */
+  get mayMove(): boolean {
+    return this.lasting.every((id) =>
+      this.#place(id).log.configuration.members.every((member) => member.url === this.urlOf(member.id)),
+    );
+  }
+
+  /** A node is reached elsewhere from its next start on. */
+  move(id: string): void {
+    this.#place(id).port++;
+    // Its operators tell the directory, too.
+    if (this.killDirectory()) this.startDirectory();
   }
 
   /** Turns over a bit of what a machine that does not run has on its disk. False if all of it may be torn. */
   damage(id: string, dice: Dice): boolean {
     const place = this.#place(id);
     const { memory } = place;
-    const files = [...coldSegments(memory), ...memory.paths().filter((path) => path.endsWith("/identity.json"))];
-    if (!flipOne(memory, files, dice)) return false;
-    place.data = "damaged";
-    return true;
+    const identity = memory.paths().filter((path) => path.endsWith("/identity.json"));
+    const snapshots = dice.chance(0.5) ? newestSnapshot(memory) : [];
+    place.badPath = flipOne(memory, snapshots.length > 0 ? snapshots : [...coldSegments(memory), ...identity], dice);
+    if (place.badPath !== null) place.data = "damaged";
+    return place.badPath !== null;
   }
 
-  /** The same in the log of one that runs, and that reads it again only if it has to. */
-  rot(id: string, dice: Dice): boolean {
+  /** The same on the disk of one that runs, and that reads it again only if it has to. */
+  rot(id: string, dice: Dice): string | null {
     const place = this.#place(id);
     // While it starts it reads everything.
-    if (place.node === null || place.data !== "sound") return false;
-    if (!flipOne(place.memory, coldSegments(place.memory), dice)) return false;
-    place.data = "rotten";
-    return true;
+    if (place.node === null || place.data !== "sound") return null;
+    const { memory } = place;
+    // What has come of a snapshot from another node is looked at again before more is added to it.
+    const partial = memory.paths().filter((path) => path.endsWith(".part"));
+    if (partial.length > 0) return flipOne(memory, partial, dice);
+    const snapshots = dice.chance(0.6) ? newestSnapshot(memory) : [];
+    place.badPath = flipOne(memory, snapshots.length > 0 ? snapshots : coldSegments(memory), dice);
+    if (place.badPath !== null) place.data = "rotten";
+    return place.badPath;
   }
 
   /** An orderly end. */
@@ -384,20 +598,36 @@ export class SimulatedCluster {
   #told(id: string, story: NodeProcessStory): void {
     const { tell, invariants, report } = this.#parts;
     tell(id, story);
-    if (story.event === "admitted") this.#place(id).isAdmitted = true;
-    if (story.event === "leader-elected") invariants.told(id, story);
-    if (story.event === "leader-elected" || story.event === "candidate") {
-      const due = this.#atTurningPoints.filter(({ point }) => point === story.event);
-      this.#atTurningPoints = this.#atTurningPoints.filter((one) => !due.includes(one));
-      for (const { act } of due) act(id);
+    if (story.event === "snapshot-installed") this.#place(id).restoring.push(story.index);
+    if (story.event === "leader-elected") {
+      invariants.told(id, story);
+      this.#checkLeases(id, story.term);
     }
+    if (story.event === "leader-elected" || story.event === "candidate") this.#reached(story.event, id);
     if (story.event === "pre-vote" && story.reason === "timer-ran-out") this.#checkHeard(id);
     if (story.event === "handler-failed") report("process-lives", `an actor of ${id} failed: ${story.error}`);
     if (story.event === "machine-failed") {
       report("process-lives", `the machine of ${id} failed at entry ${story.index}: ${story.error}`);
     }
-    if (story.event === "leader-elected" && this.isLost(id)) {
-      report("election-safety", `${id}, which has lost its disk, leads term ${story.term}`);
+  }
+
+  #reached(point: TurningPoint, id: string): void {
+    const due = this.#atTurningPoints.filter((one) => one.point === point);
+    this.#atTurningPoints = this.#atTurningPoints.filter((one) => !due.includes(one));
+    for (const { act } of due) act(id);
+  }
+
+  /** Whoever still has a lease, by its own clock, may be serving reads from what it holds. */
+  #checkLeases(id: string, term: number): void {
+    for (const { id: other, raft, process } of this.#places.values()) {
+      if (raft === null || process === null || raft.role.name !== "leader" || raft.term >= term) continue;
+      const { leaseUntilMs, leaseForfeited, firstIndex } = raft.role;
+      const holdsLease = process.environment.clock.nowMs() < leaseUntilMs && !leaseForfeited;
+      if (!holdsLease || raft.commitIndex < firstIndex) continue;
+      this.#parts.report(
+        "lease-exclusive",
+        `${id} is elected in term ${term}, and ${other} has a lease in ${raft.term}`,
+      );
     }
   }
 
@@ -411,11 +641,15 @@ export class SimulatedCluster {
     report("heard-first", `${id} asks for votes, and what ${leader} has sent in term ${other.term} lies unread`);
   }
 
-  /** A node gave up on its disk, as it should; any other reason is a failure of its own. */
+  /** A node gave up on its disk, or was taken out, as it should; any other reason is a failure of its own. */
   #failed(place: Place, error: unknown): void {
     const hasNoticed = place.data === "rotten" && hasCode(error, "DATA_CORRUPT");
-    if (!isOfDisk(error) && !hasNoticed) this.#parts.report("process-lives", `${place.id}: ${String(error)}`);
+    const isRemoved = hasCode(error, "REMOVED");
+    if (!isOfDisk(error) && !hasNoticed && !isRemoved) {
+      this.#parts.report("process-lives", `${place.id}: ${String(error)}`);
+    }
     this.kill(place.id);
+    if (isRemoved) place.data = "retired";
   }
 
   #end(place: Place, notice: boolean): boolean {
@@ -425,8 +659,8 @@ export class SimulatedCluster {
     place.node = null;
     place.raft = null;
     place.machine = null;
+    place.restoring.length = 0;
     place.log.ended();
-    if (place.data === "rotten") place.data = "damaged";
     this.#parts.invariants.ended(place.id);
     this.#parts.onDown(place.id);
     return true;

@@ -15,6 +15,12 @@ const HEARTBEATS_PER_ANSWER = 4;
 const ANSWER_BYTES = 50;
 /** How much room a disk that fills up may have left. */
 const ROOM_BYTES_MAX = 2_048;
+/** How long a process takes to be started again if somebody sees to it. */
+const RESTART_MS = 2;
+/** So many disks stay full. */
+const FULL_FOR_GOOD = 0.2;
+/** So many things happen to snapshots and old segments before the machine crashes, at most. */
+const SNAPSHOT_STEPS_MAX = 12;
 /** The number of the fault that a weather ends with: however many came before it, it can be asked for. */
 const LAST = 0;
 /** How long a machine works at most between a crash and the next one. */
@@ -75,9 +81,8 @@ export class Faults {
   /** What this weather ends with, on a cluster that is otherwise well. False if it ends without. */
   finish(): boolean {
     const { last } = this.#weather;
-    const { ids, lost } = this.#options.cluster;
     // Without the leader, the others have to be a majority: or nobody becomes a candidate.
-    if (last === undefined || ids.length - lost - 1 <= ids.length / 2) return false;
+    if (last === undefined || !this.#options.cluster.canDoWithoutLeader) return false;
     this.#strike(LAST, last);
     return true;
   }
@@ -136,14 +141,16 @@ export class Faults {
         cluster.onceStarted(id, () => this.#later(worksMs, () => void (this.#isOver || this.#crash(id, dice))));
         return `${id}, and again ${worksMs.toFixed(0)} ms after it is back`;
       }
+      case "snapshot-crash":
+        return this.#crashAtSnapshot(dice);
       case "stop":
         return cluster.stop(id) ? id : null;
       case "wipe":
-        if (!this.#mayLose(id) || !this.#crash(id, dice)) return null;
+        if (!cluster.mayLose(id) || !this.#crash(id, dice)) return null;
         cluster.wipe(id);
         return id;
       case "damage":
-        if (!this.#mayLose(id) || !this.#crash(id, dice)) return null;
+        if (!cluster.mayLose(id) || !this.#crash(id, dice)) return null;
         return cluster.damage(id, dice) ? id : `${id}, whose log is too short to damage: a crash`;
       case "stall":
         if (cluster.processOf(id) === null) return null;
@@ -170,6 +177,10 @@ export class Faults {
         return this.#alarmFalsely(lastsMs);
       case "left-behind":
         return this.#leaveBehind(dice, lastsMs);
+      case "deposed":
+        return this.#depose(dice, lastsMs);
+      case "forgetful":
+        return this.#makeForget(id, lastsMs);
       case "partition": {
         // Clients and the directory, too: who sits beside an old leader does not hear of the new one.
         const { hosts } = cluster;
@@ -194,17 +205,25 @@ export class Faults {
         return this.#failDisk(id, dice);
       case "full-disk": {
         const bytes = dice.seldom(0, ROOM_BYTES_MAX);
-        this.#later(lastsMs, cluster.fillDisk(id, Math.floor(bytes)));
+        const undo = cluster.fillDisk(id, Math.floor(bytes));
+        if (dice.chance(FULL_FOR_GOOD)) return `${id}, but for ${bytes.toFixed(0)} bytes, until all is well`;
+        this.#later(lastsMs, undo);
         return `${id}, but for ${bytes.toFixed(0)} bytes, for ${lastsMs.toFixed(0)} ms`;
       }
       case "rot":
-        return this.#mayLose(id) && cluster.rot(id, dice) ? id : null;
+        return cluster.mayLose(id) ? cluster.rot(id, dice) : null;
       case "directory-crash":
         if (!cluster.killDirectory()) return null;
         this.#later(lastsMs, () => cluster.startDirectory());
         return "";
       case "client-crash":
         return this.#options.replaceClient(dice);
+      case "reconfigure":
+        return cluster.operator.act(dice);
+      case "move":
+        if (!cluster.mayMove || !cluster.mayLose(id) || !this.#crash(id, dice)) return null;
+        cluster.move(id);
+        return `${id} to ${cluster.urlOf(id)}`;
       case "transfer":
         if (cluster.leader === null) return null;
         cluster.guests.transfer(cluster.leader);
@@ -215,7 +234,7 @@ export class Faults {
   /** A node that something may happen to; in a calm world never the leader, and only one at a time. */
   #victim(dice: Dice): string | null {
     const { cluster, profile } = this.#options;
-    if (profile !== "calm") return dice.pick(cluster.ids);
+    if (profile !== "calm") return dice.pick(cluster.lasting);
     const { leader } = cluster;
     const followers = cluster.ids.filter((id) => id !== leader);
     return leader === null || !this.#isWhole() ? null : dice.pick(followers);
@@ -235,17 +254,12 @@ export class Faults {
     return isConnected && cores.size === cluster.ids.length && [...cores.values()].every(follows);
   }
 
-  #mayLose(id: string): boolean {
-    const { cluster } = this.#options;
-    return !cluster.isLost(id) && cluster.doomed + 1 <= (cluster.ids.length - 1) / 2;
-  }
-
   #hostsOtherThan(id: string): string[] {
     return this.#options.cluster.hosts.filter((host) => host !== id);
   }
 
   #others(ids: readonly string[]): string[] {
-    return this.#options.cluster.ids.filter((id) => !ids.includes(id));
+    return this.#options.cluster.lasting.filter((id) => !ids.includes(id));
   }
 
   #crash(id: string, dice: Dice): boolean {
@@ -274,6 +288,18 @@ export class Faults {
     const { cluster } = this.#options;
     cluster.once(turningPoint, (id) => this.#cut([id], this.#hostsOtherThan(id), true, lastsMs));
     return `the next ${turningPoint}, for ${lastsMs.toFixed(0)} ms`;
+  }
+
+  #crashAtSnapshot(dice: Dice): string {
+    const { cluster } = this.#options;
+    const steps = dice.below(SNAPSHOT_STEPS_MAX);
+    const waitFor = (left: number): void =>
+      cluster.once("snapshot-file", (id) => {
+        if (left > 0) waitFor(left - 1);
+        else this.#later(0, () => void (this.#isOver || this.#crash(id, dice)));
+      });
+    waitFor(steps);
+    return `whoever does something to a snapshot or an old segment, ${steps} others later`;
   }
 
   #alarmFalsely(lastsMs: number): string | null {
@@ -318,6 +344,39 @@ export class Faults {
       for (const undo of slowed) undo();
     });
     return `${leader} ${beside.join(" ")} > ${others.join(" ")} after ${slowMs.toFixed(0)} ms for ${alongMs.toFixed(0)} ms`;
+  }
+
+  /** Its heir is elected while, but for its own order, nobody could be; and it does not hear of that. */
+  #depose(dice: Dice, lastsMs: number): string | null {
+    const { cluster } = this.#options;
+    const { leader } = cluster;
+    if (leader === null) return null;
+    const beside = [...cluster.guests.clients.keys()].filter(() => dice.chance(0.5));
+    cluster.guests.transfer(leader);
+    cluster.once("candidate", () => {
+      const others = cluster.hosts.filter((host) => host !== leader && !beside.includes(host));
+      this.#cut([leader, ...beside], others, true, lastsMs);
+    });
+    return `${leader} ${beside.join(" ")}, for ${lastsMs.toFixed(0)} ms from when its heir stands`;
+  }
+
+  /**
+   * One that has not heard the leader for long asks all others, who have heard it a moment ago, and have then died and
+   * come back. The leader hears nothing of that.
+   */
+  #makeForget(id: string, lastsMs: number): string | null {
+    const { cluster, world } = this.#options;
+    const { leader } = cluster;
+    if (leader === null || leader === id) return null;
+    const others = this.#others([leader, id]);
+    this.#cut([leader], [id], false, lastsMs + TIMING.electionTimeoutMaxMs);
+    this.#later(TIMING.electionTimeoutMaxMs, () => {
+      if (this.#isOver) return;
+      this.#cut([leader], [id, ...others], true, lastsMs);
+      for (const other of others)
+        if (cluster.kill(other)) world.at(RESTART_MS, "fault", null, () => cluster.start(other));
+    });
+    return `${others.join(" ")} are started again, and ${id} asks them, for ${lastsMs.toFixed(0)} ms without ${leader}`;
   }
 
   #failDisk(id: string, dice: Dice): string {

@@ -16,7 +16,7 @@ export const CLUSTER = "simulated";
 export const PORT = 7000;
 export const DIRECTORY = "directory";
 
-export const urlOf = (host: string): string => `ws://${host}:${PORT}`;
+export const urlOf = (host: string, port = PORT): string => `ws://${host}:${port}`;
 
 export interface GuestsParts {
   readonly world: World;
@@ -88,6 +88,11 @@ export class Guests {
       .then(done, done);
   }
 
+  /** A source of chance for somebody else who is not of the cluster. */
+  forkedDice(): Dice {
+    return this.#parts.dice.fork();
+  }
+
   /** Actors of nobody's, whose failures are failures all the same. */
   #outsider({ environment }: Process, name: string): ActorSystem {
     const tell = (story: ActorStory): void => {
@@ -101,7 +106,7 @@ export class Guests {
     const { world, network, dice } = this.#parts;
     const process = new Process(world, network, dice.fork(), diskless(name));
     const client = new Client(
-      { directories: [urlOf(DIRECTORY)], nodes: nodes.map(urlOf), cluster: CLUSTER, timeoutMs },
+      { directories: [urlOf(DIRECTORY)], nodes: nodes.map((node) => urlOf(node)), cluster: CLUSTER, timeoutMs },
       process.environment,
     );
     this.#guests.set(name, { process, client });

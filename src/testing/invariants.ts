@@ -3,63 +3,24 @@
  * replica promises with a vote or an acknowledgement: that it is durable.
  */
 
-import type { Raft, RaftStory } from "../raft/index.ts";
+import {
+  type Configuration,
+  configurationOf,
+  decodeConfiguration,
+  EntryKind,
+  memberNamed,
+  type Raft,
+  type RaftStory,
+} from "../raft/index.ts";
+import { Disks } from "./disks.ts";
 import type { DurableLog, Version } from "./durable-log.ts";
+import type { FoundSnapshot } from "./durable-snapshots.ts";
+import type { Report, Sights } from "./invariant-names.ts";
+import { Memberships, type Placed } from "./memberships.ts";
+import { suffices } from "./quorums.ts";
+import { equal, Replicas } from "./replicas.ts";
 
-/** The names of the invariants, each with what it says. */
-export const INVARIANTS = {
-  "election-safety": "A term has at most one leader (Figure 3).",
-  "leader-append-only": "A leader never removes or replaces entries of its own log (Figure 3).",
-  "log-matching": "Entries with the same index and term are the same, and so are all before them (Figure 3).",
-  "leader-completeness": "A leader's log holds every entry that was committed before (Figure 3).",
-  "state-machine-safety":
-    "No two replicas apply different commands, or come to different results, at an index (Figure 3).",
-  "one-vote-per-term": "A server gives its vote to one candidate in a term, whatever crashes come between (5.2).",
-  "vote-durable": "A vote is counted only once it is durable at the voter.",
-  "applied-in-order":
-    "A replica applies the entries that are committed, each once, in their order, and leaves none out.",
-  "acknowledged-durable": "A leader takes for replicated only what is durable at the follower, and at itself.",
-  "committed-durable": "What is committed is durable on a majority.",
-  "own-term-counted": "A leader commits by counting only entries of its own term; those before follow (5.4.2).",
-  "commit-final": "Once an entry is committed, no server without it could win an election (5.4.1 and 5.4.2).",
-  "committed-forever": "What was committed once stays committed, at its index.",
-  "one-acting-leader": "Once a newer leader has committed something, an older one commits nothing more.",
-  "commit-monotonic": "A server's commit index never goes back while it lives, nor past the end of its log.",
-  "recovery-exact": "A restart finds what was flushed, and no more than what was written.",
-  "admitted-first": "No vote counts before every other server has taken note of the voter.",
-  "admission-kept": "A node that every other has taken note of stays so for as long as it keeps its disk.",
-  "leader-in-touch": "A leader that has not heard from a majority for two election timeouts leads no more.",
-  "damage-noticed": "A node whose log was damaged where it had been flushed does not start.",
-  "directory-order": "What a directory pushes never goes back to an older term.",
-  "process-lives": "No process of the cluster fails by itself.",
-  linearizable: "What clients saw can be explained by one order of their calls.",
-  "client-order": "Commands of one client take effect in the order in which it issued them.",
-  "stale-order": "Stale reads of one node never go back in time.",
-  "watch-exact":
-    "A watch gives every change with its prefix that the log makes, each once, in order, and in the end all.",
-  "calls-answered": "Every call ends, with a result or an error.",
-  "deadline-kept": "A call ends when its time is up.",
-  "comes-to-rest": "Once everything works again, one node leads, all have the same log, and clients know it.",
-  "heard-first": "A server that was held up reads what its leader has sent meanwhile before it calls for an election.",
-  undisturbed: "While a healthy leader has a healthy majority, nobody deposes it.",
-  workload: "What the workload itself checks.",
-} as const;
-
-/** The name of a promise that must never be broken. */
-export type Invariant = keyof typeof INVARIANTS;
-
-/** Takes what was found broken. */
-export type Report = (invariant: Invariant, detail: string) => void;
-
-/** How often something interesting came about. */
-export interface Sights {
-  /** Elections won. */
-  elections: number;
-  /** Terms in which more than one server was a candidate. */
-  contested: number;
-  /** Logs that lost entries to a newer leader's. */
-  truncations: number;
-}
+export { INVARIANTS, type Invariant, type Report, type Sights } from "./invariant-names.ts";
 
 interface Server {
   readonly raft: Raft;
@@ -68,75 +29,139 @@ interface Server {
   vote: string | null;
   wasLeader: boolean;
   commitIndex: number;
-  /** The term of each entry, the first at index 1. */
+  /** What it went by. */
+  configuration: Configuration;
+  /** Since when, by its clock. */
+  configuredMs: number;
+  /** Where its log began. */
+  base: number;
+  /** The term of each entry, the first at index 1, those that are in a snapshot included. */
   readonly terms: number[];
+  /** The configurations in its log. */
+  configurations: Placed[];
   /** How often it was looked at. */
   looks: number;
-  /** Where its state machine is: the entry, and how many commands of it were applied. */
-  applied: { readonly index: number; readonly commands: number };
 }
 
 interface Known {
   readonly previousTerm: number;
   readonly payload: Uint8Array;
+  readonly configuration: Configuration | null;
 }
 
 /** A log with the same end is most likely the same; so often it is compared all the same. */
 const LOOKS_PER_WHOLE_LOG = 64;
 
-const NOTHING = { index: 0, commands: 0 };
-
 export class Invariants {
-  readonly sights: Sights = { elections: 0, contested: 0, truncations: 0 };
-  readonly #majority: number;
+  readonly replicas: Replicas;
+  readonly #sights = { elections: 0, contested: 0, truncations: 0 };
   readonly #report: Report;
   readonly #isKnown: (id: string) => boolean;
   readonly #servers = new Map<string, Server>();
-  /**
-   * The durable log of every server. Of one that has lost its disk, what it held at the last: its answers may still be
-   * on their way.
-   */
-  readonly #disks = new Map<string, DurableLog>();
-  /** How many commands each entry has brought to the state machine, once a replica is past it. */
-  readonly #commands: number[] = [];
-  /** The disks of servers that were admitted. */
-  readonly #admitted = new Set<DurableLog>();
+  readonly #disks = new Disks();
+  readonly #memberships: Memberships;
   readonly #leaders = new Map<number, string>();
   readonly #candidates = new Map<number, string>();
-  /** Who got whose vote, by term and voter. */
-  readonly #votes = new Map<string, string>();
+  /** Who got whose vote, by term and disk. */
+  readonly #votes = new Map<number, Map<DurableLog, string>>();
   /** Every entry ever seen, by index and term. */
   readonly #entries = new Map<string, Known>();
   /** The term of each committed entry, the first at index 1. */
   readonly #committed: number[] = [];
-  readonly #applied: { readonly command: Uint8Array; readonly result: Uint8Array }[][] = [];
+  /** The state that snapshots hold, by index. */
+  readonly #snapshots = new Map<number, { readonly id: string; readonly digest: number }>();
 
-  /** @param isKnown says whether every other server holds it durably that it has met this one */
-  constructor(voters: number, report: Report, isKnown: (id: string) => boolean) {
-    this.#majority = Math.floor(voters / 2) + 1;
+  /** @param isKnown says whether every other founder holds it durably that it has met this one */
+  constructor(report: Report, isKnown: (id: string) => boolean) {
     this.#report = report;
     this.#isKnown = isKnown;
+    this.replicas = new Replicas(report);
+    this.#memberships = new Memberships(report);
+  }
+
+  get sights(): Sights {
+    return { ...this.#sights, configurations: this.#memberships.changes };
+  }
+
+  /** The members by what is committed; null before anything is known of them. */
+  get members(): Configuration | null {
+    return this.#memberships.newest?.configuration ?? null;
+  }
+
+  /** Which disks may stand for a member. */
+  get disks(): Disks {
+    return this.#disks;
   }
 
   /** A server has started, and found this on its disk. */
   started(id: string, raft: Raft, disk: DurableLog): void {
-    const { log, term, vote, commitIndex } = raft;
-    const terms = Array.from({ length: log.lastIndex }, (_, i) => log.termAt((i + 1) as typeof log.lastIndex) ?? 0);
-    const found: Version = { terms, term, vote };
-    if (!disk.possible.some((version) => isSame(version, found))) {
+    const { log, term, vote, commitIndex, snapshot } = raft;
+    const { incarnation } = raft.config;
+    const behind = Array.from(
+      { length: log.lastIndex - log.base.index },
+      (_, i) => log.termAt((log.base.index + i + 1) as typeof log.lastIndex) ?? 0,
+    );
+    const found: Version = { snapshot: snapshot.index, goesOn: raft.reset === null, terms: behind, term, vote };
+    if (snapshot.index === 0) this.#memberships.begin(snapshot.configuration);
+    if (
+      !disk.settle(
+        found,
+        snapshot.index === 0 ? snapshot.configuration : (this.#memberships.at(0) ?? snapshot.configuration),
+      )
+    ) {
       const expected = disk.possible.map((version) => JSON.stringify(version));
       this.#report("recovery-exact", `${id} found ${JSON.stringify(found)}, not ${expected.join(" or ")}`);
     }
-    if (this.#admitted.has(disk) && !raft.isAdmitted) this.#report("admission-kept", `${id} has to be admitted again`);
-    disk.settle(found);
-    this.#disks.set(id, disk);
-    this.#servers.set(id, { raft, disk, term, vote, wasLeader: false, commitIndex, terms, looks: 0, applied: NOTHING });
-    for (let index = 1; index <= log.lastIndex; index++) this.#checkEntry(id, raft, index);
+    if (this.#disks.isAdmitted(disk) && !raft.isAdmitted) {
+      this.#report("admission-kept", `${id} has to be admitted again`);
+    }
+    this.#disks.add({ id, incarnation, disk });
+    const server: Server = {
+      raft,
+      disk,
+      term,
+      vote,
+      wasLeader: false,
+      commitIndex,
+      configuration: configurationOf(raft),
+      configuredMs: raft.nowMs,
+      base: log.base.index,
+      terms: this.#committed.slice(0, log.base.index),
+      configurations: [],
+      looks: 0,
+    };
+    this.#servers.set(id, server);
+    this.#checkBase(id, server);
+    this.#take(id, server);
   }
 
   /** A server's process has ended. */
   ended(id: string): void {
     this.#servers.delete(id);
+    this.replicas.end(id);
+  }
+
+  /** A machine has lost its disk for good. */
+  lost(disk: DurableLog): void {
+    this.#disks.lose(disk);
+  }
+
+  /** A snapshot is durable on the disk of a server. */
+  hasSnapshot(id: string, found: FoundSnapshot): void {
+    const { index, term, digest } = found;
+    const expected = this.#committed[index - 1];
+    if (expected !== term) {
+      this.#report(
+        "snapshot-exact",
+        `${id} has a snapshot of entry ${index} of term ${term}, committed in ${expected}`,
+      );
+    }
+    this.#memberships.checkSnapshot(id, found);
+    const known = this.#snapshots.get(index);
+    if (known === undefined) this.#snapshots.set(index, { id, digest });
+    else if (known.digest !== digest) {
+      this.#report("snapshot-exact", `the snapshots of entry ${index} of ${id} and of ${known.id} are not the same`);
+    }
   }
 
   /** Something happened to a server. */
@@ -144,73 +169,34 @@ export class Invariants {
     const server = this.#servers.get(id);
     if (server === undefined) return;
     const { raft } = server;
-    if (raft.isAdmitted && !this.#admitted.has(server.disk)) {
-      this.#admitted.add(server.disk);
-      if (!this.#isKnown(id))
-        this.#report("admitted-first", `${id} takes part, and some other server has not noted it`);
+    if (raft.isAdmitted && !this.#disks.isAdmitted(server.disk)) {
+      this.#disks.admit(server.disk);
+      if (!this.#isKnown(id)) this.#report("admitted-first", `${id} takes part, and some founder has not noted it`);
     }
+    if (server.configuration !== configurationOf(raft)) server.configuredMs = raft.nowMs;
     this.#checkTerm(id, server);
     this.#checkLog(id, server);
+    if (raft.commitIndex !== server.commitIndex) this.#checkCommit(id, server);
     if (raft.role.name === "leader") this.#checkLeader(id, server, raft.role);
     else if (raft.role.name === "candidate") this.#checkCandidate(id, raft, raft.role.votes);
-    if (raft.commitIndex !== server.commitIndex) this.#checkCommit(id, server);
     server.term = raft.term;
     server.vote = raft.vote;
     server.wasLeader = raft.role.name === "leader";
     server.commitIndex = raft.commitIndex;
+    server.configuration = configurationOf(raft);
   }
 
   /** A server has told something. */
   told(id: string, story: RaftStory): void {
     if (story.event !== "leader-elected") return;
-    this.sights.elections++;
+    this.#sights.elections++;
     for (const voter of story.votes) this.#countVote(id, story.term, voter);
   }
 
   /** A server has applied a command of an entry, the next one of that entry if it is the same as before. */
   applied(id: string, index: number, command: Uint8Array, result: Uint8Array): void {
     const server = this.#servers.get(id);
-    if (server === undefined) return; // It has lost its disk, and is nobody's replica any more.
-    const { raft, applied } = server;
-    if (index < applied.index || index > raft.commitIndex) {
-      const bounds = `after entry ${applied.index}, with ${raft.commitIndex} committed`;
-      this.#report("applied-in-order", `${id} applies entry ${index} ${bounds}`);
-      return;
-    }
-    if (index > applied.index) this.#passed(id, applied, index);
-    const position = index === applied.index ? applied.commands : 0;
-    server.applied = { index, commands: position + 1 };
-    this.#checkResult(id, index, position, command, result);
-  }
-
-  /** Every replica has to take as many commands from an entry, be it none. */
-  #passed(id: string, { index, commands }: Server["applied"], next: number): void {
-    for (let at = index; at < next; at++) {
-      const own = at === index ? commands : 0;
-      const others = this.#commands[at] ?? own;
-      this.#commands[at] = others;
-      if (own === others) continue;
-      this.#report(
-        "applied-in-order",
-        `${id} applies ${own} commands of entry ${at}, and another has applied ${others}`,
-      );
-    }
-  }
-
-  #checkResult(id: string, index: number, position: number, command: Uint8Array, result: Uint8Array): void {
-    this.#applied[index] ??= [];
-    const known = this.#applied[index][position];
-    if (known === undefined) {
-      // Machines may use their buffers again.
-      this.#applied[index][position] = { command: command.slice(), result: result.slice() };
-      return;
-    }
-    const where = `command ${position + 1} of entry ${index}`;
-    if (!equal(known.command, command)) {
-      this.#report("state-machine-safety", `${id} applies another ${where} than a replica before it`);
-    } else if (!equal(known.result, result)) {
-      this.#report("state-machine-safety", `${id} comes to another result for ${where} than a replica before it`);
-    }
+    if (server !== undefined) this.replicas.applied(id, index, server.raft.commitIndex, command, result);
   }
 
   #checkTerm(id: string, server: Server): void {
@@ -224,23 +210,64 @@ export class Invariants {
   #checkLog(id: string, server: Server): void {
     const { raft, terms } = server;
     const { log } = raft;
+    if (log.base.index !== server.base) this.#checkBase(id, server);
     const termAt = (index: number): number => log.termAt(index as typeof log.lastIndex) ?? 0;
     const seemsSame = log.lastIndex === terms.length && log.lastTerm === (terms.at(-1) ?? 0);
-    if (seemsSame && ++server.looks % LOOKS_PER_WHOLE_LOG !== 0) return;
+    if (seemsSame && ++server.looks % LOOKS_PER_WHOLE_LOG !== 0) {
+      if (configurationOf(raft) !== server.configuration) {
+        this.#memberships.checkInEffect(id, raft, server.configurations);
+      }
+      return;
+    }
     let same = Math.min(log.lastIndex, terms.length);
-    while (same > 0 && termAt(same) !== terms[same - 1]) same--;
+    while (same > log.base.index && termAt(same) !== terms[same - 1]) same--;
     if (same < terms.length) {
-      this.sights.truncations++;
+      this.#sights.truncations++;
       if (same < server.commitIndex) this.#report("committed-forever", `${id} removes committed entry ${same + 1}`);
       if (server.wasLeader && raft.role.name === "leader" && raft.term === server.term) {
         this.#report("leader-append-only", `${id} removes entry ${same + 1} of its own in term ${raft.term}`);
       }
     }
     terms.length = same;
-    for (let index = same + 1; index <= log.lastIndex; index++) {
-      terms.push(termAt(index));
-      this.#checkEntry(id, raft, index);
+    server.configurations = server.configurations.filter(({ index }) => index <= same);
+    this.#take(id, server);
+  }
+
+  /** What is before the log is in a snapshot, and so committed. */
+  #checkBase(id: string, server: Server): void {
+    const { base } = server.raft.log;
+    const expected = this.#committed[base.index - 1] ?? 0;
+    if (base.term !== expected) {
+      this.#report(
+        "log-matching",
+        `the log of ${id} begins behind entry ${base.index} of term ${base.term}, committed in ${expected}`,
+      );
     }
+    server.base = base.index;
+    const { terms } = server;
+    for (let index = 1; index <= base.index; index++) {
+      const term = this.#committed[index - 1] ?? 0;
+      // Another entry there, and all that followed it, has gone.
+      if (terms.length >= index && terms[index - 1] !== term) terms.length = index - 1;
+      if (terms.length < index) terms.push(term);
+    }
+    server.configurations = server.configurations.filter(({ index }) => index <= terms.length);
+  }
+
+  /** Takes the entries that are new in a log. */
+  #take(id: string, server: Server): void {
+    const { raft, terms } = server;
+    const { log } = raft;
+    for (let index = terms.length + 1; index <= log.lastIndex; index++) {
+      const term = log.termAt(index as typeof log.lastIndex) ?? 0;
+      terms.push(term);
+      this.#checkEntry(id, raft, index);
+      const configuration = this.#entries.get(`${index}/${term}`)?.configuration ?? null;
+      if (configuration === null) continue;
+      server.configurations.push({ index, configuration });
+      this.#memberships.checkAppended(id, raft, server.configurations, this.#committed.length);
+    }
+    this.#memberships.checkInEffect(id, raft, server.configurations);
   }
 
   #checkEntry(id: string, { log }: Raft, index: number): void {
@@ -251,7 +278,8 @@ export class Invariants {
     const key = `${index}/${entry.term}`;
     const known = this.#entries.get(key);
     if (known === undefined) {
-      this.#entries.set(key, { previousTerm, payload: entry.payload });
+      const configuration = entry.kind === EntryKind.configuration ? decodeConfiguration(entry.payload) : null;
+      this.#entries.set(key, { previousTerm, payload: entry.payload, configuration });
     } else if (known.previousTerm !== previousTerm || !equal(known.payload, entry.payload)) {
       this.#report("log-matching", `${id} has another entry ${index} of term ${entry.term} than a server before it`);
     }
@@ -259,36 +287,53 @@ export class Invariants {
 
   #checkLeader(id: string, server: Server, role: Raft["role"] & { readonly name: "leader" }): void {
     const { raft, disk } = server;
-    if (!server.wasLeader || server.term !== raft.term) {
-      const other = this.#leaders.get(raft.term);
-      if (other !== undefined && other !== id) {
-        this.#report("election-safety", `${other} and ${id} both lead term ${raft.term}`);
-      }
-      this.#leaders.set(raft.term, id);
-      const last = this.#committed.length;
-      const newestTerm = this.#committed.at(-1) ?? 0;
-      // An older leader may be elected late; what newer ones have committed is not its business.
-      const term = raft.log.termAt(last as typeof raft.log.lastIndex);
-      if (newestTerm < raft.term && term !== newestTerm) {
-        this.#report("leader-completeness", `${id} leads term ${raft.term} without committed entry ${last}`);
-      }
+    const isNew = !server.wasLeader || server.term !== raft.term;
+    if (isNew) this.#checkElected(id, raft);
+    this.#memberships.checkLeader(id, raft, isNew);
+    const sinceMs = raft.nowMs - 2 * raft.config.electionTimeoutMinMs;
+    const isHeard = (name: string): boolean =>
+      name === id || (role.followers.get(name)?.heardMs ?? -Infinity) >= sinceMs;
+    // Those that have just been given a say are heard of in time.
+    if (server.configuredMs < sinceMs && !suffices(configurationOf(raft), (member) => isHeard(member.id))) {
+      const heard = [...role.followers].map(
+        ([name, { heardMs }]) => `${name} ${(raft.nowMs - heardMs).toFixed(0)} ms ago`,
+      );
+      this.#report("leader-in-touch", `${id} leads, and has heard from ${heard.join(", ")}`);
     }
-    const heardMs = [...role.followers.values()].map((follower) => follower.heardMs).sort((a, b) => b - a);
-    const outOfTouchMs = raft.nowMs - (heardMs[this.#majority - 2] ?? raft.nowMs);
-    if (outOfTouchMs > 2 * raft.config.electionTimeoutMinMs) {
-      this.#report("leader-in-touch", `${id} leads, and has heard from no majority for ${outOfTouchMs.toFixed(0)} ms`);
-    }
-    this.#checkDurable(id, id, raft, disk, raft.durableIndex);
+    this.#checkDurable(id, id, raft, [disk], raft.durableIndex);
     for (const [follower, { match }] of role.followers) {
-      const theirs = this.#disks.get(follower);
-      if (theirs !== undefined) this.#checkDurable(id, follower, raft, theirs, match);
+      const member = memberNamed(configurationOf(raft), follower);
+      if (member !== undefined) this.#checkDurable(id, follower, raft, this.#disks.of(member), match);
+    }
+  }
+
+  #checkElected(id: string, raft: Raft): void {
+    const other = this.#leaders.get(raft.term);
+    if (other !== undefined && other !== id) {
+      this.#report("election-safety", `${other} and ${id} both lead term ${raft.term}`);
+    }
+    this.#leaders.set(raft.term, id);
+    const last = this.#committed.length;
+    const newestTerm = this.#committed.at(-1) ?? 0;
+    // An older leader may be elected late; what newer ones have committed is not its business.
+    const term = this.#termAt(raft, last);
+    if (newestTerm < raft.term && term !== newestTerm) {
+      this.#report("leader-completeness", `${id} leads term ${raft.term} without committed entry ${last}`);
     }
   }
 
   /** The leader thinks that `owner` holds everything up to `index`. What a newer leader has replaced since is no lie. */
-  #checkDurable(leader: string, owner: string, raft: Raft, disk: DurableLog, index: number): void {
-    if (disk.term > raft.term || disk.termAt(index) === raft.log.termAt(index as typeof raft.log.lastIndex)) return;
+  #checkDurable(leader: string, owner: string, raft: Raft, disks: readonly DurableLog[], index: number): void {
+    const term = this.#termAt(raft, index);
+    if (index === 0 || disks.some((disk) => disk.term > raft.term || (term !== null && disk.holds(index, term))))
+      return;
     this.#report("acknowledged-durable", `${leader} counts entry ${index} at ${owner}, where it is not durable`);
+  }
+
+  /** The term of an entry of a server, be it in its log or in its snapshot. */
+  #termAt({ log }: Raft, index: number): number | null {
+    if (index < log.base.index) return this.#committed[index - 1] ?? 0;
+    return log.termAt(index as typeof log.lastIndex);
   }
 
   #checkCandidate(id: string, raft: Raft, votes: ReadonlyMap<string, boolean>): void {
@@ -296,29 +341,35 @@ export class Invariants {
     if (other === undefined) this.#candidates.set(raft.term, id);
     else if (other !== id && other !== "several") {
       this.#candidates.set(raft.term, "several");
-      this.sights.contested++;
+      this.#sights.contested++;
     }
     for (const [voter, isGranted] of votes) if (isGranted) this.#countVote(id, raft.term, voter);
   }
 
   #countVote(candidate: string, term: number, voter: string): void {
-    const key = `${term}/${voter}`;
-    const before = this.#votes.get(key);
+    const raft = this.#servers.get(candidate)?.raft;
+    const member = raft === undefined ? undefined : memberNamed(configurationOf(raft), voter);
+    if (member === undefined) return;
+    const disk = this.#disks.voterOf(member);
+    if (disk === null) {
+      this.#report("admitted-first", `${candidate} counts the vote of ${voter}, which not all have met`);
+      return;
+    }
+    const votes = this.#votes.get(term) ?? new Map<DurableLog, string>();
+    this.#votes.set(term, votes);
+    const before = votes.get(disk);
     if (before === candidate) return;
     if (before !== undefined) {
       this.#report("one-vote-per-term", `${voter} votes for ${before} and for ${candidate} in term ${term}`);
     }
-    this.#votes.set(key, candidate);
-    const disk = this.#disks.get(voter);
-    if (disk !== undefined && !this.#admitted.has(disk)) {
-      this.#report("admitted-first", `${candidate} counts the vote of ${voter}, which not all have met`);
-    }
-    if (disk !== undefined && (disk.term < term || (disk.term === term && disk.vote !== candidate))) {
+    votes.set(disk, candidate);
+    if (disk.term < term || (disk.term === term && disk.vote !== candidate)) {
       this.#report("vote-durable", `${candidate} counts the vote of ${voter} in term ${term}, which is not durable`);
     }
   }
 
-  #checkCommit(id: string, { raft, commitIndex: before, wasLeader, term: termBefore }: Server): void {
+  #checkCommit(id: string, server: Server): void {
+    const { raft, commitIndex: before, wasLeader, term: termBefore } = server;
     const { log, commitIndex } = raft;
     const counts = wasLeader && raft.role.name === "leader" && raft.term === termBefore;
     if (counts && log.termAt(commitIndex) !== raft.term) {
@@ -328,57 +379,39 @@ export class Invariants {
       this.#report("commit-monotonic", `${id} goes from commit index ${before} to ${commitIndex} of ${log.lastIndex}`);
       return;
     }
-    for (let index = before + 1; index <= commitIndex; index++) {
-      const term = log.termAt(index as typeof log.lastIndex) ?? 0;
-      const known = this.#committed[index - 1];
-      if (known !== undefined && known !== term) {
-        this.#report("committed-forever", `${id} commits entry ${index} of term ${term}, not of term ${known}`);
-      }
-      if (known !== undefined) continue;
-      const newestTerm = this.#committed.at(-1) ?? 0;
-      if (raft.role.name === "leader" && raft.term < newestTerm) {
-        this.#report(
-          "one-acting-leader",
-          `${id} commits entry ${index} in term ${raft.term}, after term ${newestTerm}`,
-        );
-      }
-      this.#committed[index - 1] = term;
-      const holders = [...this.#disks.values()].filter((disk) => disk.termAt(index) === term).length;
-      if (holders < this.#majority) {
-        this.#report("committed-durable", `${id} commits entry ${index}, which is durable on ${holders} disks`);
-      }
-      if (index === commitIndex) this.#checkFinal(id, index, term);
-    }
+    for (let index = before + 1; index <= commitIndex; index++) this.#checkCommitted(id, server, index);
   }
 
-  /** Of entries that are committed together only the last is counted by the leader: with it, all are safe. */
-  #checkFinal(id: string, index: number, term: number): void {
-    const disks = [...this.#disks];
-    for (const [candidate, disk] of disks) {
-      if (disk.termAt(index) === term) continue;
-      const votes = disks.filter(([, voter]) => isUpToDate(disk, voter)).length;
-      if (votes < this.#majority) continue;
+  #checkCommitted(id: string, server: Server, index: number): void {
+    const { raft } = server;
+    const known = this.#committed[index - 1];
+    const term = raft.log.termAt(index as typeof raft.log.lastIndex);
+    if (term === null) {
+      if (known === undefined)
+        this.#report("committed-forever", `${id} has a snapshot of entry ${index}, which is not committed`);
+      return;
+    }
+    if (known !== undefined && known !== term) {
+      this.#report("committed-forever", `${id} commits entry ${index} of term ${term}, not of term ${known}`);
+    }
+    if (known !== undefined) return;
+    const newestTerm = this.#committed.at(-1) ?? 0;
+    if (raft.role.name === "leader" && raft.term < newestTerm) {
+      this.#report("one-acting-leader", `${id} commits entry ${index} in term ${raft.term}, after term ${newestTerm}`);
+    }
+    this.#committed[index - 1] = term;
+    const configuration = this.#entries.get(`${index}/${term}`)?.configuration ?? null;
+    if (configuration !== null) this.#memberships.commit({ index, configuration });
+    // With the commit it may have gone on to the next configuration.
+    const configurations = [server.configuration, configurationOf(raft)];
+    if (!configurations.some((one) => suffices(one, (member) => this.#disks.holds(member, index, term)))) {
+      this.#report("committed-durable", `${id} commits entry ${index}, which is durable on no majority`);
+    }
+    if (index !== raft.commitIndex) return;
+    // Of entries that are committed together only the last is counted by the leader: with it, all are safe.
+    const candidate = this.#disks.electableWithout(index, term);
+    if (candidate !== null) {
       this.#report("commit-final", `${id} commits entry ${index}, and ${candidate} could be elected without it`);
     }
   }
-}
-
-const isSame = (a: Version, b: Version): boolean =>
-  a.term === b.term &&
-  a.vote === b.vote &&
-  a.terms.length === b.terms.length &&
-  a.terms.every((term, i) => term === b.terms[i]);
-
-/** Could the one have the other's vote, by their logs? */
-function isUpToDate(candidate: DurableLog, voter: DurableLog): boolean {
-  const theirs = candidate.termAt(candidate.lastIndex) ?? 0;
-  const own = voter.termAt(voter.lastIndex) ?? 0;
-  return theirs > own || (theirs === own && candidate.lastIndex >= voter.lastIndex);
-}
-
-function equal(a: Uint8Array, b: Uint8Array): boolean {
-  if (a === b) return true;
-  if (a.byteLength !== b.byteLength) return false;
-  for (let i = 0; i < a.byteLength; i++) if (a[i] !== b[i]) return false;
-  return true;
 }

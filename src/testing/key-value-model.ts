@@ -73,7 +73,7 @@ export function storeSpan(operation: KeyValueOperation, result: KeyValueResult):
 }
 
 /**
- * The revision of what a `get` read, for the check that stale reads of a key on one node do not go back. null if it
+ * The revision of what a `get` read, for the check that a client's stale reads of a key do not go back. null if it
  * read nothing, which tells nothing: the key may have been deleted or not yet have come.
  */
 export const readSpan = (result: KeyValueResult): Span | null =>

@@ -37,11 +37,14 @@ export class SimulatedNetwork implements Surroundings {
 
   /** Nothing arrives any more in this direction; what is on its way waits, as it does with TCP. */
   cut(from: string, to: string): Undo {
-    const { cuts } = this.route(from, to);
+    const route = this.route(from, to);
+    const { cuts } = route;
     const own = {};
     cuts.add(own);
     return () => {
-      if (cuts.delete(own)) for (const wire of this.#wires) wire.wake();
+      if (!cuts.delete(own)) return;
+      route.openMs = this.#world.nowMs;
+      for (const wire of this.#wires) wire.wake();
     };
   }
 
@@ -58,6 +61,7 @@ export class SimulatedNetwork implements Surroundings {
   /** Everything is as fast as it was, and nothing is cut. */
   heal(): void {
     for (const route of this.#routes.values()) {
+      if (route.cuts.size > 0) route.openMs = this.#world.nowMs;
       route.cuts.clear();
       route.slowed.clear();
       for (const wire of this.#wires) wire.hurry(route);
@@ -107,7 +111,7 @@ export class SimulatedNetwork implements Surroundings {
     const key = `${from}>${to}`;
     const known = this.#routes.get(key);
     if (known !== undefined) return known;
-    const route: Route = { latencyMs: this.#dice.between(0.05, 0.5), slowed: new Set(), cuts: new Set() };
+    const route: Route = { latencyMs: this.#dice.between(0.05, 0.5), slowed: new Set(), cuts: new Set(), openMs: 0 };
     this.#routes.set(key, route);
     return route;
   }

@@ -46,8 +46,8 @@ export function checkIssueOrder<Operation, Result>(
 /**
  * Did every call that began after another one had ended find at least what that one left?
  *
- * @param groupOf only calls of one group are compared; so for the stale reads of one key on one node, which may lag
- *   but not go back, the group is the node and the key. A node that was started again is another one.
+ * @param groupOf only calls of one group are compared; so for the stale reads of a key, which may lag but not go back
+ *   for the same client, the group is the client and the key.
  * @returns null if all did
  */
 export function checkRealTimeOrder<Operation, Result>(

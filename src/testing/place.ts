@@ -5,18 +5,24 @@ import type { RunningNode } from "../node/index.ts";
 import type { Raft } from "../raft/index.ts";
 import type { Dice } from "./dice.ts";
 import type { DurableLog } from "./durable-log.ts";
-import type { MemoryDisk } from "./memory-disk.ts";
+import { MemoryDisk } from "./memory-disk.ts";
 import type { Process } from "./process.ts";
 
 /**
  * `rotten`: a bit was turned over while the node ran, which may go on until it notices, and must not start again.
- * `damaged`: it must not even start. `lost`: it comes back empty, and must not take part under its name any more.
+ * `damaged`: it must not even start. `lost`: it comes back empty, and has to be taken in anew under its name. `retired`:
+ * it was taken out of the cluster, and knows.
  */
-type DataState = "sound" | "rotten" | "damaged" | "lost";
+type DataState = "sound" | "rotten" | "damaged" | "lost" | "retired";
 
 /** One machine that runs a node, over all of the node's lives. */
 export interface Place {
   readonly id: string;
+  /** The cluster began with it. */
+  readonly isFounder: boolean;
+  /** It was told to join a cluster that had begun. */
+  joins: boolean;
+  port: number;
   memory: MemoryDisk;
   log: DurableLog;
   process: Process | null;
@@ -26,10 +32,12 @@ export interface Place {
   raft: Raft | null;
   /** An orderly end is under way. */
   isStopping: boolean;
-  /** It was once known to every other. */
-  isAdmitted: boolean;
   /** What has become of what was on its disk. */
   data: DataState;
+  /** Which file has a bad bit, if one has. */
+  badPath: string | null;
+  /** How often it has lost its disk. */
+  wipes: number;
   /** How long a flush may take at most, for each reason that it is slow. */
   readonly slowed: Set<{ readonly syncMsMax: number }>;
   /** How long its state machine takes for a command at most. */
@@ -38,9 +46,34 @@ export interface Place {
   readonly filled: Set<object>;
   /** How often it was started. */
   lives: number;
+  /** The snapshots that its state is to go on from, oldest first. */
+  readonly restoring: number[];
   /** To be called when it is started next. */
   onStarted: (() => void) | null;
 }
+
+export const newPlace = (id: string, port: number, log: DurableLog, isFounder: boolean): Place => ({
+  id,
+  isFounder,
+  joins: !isFounder,
+  port,
+  memory: new MemoryDisk(),
+  log,
+  process: null,
+  node: null,
+  machine: null,
+  raft: null,
+  isStopping: false,
+  data: "sound",
+  badPath: null,
+  wipes: 0,
+  slowed: new Set(),
+  filled: new Set(),
+  applyMsMax: 0,
+  lives: 0,
+  restoring: [],
+  onStarted: null,
+});
 
 /** What its node has promised is not known to it any more. */
 export const isGone = ({ data }: Place): boolean => data === "damaged" || data === "lost";
@@ -65,9 +98,34 @@ export const coldSegments = (memory: MemoryDisk): string[] =>
     .filter((path) => path.includes("/wal-"))
     .slice(0, -1);
 
-export function flipOne(memory: MemoryDisk, files: readonly string[], dice: Dice): boolean {
-  if (files.length === 0) return false;
+/** The newest snapshot: older ones are not read any more by who starts. */
+export const newestSnapshot = (memory: MemoryDisk): string[] =>
+  memory
+    .paths()
+    .filter((path) => path.endsWith(".snap"))
+    .slice(-1);
+
+/** Turns a bit of one of these files over, and gives its path; null if there is none. */
+export function flipOne(memory: MemoryDisk, files: readonly string[], dice: Dice): string | null {
+  if (files.length === 0) return null;
   const path = dice.pick(files);
-  memory.flip(path, dice.below(memory.bytesOf(path).byteLength * 8));
-  return true;
+  const bits = memory.bytesOf(path).byteLength * 8;
+  if (bits === 0) return null;
+  memory.flip(path, dice.below(bits));
+  return path;
+}
+
+/** Would a node that starts now read the file with the bad bit? */
+export const isBadStill = ({ badPath, memory }: Place): boolean =>
+  badPath !== null && (badPath.endsWith(".snap") ? newestSnapshot(memory) : memory.paths()).includes(badPath);
+
+/** What a node's files take: those of its log, and its snapshots. */
+export function takenBy(memory: MemoryDisk): { readonly log: number; readonly snapshots: readonly number[] } {
+  const sizes = (isWanted: (path: string) => boolean): number[] =>
+    memory
+      .paths()
+      .filter(isWanted)
+      .map((path) => memory.bytesOf(path).byteLength);
+  const log = sizes((path) => path.includes("/wal-")).reduce((sum, bytes) => sum + bytes, 0);
+  return { log, snapshots: sizes((path) => path.includes(".snap") || path.endsWith(".part")) };
 }

@@ -4,6 +4,7 @@
  * just written what it reads.
  */
 
+import { ByteReader, ByteWriter } from "../bytes.ts";
 import type { StateMachine } from "../machine/index.ts";
 import { decodeQuery } from "../machine/key-value-protocol.ts";
 import { listening } from "./listening.ts";
@@ -28,7 +29,7 @@ export class Probes {
     return this.#finding;
   }
 
-  /** A replica that is watched. */
+  /** A replica that is watched. Its snapshots say how far it is. */
   listenTo(machine: StateMachine): StateMachine {
     let appliedIndex = 0;
     const heard = listening(machine, (_command, { index }) => {
@@ -45,6 +46,19 @@ export class Probes {
         }
         return machine.query(bytes);
       },
+      snapshot: () => withIndex(appliedIndex, machine.snapshot()),
+      restore: async (pieces) => {
+        const iterator = pieces[Symbol.asyncIterator]();
+        const { done, value } = await iterator.next();
+        if (done === true) throw new RangeError("the snapshot is empty");
+        await machine.restore({ [Symbol.asyncIterator]: () => iterator });
+        appliedIndex = new ByteReader(value).u53();
+      },
     };
   }
+}
+
+function* withIndex(index: number, pieces: Iterable<Uint8Array>): Generator<Uint8Array> {
+  yield new ByteWriter(8).u53(index).finish();
+  yield* pieces;
 }

@@ -15,6 +15,14 @@ export interface Machine {
   readonly disk?: Disk;
   /** How long a flush may take at most. */
   readonly syncMsMax: () => number;
+  /** How evenly its clock may run; as unevenly as any by default. */
+  readonly clockRates?: ClockRates;
+}
+
+/** How slow the slowest clock is, and how fast the fastest. */
+export interface ClockRates {
+  readonly least: number;
+  readonly most: number;
 }
 
 /** More than is lost when a delay is converted: a timer that fired too early would be set again for no time at all. */
@@ -22,8 +30,8 @@ const ROUNDING_MS = 1e-6;
 /** How long an operation of the disk that is no flush may take at most. */
 const OPERATION_MS_MAX = 0.1;
 const READ_MS_MAX = 0.5;
-/** How slow a clock may be. */
-export const CLOCK_RATE_MIN = 0.6;
+/** Half as fast again, or not much more than half as fast. */
+export const UNEVEN: ClockRates = { least: 0.6, most: 1.6 };
 const ID_LETTERS = "0123456789abcdefghijklmnopqrstuv";
 
 export class Process implements Station {
@@ -43,7 +51,7 @@ export class Process implements Station {
     this.#dice = dice;
     machine.memory.delay = (operation) => this.#delay(operation, machine);
     this.environment = {
-      clock: this.#clock(),
+      clock: this.#clock(machine.clockRates ?? UNEVEN),
       random: { next: () => this.#dice.next(), id: () => this.#id() },
       network: network.of(this),
       disk: machine.disk ?? machine.memory,
@@ -85,12 +93,12 @@ export class Process implements Station {
    * Started at another moment than the others, and running a little fast or slow, or half as fast again: a leader that is
    * slow to notice that it is alone leads on while another one leads already.
    */
-  #clock(): Clock {
+  #clock({ least, most }: ClockRates): Clock {
     const startMs = this.#dice.below(1e6);
-    const rate = this.#dice.chance(0.5) ? this.#dice.between(0.98, 1.02) : this.#dice.between(CLOCK_RATE_MIN, 1.6);
+    const rate = this.#dice.chance(0.5) ? this.#dice.between(0.98, 1.02) : this.#dice.between(least, most);
     return {
       nowMs: () => startMs + Math.max(this.#world.nowMs, this.stalledUntilMs) * rate,
-      setTimer: (delayMs, fire) => this.#at(Math.min(delayMs, 1e9) / rate + ROUNDING_MS, "timer", fire),
+      setTimer: (delayMs, fire) => this.#at(Math.min(Math.max(delayMs, 0), 1e9) / rate + ROUNDING_MS, "timer", fire),
       defer: (run) => void this.#at(0, "turn", run),
     };
   }

@@ -1,6 +1,6 @@
 /** A client whose calls are taken down, for `check`. */
 
-import type { CallOptions, Client } from "../client/index.ts";
+import type { CallOptions, Client, ReadOptions } from "../client/index.ts";
 import { type ErrorCode, hasCode } from "../errors.ts";
 import type { Expected, KeyValueResults, Value } from "../machine/key-value-protocol.ts";
 import type { History } from "./history.ts";
@@ -21,7 +21,7 @@ const NOTHING_CHANGED: readonly ErrorCode[] = [
 
 type Calls = Pick<Client, "get" | "put" | "delete" | "cas" | "increment" | "append">;
 
-/** Does what the client does, errors included, and enters it in a history. Reads are linearizable ones. */
+/** Does what the client does, errors included, and enters it in a history. Reads must not be stale ones. */
 export class RecordedClient {
   readonly #client: Calls;
   readonly #name: string;
@@ -33,7 +33,7 @@ export class RecordedClient {
     this.#history = history;
   }
 
-  get(key: string, options: CallOptions = {}): ReturnType<Client["get"]> {
+  get(key: string, options: ReadOptions = {}): ReturnType<Client["get"]> {
     return this.#record({ op: "get", key }, () => this.#client.get(key, options));
   }
 

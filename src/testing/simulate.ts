@@ -2,11 +2,14 @@
 
 import type { Client } from "../client/index.ts";
 import { ConclaveError } from "../errors.ts";
+import { configurationOf } from "../raft/index.ts";
 import { SimulatedCluster, type SimulatedStory } from "./cluster.ts";
 import { Dice } from "./dice.ts";
 import { Faults } from "./faults.ts";
 import { type Invariant, Invariants, type Report, type Sights } from "./invariants.ts";
+import { textOf } from "./memberships.ts";
 import { SimulatedNetwork } from "./network.ts";
+import { UNEVEN } from "./process.ts";
 import type { FaultKind, Profile } from "./weather.ts";
 import { keyValueWorkload, type NewWorkload, type Worker, type Workload } from "./workload.ts";
 import { type What, World } from "./world.ts";
@@ -69,14 +72,48 @@ export interface SimulationResult {
   /** The numbers of the faults that came about. */
   readonly faults: readonly number[];
   readonly faultCounts: Readonly<Partial<Record<FaultKind, number>>>;
-  readonly sights: Readonly<Sights & Record<"tornTails" | "sessionsExpired" | "transfers" | "works", number>>;
+  readonly sights: Readonly<Sights & Record<Seen, number>>;
   /** The stories and faults before the end, oldest first. */
   readonly recent: readonly TraceLine[];
 }
 
+/** What else is counted. */
+type Seen =
+  | "tornTails"
+  | "sessionsExpired"
+  | "transfers"
+  | "works"
+  | "snapshotsTaken"
+  | "snapshotsInstalled"
+  | "snapshotsResumed"
+  | "snapshotsDamaged"
+  | "promotions"
+  | "compactions"
+  | "removals"
+  | "rejoins"
+  | "fullDisks"
+  | "stuck";
+
 export const DEFAULT_EVENTS = 10_000;
 /** How many nodes a simulated cluster has at least: with fewer, no node may fail, or there is nobody to talk to. */
 export const NODES_MIN = 3;
+/** In so many clusters leaders serve reads under a lease, and clocks run as evenly as that asks for. */
+const LEASED = 0.5;
+const LEASES = { clockDriftMax: 0.12, clockRates: { least: 0.95, most: 1.06 } };
+/** From a snapshot every few dozen entries to one every few hundred. */
+const LOG_BYTES_MAX = [4_096, 8_192, 16_384];
+const NO_LEASES = { clockDriftMax: null, clockRates: UNEVEN };
+/** What a story shows. */
+const SEEN_BY_STORY: Partial<Record<SimulatedStory["event"], Seen>> = {
+  "transfer-started": "transfers",
+  "snapshot-taken": "snapshotsTaken",
+  "snapshot-installed": "snapshotsInstalled",
+  "snapshot-damaged": "snapshotsDamaged",
+  compacted: "compactions",
+  removed: "removals",
+  unrecognized: "rejoins",
+  "disk-full": "fullDisks",
+};
 const CLIENTS = 3;
 /** So many pieces of work one client has under way. */
 const LINES_OF_WORK = 2;
@@ -121,7 +158,22 @@ class Simulation {
   readonly #faultNumbers: number[] = [];
   readonly #faultCounts: Partial<Record<FaultKind, number>> = {};
   readonly #recent: TraceLine[] = [];
-  readonly #more = { tornTails: 0, sessionsExpired: 0, transfers: 0, works: 0 };
+  readonly #more: Record<Seen, number> = {
+    tornTails: 0,
+    sessionsExpired: 0,
+    transfers: 0,
+    works: 0,
+    snapshotsTaken: 0,
+    snapshotsInstalled: 0,
+    snapshotsResumed: 0,
+    snapshotsDamaged: 0,
+    promotions: 0,
+    compactions: 0,
+    removals: 0,
+    rejoins: 0,
+    fullDisks: 0,
+    stuck: 0,
+  };
   #breach: Breach | null = null;
   #isWorking = true;
   /** How many pieces of work each client has under way. */
@@ -135,10 +187,11 @@ class Simulation {
     this.#profile = profile;
     this.#dice = new Dice(seed);
     const nodes = options.nodes ?? this.#dice.pick([3, 3, 5]);
+    const clocks = this.#dice.chance(LEASED) ? LEASES : NO_LEASES;
     const report: Report = (invariant, detail) => this.#report(invariant, detail);
     this.#world = new World((subject, what) => this.#watch(subject?.name ?? null, what));
     this.#network = new SimulatedNetwork(this.#world, this.#dice.fork());
-    this.#invariants = new Invariants(nodes, report, (id) => this.#cluster.isKnownToAll(id));
+    this.#invariants = new Invariants(report, (id) => this.#cluster.isKnownToAll(id));
     this.#workload = workload(() => this.#world.nowMs);
     this.#cluster = new SimulatedCluster({
       world: this.#world,
@@ -148,6 +201,8 @@ class Simulation {
       invariants: this.#invariants,
       report,
       machine: () => this.#workload.machine(),
+      ...clocks,
+      logBytesMax: this.#dice.pick(LOG_BYTES_MAX),
       tell: (process, story) => this.#told(process, story),
       onDown: (id) => this.#faults.onDown(id),
     });
@@ -169,7 +224,7 @@ class Simulation {
     for (let i = 0; i < CLIENTS; i++) this.#startClient();
     this.#faults.start();
     await this.#letThingsGoWrong();
-    if (this.#breach === null && !this.#cluster.canNotBegin) await this.#comeToRest();
+    if (this.#breach === null) await this.#comeToRest();
     if (this.#breach === null) this.#workload.judge((invariant, detail) => this.#report(invariant, detail));
     return {
       seed: this.#options.seed,
@@ -201,6 +256,11 @@ class Simulation {
     this.#network.heal();
     this.#cluster.healDisks();
     this.#cluster.startAll();
+    // Disks were lost while a change was on its way that made the others too few: no operator could help that.
+    if (!this.#cluster.canGoOn) {
+      this.#more.stuck++;
+      return;
+    }
     await this.#untilAnswered();
     await this.#untilAtRest();
     if (this.#breach === null && this.#faults.finish()) await this.#untilAtRest();
@@ -216,6 +276,11 @@ class Simulation {
     );
     await this.#untilAnswered();
     await this.#untilAtRest();
+    await this.#until(
+      "disk-bounded",
+      () => this.#cluster.overfull === null,
+      () => this.#cluster.overfull ?? "",
+    );
     const differing = this.#cluster.differingState();
     if (differing !== null) this.#report("state-machine-safety", differing);
   }
@@ -256,26 +321,36 @@ class Simulation {
   }
 
   #isAtRest(): boolean {
-    const { cores, leader, ids, lost } = this.#cluster;
+    const { cores, leader, lasting } = this.#cluster;
     const { announced, clients } = this.#cluster.guests;
     const core = leader === null ? undefined : cores.get(leader);
-    if (core === undefined || cores.size !== ids.length - lost) return false;
+    if (core === undefined || lasting.some((id) => !cores.has(id))) return false;
     const { term, log } = core;
-    const agrees = [...cores.values()].every(
-      (other) =>
-        other.term === term &&
-        other.log.lastIndex === log.lastIndex &&
-        other.commitIndex === log.lastIndex &&
-        other.appliedIndex === log.lastIndex,
+    const { members } = configurationOf(core);
+    const isComplete =
+      members.length === lasting.length &&
+      members.every(
+        ({ id, role, promotion, incarnation }) =>
+          (role === "voter" || role === "learner") &&
+          promotion === null &&
+          incarnation === cores.get(id)?.config.incarnation,
+      );
+    const agrees = [...cores].every(
+      ([id, other]) =>
+        !lasting.includes(id) ||
+        (other.term === term &&
+          other.log.lastIndex === log.lastIndex &&
+          other.commitIndex === log.lastIndex &&
+          other.appliedIndex === log.lastIndex),
     );
     const isKnown = [...clients.values()].every(
       (client) => client.leader?.id === leader && client.leader.term === term,
     );
-    return agrees && isKnown && announced?.term === term && announced.leader?.id === leader;
+    return isComplete && agrees && isKnown && announced?.term === term && announced.leader?.id === leader;
   }
 
   #unrest(): string {
-    const { cores, leader } = this.#cluster;
+    const { cores, leader, lasting } = this.#cluster;
     const { announced, clients } = this.#cluster.guests;
     const lines = [...cores].map(
       ([id, { role, term, log, commitIndex, appliedIndex }]) =>
@@ -283,7 +358,9 @@ class Simulation {
     );
     const views = [...clients].map(([name, client]) => `${name} knows ${client.leader?.id} of ${client.leader?.term}`);
     const directory = `the directory knows ${announced?.leader?.id} of ${announced?.term}`;
-    return [`the leader is ${leader}`, ...lines, ...views, directory].join("\n");
+    const core = leader === null ? undefined : cores.get(leader);
+    const members = core === undefined ? "" : `its members are ${textOf(configurationOf(core))}`;
+    return [`the leader is ${leader} of ${lasting.join(" ")}`, members, ...lines, ...views, directory].join("\n");
   }
 
   #watch(subject: string | null, what: What): void {
@@ -353,7 +430,12 @@ class Simulation {
   #told(process: string, story: SimulatedStory): void {
     if (story.event === "recovered" && story.tornBytes > 0) this.#more.tornTails++;
     if (story.event === "sessions-expired") this.#more.sessionsExpired += story.count;
-    if (story.event === "transfer-started") this.#more.transfers++;
+    if (story.event === "snapshot-drawn" && story.resumedAt > 0) this.#more.snapshotsResumed++;
+    if (story.event === "configuration" && story.committed && process === this.#cluster.leader) {
+      this.#more.promotions += story.configuration.members.filter(({ role }) => role === "incoming").length;
+    }
+    const seen = SEEN_BY_STORY[story.event];
+    if (seen !== undefined) this.#more[seen]++;
     this.#note({ atMs: this.#world.nowMs, process, event: { type: "story", story } });
   }
 

@@ -15,6 +15,8 @@ export const FAULTS = [
   "crash",
   /** A crash, and another one soon after the restart. */
   "relapse",
+  /** A crash while a snapshot is written or received, or old segments are removed. */
+  "snapshot-crash",
   "stop",
   "wipe",
   "damage",
@@ -39,6 +41,10 @@ export const FAULTS = [
   "false-alarm",
   /** The leader is cut off together with some of the clients, who go on asking it. */
   "left-behind",
+  /** The leader hands over, and is cut off with some of the clients as soon as its heir stands. */
+  "deposed",
+  /** The others have heard the leader a moment ago when they are killed; and back, they are asked for their votes. */
+  "forgetful",
   "partition",
   "slow-link",
   "reset",
@@ -49,6 +55,10 @@ export const FAULTS = [
   "directory-crash",
   "client-crash",
   "transfer",
+  /** Somebody changes the members, or who leads them. */
+  "reconfigure",
+  /** A node is down, and reached elsewhere when it is back. */
+  "move",
 ] as const;
 
 /** Something that goes wrong. */
@@ -95,6 +105,8 @@ export const WEATHER: Readonly<Record<Profile, Weather>> = {
       "directory-crash": 1,
       "client-crash": 1,
       transfer: 2,
+      reconfigure: 5,
+      move: 0.5,
     },
   },
   divided: {
@@ -107,7 +119,8 @@ export const WEATHER: Readonly<Record<Profile, Weather>> = {
       kill: 1,
       crash: 1,
       relapse: 2,
-      wipe: 0.5,
+      "snapshot-crash": 1,
+      wipe: 0.7,
       stall: 1,
       "cut-off": 2,
       "cut-one-way": 2,
@@ -116,12 +129,16 @@ export const WEATHER: Readonly<Record<Profile, Weather>> = {
       coup: 6,
       "false-alarm": 1,
       "left-behind": 14,
+      deposed: 5,
+      forgetful: 2,
       partition: 2,
       "slow-link": 2,
       reset: 2,
       "slow-disk": 3,
       "client-crash": 0.3,
       transfer: 1,
+      reconfigure: 3,
+      move: 0.2,
     },
   },
   hostile: {
@@ -132,15 +149,18 @@ export const WEATHER: Readonly<Record<Profile, Weather>> = {
       kill: 4,
       crash: 4,
       relapse: 1,
+      "snapshot-crash": 1.5,
       stop: 2,
-      wipe: 0.3,
-      damage: 0.3,
-      rot: 0.3,
+      wipe: 0.5,
+      damage: 0.4,
+      rot: 0.6,
       stall: 3,
       "cut-off": 3,
       "cut-one-way": 3,
       deaf: 1,
       coup: 1,
+      deposed: 0.5,
+      forgetful: 0.5,
       partition: 3,
       "slow-link": 3,
       reset: 3,
@@ -151,6 +171,8 @@ export const WEATHER: Readonly<Record<Profile, Weather>> = {
       "directory-crash": 1,
       "client-crash": 1,
       transfer: 2,
+      reconfigure: 5,
+      move: 0.5,
     },
   },
 };

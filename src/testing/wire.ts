@@ -23,6 +23,8 @@ export interface Route {
   readonly slowed: Set<Pace>;
   /** What holds everything up now. */
   readonly cuts: Set<object>;
+  /** When it was last mended. */
+  openMs: number;
 }
 
 /** What the connections ask of their network. */
@@ -79,7 +81,7 @@ class Lane {
   isUnreadFor(ms: number): boolean {
     const [head] = this.#parcels;
     if (head === undefined || this.#route.cuts.size > 0 || this.#receiver()?.isAlive !== true) return false;
-    return this.#world.nowMs - head.atMs > ms;
+    return this.#world.nowMs - Math.max(head.atMs, this.#route.openMs) > ms;
   }
 
   send(bytes: number, deliver: () => void): void {

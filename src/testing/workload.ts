@@ -1,17 +1,17 @@
 /** What clients do in a simulated world, and what is made of the answers that they got. */
 
-import type { Client } from "../client/index.ts";
+import type { Client, ReadOptions } from "../client/index.ts";
 import { ConclaveError, type ErrorCode } from "../errors.ts";
 import type { StateMachine } from "../machine/index.ts";
 import { KeyValueMachine } from "../machine/index.ts";
 import type { Dice } from "./dice.ts";
-import { type Call, History } from "./history.ts";
+import { type Call, History, type Moment } from "./history.ts";
 import type { Report } from "./invariants.ts";
 import { type KeyValueOperation, type KeyValueResult, keyValueModel, readSpan, storeSpan } from "./key-value-model.ts";
 import { check } from "./linearizability.ts";
-import { checkIssueOrder, checkRealTimeOrder, type Disorder } from "./order.ts";
+import { checkIssueOrder, checkRealTimeOrder, type Disorder, type Span } from "./order.ts";
 import { Probes } from "./probes.ts";
-import { CLOCK_RATE_MIN } from "./process.ts";
+import { UNEVEN } from "./process.ts";
 import { RecordedClient } from "./recorded-client.ts";
 import { Watchers } from "./watchers.ts";
 
@@ -51,12 +51,19 @@ const QUIET_FROM_MS = 2_000;
 /** Few, so that what one client writes is what another reads. */
 const KEYS = ["a", "b"];
 
+/** So many reads are content with a lease, and so many ask a certain node. */
+const SHARE_OF_LEASES = 0.7;
+const SHARE_OF_FOLLOWERS = 0.3;
+/** What makes snapshots large enough to come in parts, and is never read. */
+const BULKS = 6;
+const BULK_REPEATS = 400;
+
 /** With these a call may end while things go wrong, or a deadline is short. */
 const EXPECTED: ReadonlySet<string> = new Set<ErrorCode>(["TIMEOUT", "UNKNOWN_OUTCOME", "CLOSED", "NO_LEADER", "BUSY"]);
 /** For histories with many calls that were never answered: one in twenty thousand took millions of steps. */
 const STEPS_MAX = 100_000_000;
-/** There is nothing to wait for but the node's answer. */
-const STALE_TIMEOUT_MS_MAX = 300;
+/** Long enough for a node that is behind to catch up, or to say that it does not. */
+const STALE_TIMEOUT_MS_MAX = 600;
 /** So many lines of work are also a watch, of keys with one of these prefixes. */
 const SHARE_OF_WATCHES = 0.4;
 const PREFIXES = ["", ...KEYS, "counter"];
@@ -82,18 +89,11 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
   /** Some lines of work are mostly reads: a write that waits for a leader would keep them from asking an old one. */
   const sharesOfReads = new WeakMap<Worker, number>();
 
-  const readStale = async (
-    { client, name, dice, nodes, lifeOf }: Worker,
-    key: string,
-    timeoutMs: number,
-  ): Promise<void> => {
+  const readStale = async ({ client, name, dice, nodes }: Worker, key: string, timeoutMs: number): Promise<void> => {
     const node = dice.pick(nodes);
-    const life = lifeOf(node);
-    const call = staleReads.begin(name, { key, node: life });
+    const call = staleReads.begin(name, { key, node });
     try {
-      const result = await timed(name, timeoutMs, () => client.get(key, { consistency: "stale", node, timeoutMs }));
-      if (lifeOf(node) === life) call.end(result);
-      else call.nothing(); // Who knows which life has answered.
+      call.end(await timed(name, timeoutMs, () => client.get(key, { consistency: "stale", node, timeoutMs })));
     } catch (error) {
       call.nothing();
       throw error;
@@ -116,7 +116,7 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
       return await call();
     } finally {
       const tookMs = nowMs() - startedMs;
-      if (tookMs > timeoutMs / CLOCK_RATE_MIN + PUNCTUAL_MS) {
+      if (tookMs > timeoutMs / UNEVEN.least + PUNCTUAL_MS) {
         late ??= `${name} waited for ${tookMs.toFixed(0)} ms for what had ${timeoutMs.toFixed(0)} ms`;
       }
     }
@@ -139,9 +139,12 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
       try {
         if (isNew && dice.chance(SHARE_OF_WATCHES)) {
           await inTime(() => startWatch(worker, recorded, options.timeoutMs));
-        } else if (kind === 0 && dice.chance(0.5)) await inTime(() => client.get(probes.next(), options));
-        else if (kind < 0.25) await inTime(() => recorded.get(key, options));
+        } else if (kind === 0 && dice.chance(0.5)) {
+          await inTime(() => client.get(probes.next(), { ...options, ...wayToRead(worker) }));
+        } else if (kind < 0.25) await inTime(() => recorded.get(key, { ...options, ...wayToRead(worker) }));
         else if (kind < 0.4) await readStale(worker, key, Math.min(options.timeoutMs, STALE_TIMEOUT_MS_MAX));
+        else if (kind < 0.43)
+          await inTime(() => client.put(`bulk/${dice.below(BULKS)}`, value.repeat(BULK_REPEATS), options));
         else if (kind < 0.55) await inTime(() => recorded.put(key, value, options));
         else if (kind < 0.7) await inTime(() => recorded.append(key, `,${value}`, options));
         else if (kind < 0.8) await inTime(() => recorded.increment("counter", dice.below(5) + 1, options));
@@ -174,15 +177,35 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
       const commands = history.calls.filter(({ operation }) => operation.op !== "get");
       const issued = checkIssueOrder(commands, storeSpan);
       if (issued !== null) report("client-order", inWords(issued));
-      const stale = checkRealTimeOrder(
-        staleReads.calls,
-        ({ key, node }) => `${node}/${key}`,
-        (_operation, result) => readSpan(result),
-      );
+      const sights = [...history.calls, ...staleReads.calls].map(sighted);
+      const stale = checkRealTimeOrder(sights, ({ client, key }) => `${client}/${key}`, sightSpan);
       if (stale !== null) report("stale-order", inWords(stale));
     },
   };
 };
+
+/** All ways but one to read give nothing that is old: from the leader or any node, under a lease or not. */
+function wayToRead({ dice, nodes }: Worker): Pick<ReadOptions, "consistency" | "node"> {
+  const consistency = dice.chance(SHARE_OF_LEASES) ? "lease" : "linearizable";
+  return dice.chance(SHARE_OF_FOLLOWERS) ? { consistency, node: dice.pick(nodes) } : { consistency };
+}
+
+/** What a client was told of a key, or asked a node for that may be behind. */
+type Sight = { readonly client: string } & (KeyValueOperation | StaleRead);
+
+/** Each history numbers its moments for itself: of two, the clock tells what was first. */
+function sighted(call: Call<KeyValueOperation | StaleRead, KeyValueResult>): Call<Sight, KeyValueResult> {
+  const byClock = (moment: Moment): Moment => ({ ...moment, order: moment.atMs ?? moment.order });
+  const outcome = call.outcome === null ? null : { ...call.outcome, end: byClock(call.outcome.end) };
+  return { ...call, operation: { client: call.client, ...call.operation }, begin: byClock(call.begin), outcome };
+}
+
+/** A stale read has to show what its client has seen, be it by a read or a write. Others are judged elsewhere. */
+function sightSpan(sight: Sight, result: KeyValueResult): Span | null {
+  if (!("op" in sight)) return readSpan(result);
+  if (result === null || result.existed === false || result.swapped === false) return null;
+  return { found: Number.POSITIVE_INFINITY, left: result.revision };
+}
 
 function inWords<Operation, Result>({ earlier, later }: Disorder<Operation, Result>): string {
   const words = ({ client, operation, outcome }: Call<Operation, Result>): string =>

@@ -38,6 +38,7 @@ async function errorOf(promise: Promise<unknown>): Promise<ConclaveError> {
 /** An answer to one query, in the place of the state machine's: an empty page. */
 const PAGE: NodeAnswer = {
   type: "results",
+  index: 0,
   results: encodeList([encodePage({ entries: [], more: false, revision: 0 })]),
 };
 

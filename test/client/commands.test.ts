@@ -253,6 +253,19 @@ test("a command that was sent and never answered: UNKNOWN_OUTCOME", () =>
     assert.is(await codeOf(client.put("a", "1", { timeoutMs: 60 })), "UNKNOWN_OUTCOME");
   }));
 
+test("a command that was sent to a leader that is gone since, and to nobody else: UNKNOWN_OUTCOME", () =>
+  onStage(async (stage) => {
+    const client = await warm(stage, {}, [stage.directory.url]);
+    stage.n1.commandScript = [silent];
+    const abort = new AbortController();
+    const call = codeOf(client.put("a", "1", { signal: abort.signal }));
+    await stage.n1.batches.first(2);
+    stage.directory.push({ term: 2, leader: null });
+    await eventually("no leader", () => client.leader === null);
+    abort.abort();
+    assert.is(await call, "UNKNOWN_OUTCOME");
+  }));
+
 /** No pause between tries ever ends, so that no try is under way when the deadline comes. */
 const WITHOUT_RETRIES = {
   ...realEnvironment,
@@ -439,7 +452,9 @@ const NONSENSE: readonly (readonly [string, (stage: Stage) => void])[] = [
   [
     "outcomes that are no outcomes",
     ({ n1 }) => {
-      n1.commandScript = [once((_batch, answer) => answer.ok({ type: "outcomes", outcomes: Uint8Array.of(1, 2, 3) }))];
+      n1.commandScript = [
+        once((_batch, answer) => answer.ok({ type: "outcomes", index: 1, outcomes: Uint8Array.of(1, 2, 3) })),
+      ];
     },
   ],
   [
@@ -452,7 +467,7 @@ const NONSENSE: readonly (readonly [string, (stage: Stage) => void])[] = [
     "too few outcomes",
     ({ n1 }) => {
       n1.commandScript = [
-        once((_batch, answer) => answer.ok({ type: "outcomes", outcomes: Uint8Array.of(0, 0, 0, 0) })),
+        once((_batch, answer) => answer.ok({ type: "outcomes", index: 1, outcomes: Uint8Array.of(0, 0, 0, 0) })),
       ];
     },
   ],
@@ -460,7 +475,7 @@ const NONSENSE: readonly (readonly [string, (stage: Stage) => void])[] = [
     "a result that is none",
     ({ n1 }) => {
       const outcomes = Uint8Array.of(1, 0, 0, 0, 0, 1, 0, 0, 0, 0);
-      n1.commandScript = [once((_batch, answer) => answer.ok({ type: "outcomes", outcomes }))];
+      n1.commandScript = [once((_batch, answer) => answer.ok({ type: "outcomes", index: 1, outcomes }))];
     },
   ],
 ];

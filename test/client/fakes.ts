@@ -51,6 +51,8 @@ export interface Batch extends Omit<CommandBatch, "commands"> {
 
 export interface Read {
   readonly consistency: Consistency;
+  readonly anywhere: boolean;
+  readonly minIndex: number;
   readonly queries: readonly Uint8Array[];
 }
 
@@ -75,6 +77,11 @@ export class State {
     this.replica = new Replica(new KeyValueMachine(bounds), () => {});
   }
 
+  /** The last entry that was applied. */
+  get index(): number {
+    return this.#index;
+  }
+
   open(): number {
     this.replica.apply(++this.#index, encodePayload({ type: "open-session" }));
     return this.#index;
@@ -89,7 +96,7 @@ export class State {
     const applied = this.replica.apply(++this.#index, encodePayload(batch));
     for (const listener of this.listeners) listener();
     if (applied?.type !== "outcomes") return refuse("SESSION_EXPIRED");
-    return { type: "outcomes", outcomes: encodeOutcomes(applied.outcomes) };
+    return { type: "outcomes", index: this.#index, outcomes: encodeOutcomes(applied.outcomes) };
   }
 }
 
@@ -153,10 +160,7 @@ export class FakeNode {
             this.#commands(message.batch, answer);
             break;
           case "queries":
-            this.#queries(
-              { consistency: message.consistency, queries: decodeList(message.queries, QUERIES_MAX) },
-              answer,
-            );
+            this.#queries({ ...message, queries: decodeList(message.queries, QUERIES_MAX) }, answer);
             break;
           case "poll":
             this.#poll({ ...message, query: decodeQuery(message.query) }, answer);
@@ -244,7 +248,7 @@ export class FakeNode {
   /** Answers from the state. */
   serve(read: Read, answer: NodeAnswerTo): true {
     const results = read.queries.map((query) => this.#state.replica.query(query));
-    answer.ok({ type: "results", results: encodeList(results) });
+    answer.ok({ type: "results", index: this.#state.index, results: encodeList(results) });
     return true;
   }
 }

@@ -159,7 +159,7 @@ test("a stale read of a named node waits as long as its caller does, be it a mon
     await reader.put("a", "1");
     const open: (() => void)[] = [];
     n2.readScript = [
-      times(1_000, (_read, answer) => void open.push(() => answer.ok({ type: "results", results: PAGE }))),
+      times(1_000, (_read, answer) => void open.push(() => answer.ok({ type: "results", index: 0, results: PAGE }))),
     ];
     const read = reader.get("a", { ...STALE, node: "n2", timeoutMs: 30 * 24 * 3_600_000 });
     await n2.reads.first(1);
@@ -168,6 +168,78 @@ test("a stale read of a named node waits as long as its caller does, be it a mon
     assert.is(n2.reads.all.length, 1, "it was asked once");
     for (const answer of open) answer();
     assert.is(await read, null);
+  }));
+
+test("a read under a lease goes to the leader, and not into a message with others", () =>
+  onStage(async ({ client, n1, n2 }) => {
+    const reader = await client();
+    await reader.put("a", "1");
+    const LEASE = { consistency: "lease" } as const;
+    const found = await Promise.all([reader.get("a", LEASE), reader.get("b", LEASE), reader.get("a")]);
+    assert.equal(
+      found.map((entry) => entry?.value),
+      ["1", undefined, "1"],
+    );
+    assert.equal(
+      n1.reads.all.map(({ consistency, anywhere, queries }) => [consistency, anywhere, queries.length]),
+      [
+        ["lease", false, 2],
+        ["linearizable", false, 1],
+      ],
+    );
+    assert.is(n2.reads.all.length, 0);
+  }));
+
+test("a read under a lease that the leader turns away is asked again, of whoever leads then", () =>
+  onStage(async ({ client, n1, n2 }) => {
+    const reader = await client();
+    await reader.put("a", "1");
+    n1.readScript = [failing(refuse("NOT_LEADER"))];
+    const read = reader.get("a", { consistency: "lease" });
+    await n1.reads.first(1);
+    for (const node of [n1, n2]) node.push(n2.leading(2));
+    assert.is((await read)?.value, "1");
+    assert.equal(
+      n2.reads.all.map(({ consistency }) => consistency),
+      ["lease"],
+    );
+  }));
+
+for (const consistency of ["linearizable", "lease"] as const) {
+  test(`a ${consistency} read of a named node asks that node, which may ask the leader, and no other`, () =>
+    onStage(async ({ client, n1, n2 }) => {
+      const reader = await client();
+      await reader.put("a", "1");
+      assert.is((await reader.get("a", { consistency, node: "n2" }))?.value, "1");
+      assert.equal(
+        n2.reads.all.map((read) => [read.consistency, read.anywhere]),
+        [[consistency, true]],
+      );
+      for (const code of ["NOT_LEADER", "BUSY", "UNREACHABLE"] as const) n2.readScript.push(failing(refuse(code)));
+      assert.is((await reader.get("a", { consistency, node: "n2" }))?.value, "1");
+      assert.equal([n1.reads.all.length, n2.reads.all.length], [0, 5]);
+      assert.is(reader.leader?.id, "n1", "what a follower can't do says nothing of the leader");
+    }));
+}
+
+test("a read of a named node outlives that node's process", () =>
+  onStage(async ({ client, n1, n2 }) => {
+    const reader = await client();
+    await reader.put("a", "1");
+    n2.readScript = [once(() => {})];
+    const read = reader.get("a", { node: "n2" });
+    await n2.reads.first(1);
+    await n2.stop();
+    await n2.start();
+    assert.is((await read)?.value, "1");
+    assert.is(n1.reads.all.length, 0);
+  }));
+
+test("a read of a node that nobody knows ends when its time is up", () =>
+  onStage(async ({ client }) => {
+    const reader = await client();
+    await reader.put("a", "1");
+    assert.is(await codeOf(reader.get("a", { node: "n9", timeoutMs: 50 })), "TIMEOUT");
   }));
 
 /** A list with one empty page. */
@@ -183,7 +255,9 @@ for (const [what, results] of [
       onStage(async ({ client, n1 }) => {
         const reader = await client({ nodes: [n1.url] });
         await reader.put("a", "1");
-        n1.readScript = [times(Number.POSITIVE_INFINITY, (_read, answer) => answer.ok({ type: "results", results }))];
+        n1.readScript = [
+          times(Number.POSITIVE_INFINITY, (_read, answer) => answer.ok({ type: "results", index: 0, results })),
+        ];
         assert.is(await codeOf(reader.get("a", { ...options, timeoutMs: 1_000 })), "BAD_MESSAGE");
         n1.readScript = [];
         assert.is((await reader.get("a"))?.value, "1");

@@ -61,6 +61,11 @@ class Stub {
   readonly list = this.#note("list");
   readonly status = this.#note("status");
 
+  /** One more than are configured. */
+  async members(): Promise<readonly { readonly id: string }[]> {
+    return ["n1", "n2", "n5"].map((id) => ({ id }));
+  }
+
   on(_event: "leader", listener: (leader: LeaderInfo | null) => void): () => void {
     this.listeners.add(listener);
     if (this.leader !== null) listener(this.leader);
@@ -124,7 +129,11 @@ const LINES: readonly (readonly [string, unknown, readonly unknown[], string, un
     "<2 bytes> revision 4",
     { key: "k", value: { base64: "/wA=" }, revision: 4 },
   ],
-  ["get --node n2 k", null, ["get", "k", { consistency: "stale", node: "n2" }], "(no such key)", null],
+  ["get --node n2 k", null, ["get", "k", { node: "n2" }], "(no such key)", null],
+  ["get k --node n5", null, ["get", "k", { node: "n5" }], "(no such key)", null],
+  ["get k --node n2 --stale", null, ["get", "k", { consistency: "stale", node: "n2" }], "(no such key)", null],
+  ["get k --lease", null, ["get", "k", { consistency: "lease" }], "(no such key)", null],
+  ["get --lease k --node n1", null, ["get", "k", { consistency: "lease", node: "n1" }], "(no such key)", null],
   ["del k", { existed: true, revision: 5 }, ["delete", "k", OPTIONS], "ok revision 5", { existed: true, revision: 5 }],
   [
     "del k",
@@ -201,6 +210,12 @@ test("list shows a table, and says when there is more", async () => {
   assert.equal(await run.result, { entries, more: true, revision: 10 });
   assert.equal(run.stub.calls, [["list", "a", { consistency: "stale", limit: 1 }]]);
   assert.equal(run.printed, ["key  revision  value\na    10        1", "(there are more)"]);
+});
+
+test("list takes the options of get", async () => {
+  const run = start("list a --lease --node n2", { entries: [], more: false, revision: 10 });
+  await run.result;
+  assert.equal(run.stub.calls, [["list", "a", { consistency: "lease", node: "n2" }]]);
 });
 
 test("status shows every node, also one that can't be reached", async () => {
@@ -335,14 +350,16 @@ for (const [line, message] of [
   ["fly", '"fly" is not a command; "help" lists them'],
   ["put k", "usage: put KEY VALUE"],
   ["put k v w", "usage: put KEY VALUE"],
-  ["get", "usage: get KEY [--stale] [--node ID]"],
+  ["get", "usage: get KEY [--stale | --lease] [--node ID]"],
+  ["get k --stale --lease", "a read is either --stale or --lease"],
+  ["list a --lease --stale", "a read is either --stale or --lease"],
   ["get k --node", "--node needs the id of a node"],
-  ["get k --node n9", 'there is no node "n9", only n1, n2'],
-  ["list --node n9", 'there is no node "n9", only n1, n2'],
+  ["get k --node n9", 'there is no node "n9", only n1, n2, n5'],
+  ["list --node n9", 'there is no node "n9", only n1, n2, n5'],
   ["get k --bogus", "get has no option --bogus; put -- before words that begin with --"],
   ["put k --stale", "put has no option --stale; put -- before words that begin with --"],
   ["leader --toString", "leader has no option --toString; put -- before words that begin with --"],
-  ["get -- k --stale", "usage: get KEY [--stale] [--node ID]"],
+  ["get -- k --stale", "usage: get KEY [--stale | --lease] [--node ID]"],
   ["del", "usage: del KEY"],
   ["cas k --revision", "--revision needs a number"],
   ["cas k v", "usage: cas KEY (EXPECTED | --revision N) VALUE"],
@@ -352,7 +369,7 @@ for (const [line, message] of [
   ["incr k 9007199254740993", 'an increment is a whole number, not "9007199254740993"'],
   ["append k", "usage: append KEY TEXT"],
   ["list a b", 'a limit is a whole number, not "b"'],
-  ["list a 1 2", "usage: list [PREFIX] [LIMIT] [--stale] [--node ID]"],
+  ["list a 1 2", "usage: list [PREFIX] [LIMIT] [--stale | --lease] [--node ID]"],
   ["leader now", "usage: leader"],
   ["status now", "usage: status"],
   ["watch", "usage: watch (leader | PREFIX [--keys] [--from REVISION])"],
@@ -386,6 +403,7 @@ async function withBackups(): Promise<{ client: Client; disk: MemoryDisk; given:
   const given: unknown[] = [];
   const restored: Uint8Array[] = [];
   const client = {
+    members: async () => [{ id: "n1" }],
     backup: async function* ({ signal: _, ...options }: object & { signal?: AbortSignal }) {
       given.push(options);
       yield { offset: 0, bytes: new Uint8Array(file.subarray(0, 20)) };
@@ -420,7 +438,7 @@ test("backup writes a file, and restore reads it", async () => {
   assert.ok(restored.length > 0);
   await run("restore data/a.backup --force");
   assert.equal(given, [{}, { node: "n2" }, { force: false }, { force: true }]);
-  assert.is(printed[0], "ok 0.0 MiB, all of cluster demo up to entry 1");
+  assert.is(printed[0], `ok ${(bytes / 1024).toFixed(1)} KiB, all of cluster demo up to entry 1`);
   assert.is(printed[2], "ok as cluster demo was at entry 1");
   for (const wrong of ["backup", "backup a b", "backup a --node n9", "restore", "restore a --node n1"]) {
     const error = await run(wrong).catch((thrown: unknown) => thrown);

@@ -6,7 +6,7 @@ import { createServer } from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
 import { createInterface } from "node:readline";
-import { type Client, connect } from "../../src/client/index.ts";
+import { type Client, connect, type MemberView } from "../../src/client/index.ts";
 
 export const PROJECT = path.join(import.meta.dirname, "..", "..");
 const runtimeArguments = "Deno" in globalThis ? ["run", "--allow-all"] : [];
@@ -147,8 +147,9 @@ export class Cluster {
     await this.directory.line(({ event }) => event === "listening");
   }
 
-  async startNode(id: string): Promise<Running> {
-    const node = this.run("start-node.ts", ["--id", id, "--data", this.dataFolder, "--log", "json"]);
+  /** @param args such as where a new node is reached, and by whom it is to be taken in */
+  async startNode(id: string, args: readonly string[] = []): Promise<Running> {
+    const node = this.run("start-node.ts", ["--id", id, "--data", this.dataFolder, "--log", "json", ...args]);
     this.nodes.set(id, node);
     await node.line(({ event }) => event === "listening");
     return node;
@@ -190,6 +191,18 @@ export function leaderOf(client: Client, fits: (id: string) => boolean = () => t
       resolve(leader.id);
     });
   });
+}
+
+/** The members, once they are as they should be; they are asked again and again, since nobody tells of them. */
+export async function untilMembers(
+  client: Client,
+  fits: (members: readonly MemberView[]) => boolean,
+): Promise<readonly MemberView[]> {
+  for (;;) {
+    const members = await client.members();
+    if (fits(members)) return members;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
 
 /** Runs a test with a cluster that is gone afterwards. */

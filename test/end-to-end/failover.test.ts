@@ -5,7 +5,7 @@ import * as path from "node:path";
 import * as assert from "uvu/assert";
 import { ConclaveError } from "../../src/client/index.ts";
 import { suite } from "../support/suite.ts";
-import { type Cluster, leaderOf, withCluster } from "./cluster.ts";
+import { type Cluster, leaderOf, untilMembers, withCluster } from "./cluster.ts";
 
 const test = suite("end to end: failover");
 
@@ -216,7 +216,7 @@ test("a node that was away catches up, and does not depose the leader when it re
     PATIENT,
   ));
 
-test("a wiped node is recognized under its old name, and refused", () =>
+test("a wiped node is taken in anew under its old name, and has everything again", () =>
   withCluster(3, async (cluster) => {
     const client = await cluster.client();
     await client.put("k", "1");
@@ -225,10 +225,10 @@ test("a wiped node is recognized under its old name, and refused", () =>
     await cluster.node(wiped).kill("SIGKILL");
     wipe(cluster, wiped);
     const node = await cluster.startNode(wiped);
-    const refused = await node.line(({ event }) => event === "link-refused");
-    assert.match(String(refused["reason"]), "lost the data");
-    await client.put("k", "2");
-    assert.is((await client.get("k"))?.value, "2");
+    await node.line(({ event }) => event === "unrecognized");
+    await untilMembers(client, (members) => members.find(({ id }) => id === wiped)?.role === "voter");
+    assert.ok(!node.lines.some(({ event }) => event === "admitted"), "its word did not count before");
+    assert.is((await client.get("k", { node: wiped }))?.value, "1");
   }));
 
 const wipe = (cluster: Cluster, id: string): void => rmSync(path.join(cluster.dataFolder, id), { recursive: true });

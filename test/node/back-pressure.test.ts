@@ -121,6 +121,7 @@ test("and with reads, be they many or large", () =>
             type: "queries",
             consistency: "linearizable",
             anywhere: false,
+            minIndex: 0,
             queries: encodeList([new Uint8Array(bytes)]),
           },
           ASK,
@@ -256,7 +257,10 @@ test("a newcomer's BUSY, too", () =>
     async (cluster) => {
       await cluster.start("n1");
       const node = cluster.ref(cluster.system("client"), "n1");
-      const read = node.ask({ type: "queries", consistency: "stale", anywhere: true, queries: encodeList([]) }, ASK);
+      const read = node.ask(
+        { type: "queries", consistency: "stale", anywhere: true, minIndex: 0, queries: encodeList([]) },
+        ASK,
+      );
       assert.ok(((await read.then(() => null, retryAfterMs)) ?? 0) > 0);
     },
     { idle: true },

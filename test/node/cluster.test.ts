@@ -169,13 +169,13 @@ test("batches and queries that can't be read get BAD_MESSAGE, and the node lives
       assert.is(await codeOf(node.ask({ type: "commands", batch: bytes }, ASK)), "BAD_MESSAGE");
       for (const consistency of ["linearizable", "stale"] as const) {
         assert.is(
-          await codeOf(node.ask({ type: "queries", consistency, anywhere: false, queries: bytes }, ASK)),
+          await codeOf(node.ask({ type: "queries", consistency, anywhere: false, minIndex: 0, queries: bytes }, ASK)),
           "BAD_MESSAGE",
         );
       }
     }
     const queries = encodeList([Uint8Array.of(1, 2, 3)]);
-    await node.ask({ type: "queries", consistency: "linearizable", anywhere: false, queries }, ASK);
+    await node.ask({ type: "queries", consistency: "linearizable", anywhere: false, minIndex: 0, queries }, ASK);
     const session = await openSession(node);
     const outcomes = await command(node, session, [Uint8Array.of(99), put("a", "1")]);
     assert.equal(typesOf(outcomes), ["applied", "applied"], "a command without sense is a result, too");
@@ -449,7 +449,7 @@ test("a machine that throws fails that command alone, on every replica alike", (
       for (const consistency of ["linearizable", "stale"] as const) {
         const queries = encodeList([new Uint8Array(0)]);
         assert.is(
-          await codeOf(node.ask({ type: "queries", consistency, anywhere: false, queries }, ASK)),
+          await codeOf(node.ask({ type: "queries", consistency, anywhere: false, minIndex: 0, queries }, ASK)),
           "MACHINE_FAILED",
         );
       }

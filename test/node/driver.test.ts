@@ -165,13 +165,14 @@ test("the number of reads that wait is bounded: BUSY; a stale read waits for nob
   onStage(
     async ({ n2, n3, node }) => {
       const queries = encodeList([]);
-      const read = () => node.ask({ type: "queries", consistency: "linearizable", anywhere: false, queries }, ASK);
+      const read = () =>
+        node.ask({ type: "queries", consistency: "linearizable", anywhere: false, minIndex: 0, queries }, ASK);
       await read();
       for (const puppet of [n2, n3]) puppet.beats = false;
       const open = [read(), read()];
       assert.is(await codeOf(read()), "BUSY");
       assert.is(
-        (await node.ask({ type: "queries", consistency: "stale", anywhere: true, queries }, ASK)).type,
+        (await node.ask({ type: "queries", consistency: "stale", anywhere: true, minIndex: 0, queries }, ASK)).type,
         "results",
       );
       for (const puppet of [n2, n3]) puppet.beats = true;
@@ -184,7 +185,7 @@ test("a leader that can't reach a majority serves no linearizable read", () =>
   onStage(async ({ cluster, n2, n3, node }) => {
     for (const puppet of [n2, n3]) Object.assign(puppet, { beats: false, accepts: false, grants: false });
     const read = node.ask(
-      { type: "queries", consistency: "linearizable", anywhere: false, queries: encodeList([]) },
+      { type: "queries", consistency: "linearizable", anywhere: false, minIndex: 0, queries: encodeList([]) },
       ASK,
     );
     assert.is(await codeOf(read), "NOT_LEADER");
@@ -299,7 +300,7 @@ test("a node that does not lead says who does, to whatever needs a leader", () =
       { type: "commands", batch },
       { type: "open-session" },
       { type: "transfer", to: null },
-      { type: "queries", consistency: "linearizable", anywhere: false, queries: encodeList([]) },
+      { type: "queries", consistency: "linearizable", anywhere: false, minIndex: 0, queries: encodeList([]) },
     ] as const) {
       const error = await node.ask(question, ASK).catch((thrown: unknown) => thrown);
       assert.ok(error instanceof Error && "code" in error && "details" in error, question.type);

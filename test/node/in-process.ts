@@ -43,6 +43,7 @@ export interface NodeChanges {
   /** Members to be taken in by. */
   readonly join?: readonly string[];
   readonly forceNewCluster?: string;
+  readonly clockDriftMax?: number;
   readonly tell?: (story: NodeProcessStory) => void;
   readonly onStart?: (raft: Raft) => void;
 }
@@ -113,6 +114,7 @@ export class InProcess {
       machine: changes.machine ?? new KeyValueMachine(),
       timing: this.timing,
       limits: { ...this.#limits, ...changes.limits },
+      clockDriftMax: changes.clockDriftMax,
       tell: changes.tell ?? ((story) => this.told(id).add(story)),
       onFatal: (error) => this.fatal.add({ id, error }),
       ...(changes.onStart === undefined ? {} : { onStart: changes.onStart }),

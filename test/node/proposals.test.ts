@@ -51,6 +51,7 @@ test("the outcomes of an applied batch go to the one who proposed it", () => {
   const [answer] = second.got;
   assert.ok(answer !== undefined && "type" in answer && answer.type === "outcomes");
   assert.equal(decodeOutcomes(answer.outcomes), [{ type: "gap" }]);
+  assert.is(answer.index, 6, "whoever has applied the entry shows what it did");
 });
 
 test("an opened session is answered with its number, an unknown one with SESSION_EXPIRED", () => {

@@ -33,6 +33,7 @@ const NODE_MESSAGES: { readonly [T in NodeMessage["type"]]: fc.Arbitrary<NodeMes
     type: is("queries"),
     consistency: fc.constantFrom("linearizable", "lease", "stale"),
     anywhere: fc.boolean(),
+    minIndex: count,
     queries: bytes,
   }),
   "open-session": fc.record({ type: is("open-session") }),
@@ -43,7 +44,7 @@ const NODE_MESSAGES: { readonly [T in NodeMessage["type"]]: fc.Arbitrary<NodeMes
   status: fc.record({ type: is("status") }),
   recognized: fc.record({ type: is("recognized") }),
   unrecognized: fc.record({ type: is("unrecognized") }),
-  join: fc.record({ type: is("join"), id: name, url, incarnation: name }),
+  join: fc.record({ type: is("join"), id: name, url, incarnation: name, wasMember: fc.boolean() }),
   "am-i-a-member": fc.record({ type: is("am-i-a-member") }),
   "not-a-member": fc.record({ type: is("not-a-member"), index: count }),
   "disk-full": fc.record({ type: is("disk-full"), isFull: fc.boolean() }),
@@ -56,8 +57,8 @@ const NODE_MESSAGES: { readonly [T in NodeMessage["type"]]: fc.Arbitrary<NodeMes
 };
 
 const NODE_ANSWERS: { readonly [T in NodeAnswer["type"]]: fc.Arbitrary<NodeAnswer> } = {
-  outcomes: fc.record({ type: is("outcomes"), outcomes: bytes }),
-  results: fc.record({ type: is("results"), results: bytes }),
+  outcomes: fc.record({ type: is("outcomes"), index: count, outcomes: bytes }),
+  results: fc.record({ type: is("results"), index: count, results: bytes }),
   session: fc.record({ type: is("session"), session: count }),
   leader: fc.record({ type: is("leader"), view }),
   polled: fc.record({ type: is("polled"), result: fc.option(bytes, { nil: null }) }),
@@ -101,6 +102,7 @@ const NODE_ANSWERS: { readonly [T in NodeAnswer["type"]]: fc.Arbitrary<NodeAnswe
   }),
 };
 
+const member = fc.record({ name, url });
 const DIRECTORY_MESSAGES: { readonly [T in DirectoryMessage["type"]]: fc.Arbitrary<DirectoryMessage> } = {
   register: fc.record({ type: is("register"), name, url }),
   unregister: fc.record({ type: is("unregister"), name }),
@@ -109,9 +111,9 @@ const DIRECTORY_MESSAGES: { readonly [T in DirectoryMessage["type"]]: fc.Arbitra
   subscribe: fc.record({ type: is("subscribe") }),
   claim: fc.record({ type: is("claim"), term, id: name, url }),
   resign: fc.record({ type: is("resign"), term, id: name }),
+  members: fc.record({ type: is("members"), index: term, members: fc.array(member, { maxLength: 5 }) }),
 };
 
-const member = fc.record({ name, url });
 const DIRECTORY_ANSWERS: { readonly [T in DirectoryAnswer["type"]]: fc.Arbitrary<DirectoryAnswer> } = {
   done: fc.record({ type: is("done") }),
   member: fc.record({ type: is("member"), member: fc.option(member, { nil: null }) }),

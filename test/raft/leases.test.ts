@@ -84,6 +84,32 @@ test("answers to an earlier round, or of too few, renew nothing", () => {
   assert.not(serves(a), "the lease counts from the round that a majority has answered");
 });
 
+test("after a stall the lease is over: whatever held the leader up may have held up its clock, too", () => {
+  const a = leaderA();
+  renew(a);
+  a.step({ type: "stalled" });
+  assert.not(serves(a));
+  renew(a);
+  assert.ok(serves(a));
+});
+
+test("nor does an answer renew it to what was sent before the stall, though it is read only now", () => {
+  const a = leaderA();
+  a.waitForDeadline();
+  const sent = roundOf(a);
+  a.reads = [];
+  a.step(
+    { type: "stalled" },
+    { type: "message", from: "b", message: heartbeatResponse(1, sent) },
+    { type: "read", ticket: 1, lease: true },
+  );
+  assert.equal(a.reads, []);
+  assert.is(roundOf(a), sent + 1, "the read has a round of its own");
+  a.receive("b", heartbeatResponse(1, roundOf(a)));
+  assert.equal(a.reads, [{ ticket: 1, index: 1 }]);
+  assert.ok(serves(a));
+});
+
 test("nothing is served before an entry of the leader's own term is committed", () => {
   const a = serverA({ log: [1, 1] }, LEASES);
   lead(a);

@@ -15,18 +15,23 @@ interface Found {
 
 export const SEEDS_THAT_FOUND: readonly Found[] = [
   {
-    seed: 192,
+    seed: 1,
     profile: "divided",
-    mistake: "a machine that lost its disk before a member had met it voted again under its old name",
+    mistake: "a machine with an empty disk gave its vote before all had met it, who might have had another one from it",
   },
   {
-    seed: 14,
+    seed: 1,
     profile: "hostile",
     mistake: "a disk that could not be read as a node started ended it with an error without a code",
   },
   {
-    seed: 2_828_213_028,
-    profile: "hostile",
-    mistake: "a client that had heard of a term that came to nothing never followed the leader of an older one",
+    seed: 1,
+    profile: "faulty",
+    mistake: "a node did not hear a leader that it did not know as a member yet",
+  },
+  {
+    seed: 60,
+    profile: "divided",
+    mistake: "a snapshot that was finished while older ones were removed was removed with them, and then the log",
   },
 ];

@@ -33,7 +33,6 @@ const BEGINNING = {
 function watch(isKnown = true): Watch {
   const found: string[] = [];
   const invariants = new Invariants(
-    NODES.length,
     (invariant) => found.push(invariant),
     () => isKnown,
   );

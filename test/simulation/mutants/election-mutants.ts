@@ -28,9 +28,9 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "raft/election.ts",
-        find: `raft.role = newFollower(raft, null, raft.nowMs + randomElectionTimeoutMs(raft));
+        find: `raft.role = newFollower(null, raft.nowMs + randomElectionTimeoutMs(raft));
   draft.messagesAfterPersist.push({ to: from, message: response });`,
-        replace: `raft.role = newFollower(raft, null, raft.nowMs + randomElectionTimeoutMs(raft));
+        replace: `raft.role = newFollower(null, raft.nowMs + randomElectionTimeoutMs(raft));
   draft.messages.push({ to: from, message: response });`,
       },
     ],
@@ -126,8 +126,8 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "raft/election.ts",
-        find: 'if (leaderIsAlive(raft)) return "leader-is-alive";',
-        replace: 'if (!request.preVote && leaderIsAlive(raft)) return "leader-is-alive";',
+        find: 'if (!request.transfer && leaderIsAlive(raft)) return "leader-is-alive";',
+        replace: 'if (!request.transfer && !request.preVote && leaderIsAlive(raft)) return "leader-is-alive";',
       },
     ],
   },
@@ -138,8 +138,8 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "raft/election.ts",
-        find: "if (reachable.length + 1 >= majorityOf(raft.config.voters.length)) {\n    role.quorumDeadlineMs",
-        replace: "if (reachable.length >= 0) {\n    role.quorumDeadlineMs",
+        find: "if (isQuorum(configurationOf(raft), isReached)) {\n    role.quorumDeadlineMs",
+        replace: "if (isReached(id)) {\n    role.quorumDeadlineMs",
       },
     ],
   },

@@ -22,8 +22,10 @@ export interface Mutant {
   readonly profile: Profile;
   /** The only invariants that may catch it, if it is to be caught for the right reason; any by default. */
   readonly caughtBy?: readonly Invariant[];
-  /** Why no run can tell it from the real code: another rule covers this one. It is not hunted. */
+  /** Why no run can tell it from the real code: another rule covers this one. Hunted only when it is asked for. */
   readonly redundant?: string;
+  /** Why chance meets it in fewer than one of a hundred runs, and which test does. Hunted only when it is asked for. */
+  readonly rare?: string;
 }
 
 /**

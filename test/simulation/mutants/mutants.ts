@@ -1,11 +1,13 @@
 /** Every mutant there is. */
 
 import { ELECTION_MUTANTS } from "./election-mutants.ts";
+import { MEMBERSHIP_MUTANTS } from "./membership-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import { NODE_MUTANTS } from "./node-mutants.ts";
 import { READ_MUTANTS } from "./read-mutants.ts";
 import { REPLICATION_MUTANTS } from "./replication-mutants.ts";
 import { SESSION_MUTANTS } from "./session-mutants.ts";
+import { SNAPSHOT_MUTANTS } from "./snapshot-mutants.ts";
 import { STORAGE_MUTANTS } from "./storage-mutants.ts";
 import { WATCH_MUTANTS } from "./watch-mutants.ts";
 
@@ -16,5 +18,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...SESSION_MUTANTS,
   ...WATCH_MUTANTS,
   ...STORAGE_MUTANTS,
+  ...SNAPSHOT_MUTANTS,
+  ...MEMBERSHIP_MUTANTS,
   ...NODE_MUTANTS,
 ];

@@ -23,10 +23,10 @@ export const NODE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "node/node.ts",
-        find: "this.#parts.wal.append({ reset: null, entries, state: hardState }).then(",
+        find: "this.#parts.wal.append({ reset, entries, state: hardState }).then(",
         replace: `this.#parts.wal
       .append({ reset: null, entries: [], state: hardState })
-      .then(() => this.#parts.wal.append({ reset: null, entries, state: null }))
+      .then(() => this.#parts.wal.append({ reset, entries, state: null }))
       .then(`,
       },
     ],
@@ -37,7 +37,7 @@ export const NODE_MUTANTS: readonly Mutant[] = [
     profile: "hostile",
     edits: [
       {
-        file: "node/node.ts",
+        file: "node/outbox.ts",
         find: "const due = this.#held.filter(({ seq }) => seq <= this.#durableSeq);\n    this.#held = this.#held.filter(({ seq }) => seq > this.#durableSeq);",
         replace: "const due = this.#held;\n    this.#held = [];",
       },
@@ -45,44 +45,26 @@ export const NODE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "newcomer-takes-part",
-    rule: "A node with an empty disk takes no part before every member has taken note of it.",
+    rule: "A node with an empty disk gives no vote before every founder has taken note of it, or the log names it.",
     profile: "divided",
     edits: [
       {
-        file: "raft/step.ts",
-        find: "if (raft.isAdmitted && isVoter(raft, event.from)) receive(",
-        replace: "if (isVoter(raft, event.from)) receive(",
+        file: "raft/election.ts",
+        find: "if (!canPromise(raft)) return; // It may have given its vote before, and have forgotten.",
+        replace: "",
       },
     ],
   },
   {
     name: "newcomer-admitted-early",
-    rule: "A node with an empty disk waits for every other member, not for a majority of them.",
+    rule: "A node with an empty disk waits for every other founder, not for a majority of them.",
     profile: "divided",
     caughtBy: ["admitted-first"],
     edits: [
       {
-        file: "node/node.ts",
-        find: "if (!this.#others.every((id) => this.#recognizedBy.has(id))) return;",
-        replace: "if (this.#recognizedBy.size * 2 < this.#others.length) return;",
-      },
-    ],
-  },
-  {
-    name: "elects-before-it-reads",
-    rule: "A server whose timer fired late reads what its sockets hold before it calls for an election.",
-    profile: "hostile",
-    caughtBy: ["heard-first"],
-    edits: [
-      {
-        file: "node/node.ts",
-        find: 'const fire = (): void => clock.defer(() => this.#context.post({ type: "tick" }));',
-        replace: 'const fire = (): void => this.#receive([{ type: "internal", event: { type: "tick" } }]);',
-      },
-      {
-        file: "node/node.ts",
-        find: 'this.#guard.wasHeldUp() ? [{ type: "stalled" }] : []',
-        replace: "[]",
+        file: "node/members.ts",
+        find: "if (this.others.every(({ id }) => this.#recognizedBy.has(id))) onRecognized();",
+        replace: "if (this.#recognizedBy.size * 2 >= this.others.length) onRecognized();",
       },
     ],
   },

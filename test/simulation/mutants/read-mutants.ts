@@ -27,4 +27,69 @@ export const READ_MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: "lease-kept-across-transfer",
+    rule: "A leader that has told another one to stand has no lease any more (thesis, 6.4.1).",
+    profile: "divided",
+    edits: [
+      { file: "raft/transfer.ts", find: "leader.leaseForfeited = true;", replace: "leader.leaseForfeited = false;" },
+    ],
+  },
+  {
+    name: "lease-from-the-answer",
+    rule: "A lease counts from when the heartbeat was sent, not from when it was answered (thesis, 6.4.1).",
+    profile: "divided",
+    edits: [
+      {
+        file: "raft/reads.ts",
+        find: "sentMs = leader.roundsSent.shift()?.sentMs ?? sentMs;",
+        replace: "sentMs = leader.roundsSent.shift() === undefined ? sentMs : raft.nowMs;",
+      },
+    ],
+  },
+  {
+    name: "lease-not-respected",
+    rule: "While a leader may hold a lease, nobody who has heard it lately elects another one, link or no link (thesis, 6.4.1).",
+    profile: "hostile",
+    edits: [
+      {
+        file: "raft/election.ts",
+        find: "return (isFollowing || usesLeases(raft)) && raft.nowMs - raft.leaderHeardMs <",
+        replace: "return isFollowing && raft.nowMs - raft.leaderHeardMs <",
+      },
+      {
+        file: "raft/election.ts",
+        find: "if (!usesLeases(raft)) raft.leaderHeardMs = -Infinity;",
+        replace: "raft.leaderHeardMs = -Infinity;",
+      },
+    ],
+  },
+  {
+    name: "follower-does-not-ask",
+    rule: "A follower asks the leader from which index on it may serve a read (thesis, end of 6.4).",
+    profile: "faulty",
+    caughtBy: ["linearizable"],
+    edits: [
+      {
+        file: "raft/reads.ts",
+        find: "    raft.readsToAsk.push(ticket);",
+        replace: "    draft.reads.push({ ticket, index: raft.commitIndex });",
+      },
+    ],
+  },
+  {
+    name: "answer-to-an-earlier-question",
+    rule: "An answer about a read is the answer to the question that was asked for it, and to no earlier one.",
+    profile: "faulty",
+    caughtBy: ["linearizable", "process-lives"],
+    edits: [
+      {
+        file: "raft/reads.ts",
+        find: `  for (const ticket of raft.readsAsked.get(id)?.tickets ?? []) draft.reads.push({ ticket, index });
+  raft.readsAsked.delete(id);`,
+        replace: `  for (const { tickets } of raft.readsAsked.values()) for (const ticket of tickets) draft.reads.push({ ticket, index });
+  if (id > 0) raft.readsAsked.clear();`,
+      },
+    ],
+  },
 ];

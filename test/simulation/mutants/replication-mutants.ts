@@ -46,8 +46,8 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "raft/replication.ts",
-        find: "if (prevTerm !== request.prevLogTerm) {",
-        replace: "if (prevTerm === null) {",
+        find: "if (prevLogIndex >= log.base.index && prevTerm !== request.prevLogTerm) {",
+        replace: "if (prevLogIndex >= log.base.index && prevTerm === null) {",
       },
     ],
   },
@@ -59,11 +59,11 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
       {
         file: "raft/replication.ts",
         find: `if (first === undefined || first.index <= raft.commitIndex) return; // No leader would: committed entries are final.
-    for (const entry of entries.slice(fresh)) overwrite(raft, entry);
+    for (const entry of entries.slice(fresh)) overwrite(raft, draft, entry);
   }`,
         replace: `if (first === undefined) return;
   }
-  for (const entry of entries) overwrite(raft, entry);`,
+  for (const entry of entries) if (entry.index > log.base.index) overwrite(raft, draft, entry);`,
       },
     ],
   },
@@ -96,6 +96,9 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     name: "heartbeat-commit-past-match",
     rule: "A heartbeat tells a follower to commit no more than it is known to hold (thesis, 6.4; paper, 5.3).",
     profile: "divided",
+    rare:
+      "a follower with entries of a deposed leader has to hear a heartbeat before the request that would replace them; " +
+      "the golden scripts of the leader's rules have it",
     edits: [
       {
         file: "raft/reads.ts",

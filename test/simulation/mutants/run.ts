@@ -45,7 +45,6 @@ export async function runMutants(args: readonly string[]): Promise<number> {
   const settings = settingsOf(args);
   const findings: Finding[] = [];
   for (const mutant of settings.mutants) {
-    if (mutant.redundant !== undefined) continue;
     const finding = await huntMutant(mutant, settings);
     findings.push(finding);
     console.log(inWords(finding));
@@ -78,7 +77,9 @@ function settingsOf(args: readonly string[]): Settings {
   const unknown = only?.find((name) => !MUTANTS.some((mutant) => mutant.name === name));
   if (unknown !== undefined) throw new RangeError(`there is no mutant ${unknown}`);
   return {
-    mutants: MUTANTS.filter(({ name }) => only === undefined || only.includes(name)),
+    mutants: MUTANTS.filter(({ name, redundant, rare }) =>
+      only === undefined ? redundant === undefined && rare === undefined : only.includes(name),
+    ),
     profile,
     starts: Number(values.starts),
     seedsMax: Number(values.seeds),

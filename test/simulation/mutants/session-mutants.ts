@@ -32,7 +32,7 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "machine/replica.ts",
-        find: 'if (number < session.next) return session.outcomes.get(number) ?? { type: "forgotten" };\n    session.next++;',
+        find: 'if (number < session.next) return session.outcomes.get(number) ?? { type: "forgotten" };\n  session.next++;',
         replace: "session.next = Math.max(session.next, number + 1);",
       },
     ],
@@ -41,6 +41,9 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
     name: "sent-taken-for-unsent",
     rule: "A client that has sent a command does not say that nothing was changed (thesis, 6.3).",
     profile: "hostile",
+    rare:
+      "a command has to be committed, and its leader lost, and no other one found before its deadline; " +
+      "a test of the client has it",
     edits: [
       {
         file: "client/commands.ts",

@@ -77,16 +77,4 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
       },
     ],
   },
-  {
-    name: "wiped-member-recognized",
-    rule: "A member that comes back under its old name without its old disk is not let in: it may forget a vote.",
-    profile: "hostile",
-    edits: [
-      {
-        file: "storage/identity.ts",
-        find: "if (known !== undefined) return known === incarnation && this.#writing.then(() => true);",
-        replace: "if (known !== undefined) return this.#writing.then(() => true);",
-      },
-    ],
-  },
 ];
