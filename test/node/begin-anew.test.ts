@@ -146,7 +146,10 @@ for (const hasSnapshot of [false, true]) {
     assert.is(after.lastIndex, story.index);
     assert.ok(after.lastIndex > 1_000_000 && after.term > 1_000_000);
     assert.equal(after.sessions, [1], "who still waits for an answer gets it");
-    assert.not(disk.paths().some((file) => file.includes("wal-")), "the log of the life before is gone");
+    assert.not(
+      disk.paths().some((file) => file.includes("wal-")),
+      "the log of the life before is gone",
+    );
   });
 
   test(`from ${what}, a crash at any operation: the old cluster as it was, or the new one`, async () => {
