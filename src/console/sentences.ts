@@ -40,12 +40,14 @@ const ROLES = {
 
 /** Loud, since nothing can take it back, and in full, since somebody has to tell others what it means. */
 function begunAnew({ others, lastIndex, lastTerm, commitIndex }: Extract<Story, { event: "begun-anew" }>): string {
-  const [unsure, rest] = [lastIndex - commitIndex, others.join(", ")];
+  const rest = others.join(", ");
   const sentences = [
     colours.bold("BEGAN A NEW CLUSTER OF THIS NODE ALONE"),
     `, from its log, which ended with entry ${lastIndex} of term ${lastTerm}.`,
     " Whatever was acknowledged after that, or was never sent here, is LOST.",
-    unsure === 0 ? "" : ` Of the last ${unsure} entries it is not known whether they were committed: now they are.`,
+    lastIndex === commitIndex
+      ? ""
+      : ` Whether what follows entry ${commitIndex} was committed is not known: now it is.`,
     rest === ""
       ? ""
       : ` Never start ${rest} with their old data again: empty their folders, and start them with --join.`,
