@@ -271,7 +271,8 @@ export class DurableLog {
     this.#starts.delete(path);
     const oldest = [...this.#starts.keys()].sort()[0];
     const start = oldest === undefined ? undefined : this.#starts.get(oldest);
-    if (start !== undefined) records.base = start;
+    // The next one may have begun before the log began anew further on.
+    if (start !== undefined && start.index > records.base.index) records.base = start;
   }
 
   #versions(): Possible[] {
