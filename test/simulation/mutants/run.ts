@@ -62,6 +62,7 @@ function settingsOf(args: readonly string[]): Settings {
     args: [...args],
     options: {
       only: { type: "string", multiple: true },
+      part: { type: "string", default: "1/1" },
       profile: { type: "string" },
       starts: { type: "string", default: "5" },
       seeds: { type: "string", default: "500" },
@@ -76,10 +77,13 @@ function settingsOf(args: readonly string[]): Settings {
   if (profile !== values.profile) throw new RangeError(`there is no profile ${values.profile}: ${PROFILES.join(", ")}`);
   const unknown = only?.find((name) => !MUTANTS.some((mutant) => mutant.name === name));
   if (unknown !== undefined) throw new RangeError(`there is no mutant ${unknown}`);
+  const hunted = MUTANTS.filter(({ name, redundant, rare }) =>
+    only === undefined ? redundant === undefined && rare === undefined : only.includes(name),
+  );
+  const [part = 1, parts = 1] = values.part.split("/").map(Number);
   return {
-    mutants: MUTANTS.filter(({ name, redundant, rare }) =>
-      only === undefined ? redundant === undefined && rare === undefined : only.includes(name),
-    ),
+    // One part for each core: `--part 1/2` and `--part 2/2`.
+    mutants: hunted.filter((_, i) => i % parts === part - 1),
     profile,
     starts: Number(values.starts),
     seedsMax: Number(values.seeds),
