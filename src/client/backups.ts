@@ -10,6 +10,7 @@ import { NODE_ACTOR, type NodeAnswer, nodeProtocol } from "../protocol/node.ts";
 import { aborted, closed, late } from "./call.ts";
 import type { Leadership, NodeRef } from "./leadership.ts";
 import { type BackupOptions, RETRY_DELAY_MS } from "./options.ts";
+import { pause } from "./pause.ts";
 
 export interface BackupsOptions {
   readonly environment: ClientEnvironment;
@@ -185,18 +186,8 @@ export class Backups {
     if (this.#nowMs >= deadlineMs) {
       throw refusal ?? late(stallMs, this.#options.leadership().leader);
     }
-    const { clock, random } = this.#options.environment;
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        timer.cancel();
-        ended.removeEventListener("abort", done);
-        resolve();
-      };
-      const timer = clock.setTimer(delayMs * (0.5 + random.next() / 2), done);
-      ended.addEventListener("abort", done);
-      if (ended.aborted) done();
-    });
-    ended.throwIfAborted();
+    const { environment } = this.#options;
+    await pause(environment, delayMs * (0.5 + environment.random.next() / 2), ended);
   }
 }
 

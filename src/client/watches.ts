@@ -17,6 +17,7 @@ import { NODE_ACTOR, nodeProtocol } from "../protocol/node.ts";
 import { aborted, closed } from "./call.ts";
 import type { Leadership } from "./leadership.ts";
 import { RETRY_DELAY_MS, type WatchOptions } from "./options.ts";
+import { pause } from "./pause.ts";
 import { isFinal, type Queries } from "./queries.ts";
 
 export interface WatchesOptions {
@@ -176,19 +177,9 @@ export class Watches {
     }
   }
 
-  async #pause(delayMs: number, ended: AbortSignal): Promise<void> {
-    const { clock, random } = this.#options.environment;
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        timer.cancel();
-        ended.removeEventListener("abort", done);
-        resolve();
-      };
-      const timer = clock.setTimer(delayMs * (0.5 + random.next()), done);
-      ended.addEventListener("abort", done);
-      if (ended.aborted) done();
-    });
-    ended.throwIfAborted();
+  #pause(delayMs: number, ended: AbortSignal): Promise<void> {
+    const { environment } = this.#options;
+    return pause(environment, delayMs * (0.5 + environment.random.next()), ended);
   }
 }
 
