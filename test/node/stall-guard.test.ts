@@ -1,60 +1,12 @@
 /** The guard notices that the event loop was held up, tells each stall once, and does not flood the log. */
 
 import * as assert from "uvu/assert";
-import type { Clock, Timer } from "../../src/environment.ts";
 import { StallGuard, type StallStory } from "../../src/node/stall-guard.ts";
+import { HandClock } from "../support/network.ts";
 import { suite } from "../support/suite.ts";
 
-/** An event loop that can be held up: then its timers fire late. */
-class Loop implements Clock {
-  #nowMs = 1_000;
-  #timers: { readonly dueMs: number; readonly fire: () => void }[] = [];
-
-  nowMs(): number {
-    return this.#nowMs;
-  }
-
-  setTimer(delayMs: number, fire: () => void): Timer {
-    const timer = { dueMs: this.#nowMs + delayMs, fire };
-    this.#timers.push(timer);
-    return {
-      cancel: () => {
-        this.#timers = this.#timers.filter((other) => other !== timer);
-      },
-    };
-  }
-
-  defer(): void {
-    throw new Error("nothing is deferred here");
-  }
-
-  get timers(): number {
-    return this.#timers.length;
-  }
-
-  /** Time passes, and every timer fires when it is due. */
-  run(ms: number): void {
-    for (let i = 0; i < ms; i++) {
-      this.holdUp(1);
-      this.goOn();
-    }
-  }
-
-  /** Time passes, and nothing happens. */
-  holdUp(ms: number): void {
-    this.#nowMs += ms;
-  }
-
-  /** Whatever is due fires. */
-  goOn(): void {
-    const due = this.#timers.filter(({ dueMs }) => dueMs <= this.#nowMs);
-    this.#timers = this.#timers.filter((timer) => !due.includes(timer));
-    for (const { fire } of due) fire();
-  }
-}
-
 function bench() {
-  const loop = new Loop();
+  const loop = new HandClock();
   const told: StallStory[] = [];
   const guard = new StallGuard({ clock: loop, everyMs: 50, worthTellingMs: 150, tell: (story) => told.push(story) });
   guard.start();
@@ -66,7 +18,7 @@ const test = suite("node: stall guard");
 test("an event loop that goes on was not held up", () => {
   const { loop, told, guard } = bench();
   for (let i = 0; i < 100; i++) {
-    loop.run(37);
+    loop.advance(37);
     assert.not(guard.wasHeldUp());
   }
   assert.equal([told, guard.lagMs, guard.lastStallMs], [[], 0, 0]);
@@ -74,14 +26,14 @@ test("an event loop that goes on was not held up", () => {
 
 test("one that was held up is found out by the timer that fires late, and says so once", () => {
   const { loop, told, guard } = bench();
-  loop.run(20);
+  loop.advance(20);
   loop.holdUp(1_500);
-  loop.goOn();
+  loop.advance(0);
   assert.equal(told, [{ event: "stalled", lagMs: 1_470, count: 1 }], "30 ms were still to go");
   assert.is(guard.lastStallMs, 1_470);
   assert.is(guard.wasHeldUp(), true);
   assert.is(guard.wasHeldUp(), false);
-  loop.run(1_000);
+  loop.advance(1_000);
   assert.is(guard.wasHeldUp(), false);
 });
 
@@ -89,7 +41,7 @@ test("whoever asks first after the stall, before any timer could fire, is told, 
   const { loop, told, guard } = bench();
   loop.holdUp(1_550);
   assert.is(guard.wasHeldUp(), true);
-  loop.goOn();
+  loop.advance(0);
   assert.is(guard.wasHeldUp(), false);
   assert.equal(told, [{ event: "stalled", lagMs: 1_500, count: 1 }]);
 });
@@ -98,7 +50,7 @@ test("a short delay is none; a longer one is not worth a story", () => {
   const { loop, told, guard } = bench();
   loop.holdUp(100);
   assert.is(guard.wasHeldUp(), false);
-  loop.goOn();
+  loop.advance(0);
   loop.holdUp(101);
   assert.is(guard.wasHeldUp(), true);
   assert.equal(told, []);
@@ -109,7 +61,7 @@ test("one stall after the other is told of once in ten seconds, with the longest
   const { loop, told } = bench();
   for (const ms of [1_000, 3_000, 2_000, 2_000, 2_050, 1_000]) {
     loop.holdUp(ms);
-    loop.goOn();
+    loop.advance(0);
   }
   assert.equal(told, [
     { event: "stalled", lagMs: 950, count: 1 },
@@ -120,13 +72,13 @@ test("one stall after the other is told of once in ten seconds, with the longest
 test("the lag is the longest of late, and is over some time after the loop runs on", () => {
   const { loop, guard } = bench();
   loop.holdUp(550);
-  loop.goOn();
+  loop.advance(0);
   loop.holdUp(90);
-  loop.goOn();
+  loop.advance(0);
   assert.is(guard.lagMs, 500);
-  loop.run(10_000);
+  loop.advance(10_000);
   assert.is(guard.lagMs, 500);
-  loop.run(10_100);
+  loop.advance(10_100);
   assert.is(guard.lagMs, 0);
   assert.is(guard.lastStallMs, 500, "that it was is still known");
 });

@@ -141,13 +141,18 @@ export class HandClock implements Clock {
     for (const run of this.#deferred.splice(0)) run();
   }
 
+  /** Time passes while the event loop is held up: what becomes due meanwhile comes late. */
+  holdUp(byMs: number): void {
+    this.#nowMs += byMs;
+  }
+
   advance(byMs: number): void {
     const untilMs = this.#nowMs + byMs;
     for (;;) {
       const due = this.#timers.filter(({ dueMs }) => dueMs <= untilMs).sort((a, b) => a.dueMs - b.dueMs)[0];
       if (due === undefined) break;
       this.#timers = this.#timers.filter((other) => other !== due);
-      this.#nowMs = due.dueMs;
+      this.#nowMs = Math.max(this.#nowMs, due.dueMs);
       due.fire();
       this.turn();
     }
