@@ -1,6 +1,7 @@
 /** A call that waits for its end, and how it may end before its answer comes. */
 
-import type { Clock, Timer } from "../environment.ts";
+import { Alarm } from "../alarm.ts";
+import type { Clock } from "../environment.ts";
 import { ConclaveError } from "../errors.ts";
 import type { CallOptions } from "./options.ts";
 
@@ -26,11 +27,12 @@ export interface CallsOptions<C> {
 export class Calls<C extends Call<never>> {
   readonly #options: CallsOptions<C>;
   readonly #open = new Set<C>();
-  #timer: { readonly atMs: number; readonly timer: Timer } | null = null;
+  readonly #alarm: Alarm;
   #closed = false;
 
   constructor(options: CallsOptions<C>) {
     this.#options = options;
+    this.#alarm = new Alarm(options.clock, () => this.#expire());
   }
 
   /**
@@ -60,7 +62,7 @@ export class Calls<C extends Call<never>> {
         over = true;
         this.#open.delete(call);
         signal?.removeEventListener("abort", onAbort);
-        if (this.#open.size === 0) this.#stopTimer();
+        if (this.#open.size === 0) this.#alarm.cancel();
         return true;
       };
       const call = make({
@@ -78,7 +80,7 @@ export class Calls<C extends Call<never>> {
       });
       this.#open.add(call);
       signal?.addEventListener("abort", onAbort);
-      this.#watch(call.deadlineMs);
+      this.#alarm.setFor(call.deadlineMs);
     });
   }
 
@@ -88,27 +90,15 @@ export class Calls<C extends Call<never>> {
     for (const call of [...this.#open]) this.#options.giveUp(call, closed());
   }
 
-  #watch(deadlineMs: number): void {
-    if (this.#timer !== null && this.#timer.atMs <= deadlineMs) return;
-    this.#stopTimer();
+  #expire(): void {
     const { clock, giveUp } = this.#options;
-    const fire = (): void => {
-      this.#timer = null;
-      const nowMs = clock.nowMs();
-      let nextMs = Number.POSITIVE_INFINITY;
-      for (const call of [...this.#open]) {
-        if (call.deadlineMs <= nowMs) giveUp(call, "expired");
-        else nextMs = Math.min(nextMs, call.deadlineMs);
-      }
-      if (nextMs !== Number.POSITIVE_INFINITY) this.#watch(nextMs);
-    };
-    const timer = clock.setTimer(deadlineMs - clock.nowMs(), fire);
-    this.#timer = { atMs: deadlineMs, timer };
-  }
-
-  #stopTimer(): void {
-    this.#timer?.timer.cancel();
-    this.#timer = null;
+    const nowMs = clock.nowMs();
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const call of [...this.#open]) {
+      if (call.deadlineMs <= nowMs) giveUp(call, "expired");
+      else nextMs = Math.min(nextMs, call.deadlineMs);
+    }
+    if (nextMs !== Number.POSITIVE_INFINITY) this.#alarm.setFor(nextMs);
   }
 }
 

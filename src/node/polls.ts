@@ -4,7 +4,8 @@
  */
 
 import type { Answer, Peer } from "../actor/index.ts";
-import type { Clock, Timer } from "../environment.ts";
+import { Alarm } from "../alarm.ts";
+import type { Clock } from "../environment.ts";
 import { ConclaveError, messageOf } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import type { Replica } from "../machine/index.ts";
@@ -51,11 +52,12 @@ export class Polls {
   readonly #parked = new Set<Poll>();
   readonly #byPeer = new Map<Peer | null, Map<number, Poll>>();
   #bytes = 0;
-  #timer: { readonly atMs: number; readonly timer: Timer } | null = null;
+  readonly #alarm: Alarm;
   #leaderLostMs: number | null = null;
 
   constructor(options: PollsOptions) {
     this.#options = options;
+    this.#alarm = new Alarm(options.clock, () => this.#expire());
   }
 
   /** @throws ConclaveError `BUSY`, `BAD_MESSAGE` */
@@ -86,7 +88,7 @@ export class Polls {
   }
 
   stop(): void {
-    this.#timer?.timer.cancel();
+    this.#alarm.cancel();
   }
 
   /** Answers, for as long as a turn may take, what can be answered by now. */
@@ -166,17 +168,12 @@ export class Polls {
     if (ofPeer?.size === 0) this.#byPeer.delete(poll.peer);
   }
 
-  /** One timer for all of them. */
+  /** Several that end at about the same time are looked at together. */
   #watch(deadlineMs: number): void {
-    if (this.#timer !== null && this.#timer.atMs <= deadlineMs) return;
-    this.#timer?.timer.cancel();
-    const { clock } = this.#options;
-    const delayMs = Math.max(deadlineMs - clock.nowMs(), EXPIRY_EVERY_MS);
-    this.#timer = { atMs: clock.nowMs() + delayMs, timer: clock.setTimer(delayMs, () => this.#expire()) };
+    this.#alarm.setFor(Math.max(deadlineMs, this.#options.clock.nowMs() + EXPIRY_EVERY_MS));
   }
 
   #expire(): void {
-    this.#timer = null;
     const nowMs = this.#options.clock.nowMs();
     let nextMs = Number.POSITIVE_INFINITY;
     for (const poll of this.#parked) {

@@ -1,7 +1,8 @@
 /** Questions about the state that wait until they may be answered, and their answers, a slice at a time. */
 
 import type { Answer } from "../actor/index.ts";
-import type { Clock, Timer } from "../environment.ts";
+import { Alarm } from "../alarm.ts";
+import type { Clock } from "../environment.ts";
 import { ConclaveError, messageOf } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { encodeList } from "../machine/commands.ts";
@@ -66,11 +67,12 @@ export class Reads {
   /** Those that are ready count for themselves: they wait for this node's time, the others for a majority's. */
   readonly #readyRoom: Room;
   #lastTicket = 0;
-  #timer: { readonly atMs: number; readonly timer: Timer } | null = null;
+  readonly #alarm: Alarm;
 
   constructor(options: ReadsOptions) {
     this.#options = options;
     const { clock, limits } = options;
+    this.#alarm = new Alarm(clock, () => this.#expire());
     const room = (): Room =>
       new Room({
         clock,
@@ -137,7 +139,7 @@ export class Reads {
 
   /** No timer fires after this. */
   stop(): void {
-    this.#timer?.timer.cancel();
+    this.#alarm.cancel();
   }
 
   #wait(waiting: Waiting): void {
@@ -164,18 +166,13 @@ export class Reads {
     }
   }
 
-  /** One timer for all that wait for this node to catch up. */
+  /** Several that end at about the same time are looked at together. */
   #watch(untilMs: number): void {
-    if (this.#timer !== null && this.#timer.atMs <= untilMs) return;
-    this.#timer?.timer.cancel();
-    const { clock } = this.#options;
-    const delayMs = Math.max(untilMs - clock.nowMs(), EXPIRY_EVERY_MS);
-    this.#timer = { atMs: clock.nowMs() + delayMs, timer: clock.setTimer(delayMs, () => this.#expire()) };
+    this.#alarm.setFor(Math.max(untilMs, this.#options.clock.nowMs() + EXPIRY_EVERY_MS));
   }
 
   /** This node may be cut off from what is new, or far behind: others may be further. */
   #expire(): void {
-    this.#timer = null;
     const nowMs = this.#options.clock.nowMs();
     const { appliedIndex } = this.#options.replica;
     const due = this.#waiting.filter(({ untilMs }) => untilMs <= nowMs);

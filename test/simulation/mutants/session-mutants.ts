@@ -59,9 +59,9 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
     caughtBy: ["deadline-kept"],
     edits: [
       {
-        file: "client/call.ts",
-        find: "if (this.#timer !== null && this.#timer.atMs <= deadlineMs) return;",
-        replace: "if (this.#timer !== null) return;",
+        file: "alarm.ts",
+        find: "if (this.#set !== null && this.#set.atMs <= atMs) return;",
+        replace: "if (this.#set !== null) return;",
       },
     ],
   },
