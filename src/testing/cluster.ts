@@ -5,7 +5,7 @@ import { hasCode } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
 import type { StateMachine } from "../machine/index.ts";
 import { type NodeProcessStory, startNode } from "../node/index.ts";
-import { type Configuration, configurationOf, memberNamed, type Raft } from "../raft/index.ts";
+import { memberNamed, type Raft } from "../raft/index.ts";
 import type { Dice } from "./dice.ts";
 import { DurableLog } from "./durable-log.ts";
 import { CLUSTER, DIRECTORY, Guests, PORT, urlOf } from "./guests.ts";
@@ -13,19 +13,9 @@ import type { Invariants, Report } from "./invariants.ts";
 import { type Crash, MemoryDisk, type Operation } from "./memory-disk.ts";
 import type { SimulatedNetwork, Undo } from "./network.ts";
 import { Operator } from "./operator.ts";
-import {
-  coldSegments,
-  flipOne,
-  identityOn,
-  isBadStill,
-  isGone,
-  newestSnapshot,
-  newPlace,
-  type Place,
-  takenBy,
-} from "./place.ts";
+import { Outlook } from "./outlook.ts";
+import { coldSegments, flipOne, identityOn, isBadStill, newestSnapshot, newPlace, type Place } from "./place.ts";
 import { type ClockRates, diskless, Process, UNEVEN } from "./process.ts";
-import { suffices } from "./quorums.ts";
 import { watched } from "./watched-machine.ts";
 import type { World } from "./world.ts";
 
@@ -78,10 +68,6 @@ const LIMITS: Omit<Limits, "logBytesMax" | "segmentBytesMax"> = {
 };
 /** Of so many files a log is made up at its limit. */
 const SEGMENTS = 8;
-/** What a log may have beyond its limit: whole segments are removed, and the last frame of one may be large. */
-const LOG_BYTES_OVER = 8_192;
-/** The newest, what has come of one from another node, and those that followers were offered before they caught up. */
-const SNAPSHOTS_MAX = 5;
 /** So many names there may be besides those that the cluster begins with. */
 const NEWCOMERS_MAX = 20;
 
@@ -93,6 +79,8 @@ export class SimulatedCluster {
   readonly #founders: number;
   readonly #limits: Limits;
   readonly #places = new Map<string, Place>();
+  /** Who is to run in the end, and without whom the others could go on. */
+  readonly outlook: Outlook;
   /** Who else there is: clients, and whoever looks at the cluster or gives it orders. */
   readonly guests: Guests;
   /** Who changes its members. */
@@ -102,6 +90,7 @@ export class SimulatedCluster {
 
   constructor(parts: ClusterParts) {
     this.#parts = parts;
+    this.outlook = new Outlook(this.#places, parts.invariants, parts.logBytesMax);
     this.guests = new Guests(parts);
     this.operator = new Operator({ ...parts, cluster: this });
     this.#founders = parts.nodes;
@@ -209,109 +198,9 @@ export class SimulatedCluster {
     return `${id}/${this.#place(id).lives}`;
   }
 
-  /** Two nodes whose machines hold different state, in words; null if all agree. */
-  differingState(): string | null {
-    const running = this.lasting.map((id) => this.#place(id)).filter(({ machine }) => machine !== null);
-    const [first, ...others] = running.map(({ id, machine }) => ({
-      id,
-      state: [...(machine?.snapshot() ?? [])].join(),
-    }));
-    const other = others.find(({ state }) => state !== first?.state);
-    return other === undefined ? null : `${other.id} holds another state than ${first?.id} after the same entries`;
-  }
-
-  /** A node whose files take more than they may once all is calm, in words; null if none does. */
-  get overfull(): string | null {
-    const found = this.lasting.flatMap((id) => {
-      const { log, snapshots } = takenBy(this.#place(id).memory);
-      // More than a snapshot takes is not worth keeping beside it.
-      const logMax = Math.max(this.#limits.logBytesMax, 2 * Math.max(0, ...snapshots)) + LOG_BYTES_OVER;
-      const isOver = log > logMax || snapshots.length > SNAPSHOTS_MAX;
-      return isOver ? [`${id} keeps ${log} bytes of log, of ${logMax}, and ${snapshots.length} snapshots`] : [];
-    });
-    return found[0] ?? null;
-  }
-
-  /** Does the disk of every other founder that has kept it say that it has met this one, as it is? */
-  isKnownToAll(id: string): boolean {
-    const { memory: own, raft } = this.#place(id);
-    const incarnationHere = identityOn(own, id)?.incarnation;
-    // Those that it knows to be members no more have nothing to say.
-    const counts = (place: Place): boolean =>
-      place.isFounder && raft !== null && memberNamed(configurationOf(raft), place.id) !== undefined;
-    const others = [...this.#places.values()].filter(
-      (place) => place.id !== id && counts(place) && place.wipes === 0 && place.data !== "damaged",
-    );
-    return others.every(({ id: other, memory }) =>
-      identityOn(memory, other)?.members.some(([name, incarnation]) => name === id && incarnation === incarnationHere),
-    );
-  }
-
-  /** Has this node lost what was on its disk, and not been taken in again since? */
-  isLost(id: string): boolean {
-    return isGone(this.#refreshed(id));
-  }
-
-  /** It was taken out, and knows. */
-  isRetired(id: string): boolean {
-    return this.#place(id).data === "retired";
-  }
-
-  /** Those that are to run once all is well: none that were taken out, and have had a way to find out. */
-  get lasting(): string[] {
-    return this.ids.filter((id) => !this.isRetired(id) && !this.#isForlorn(id));
-  }
-
-  /** It was taken out, and too few of those that it knew as members are members still to tell it. */
-  #isForlorn(id: string): boolean {
-    const { raft } = this.#place(id);
-    const { members } = this.#parts.invariants;
-    if (raft === null || members === null || memberNamed(members, id) !== undefined) return false;
-    const known = configurationOf(raft);
-    const tells = ({ id: other, url }: Configuration["members"][number]): boolean =>
-      other === id || memberNamed(members, other)?.url === url;
-    return known.members.length > 0 && !suffices(known, tells);
-  }
-
-  /** Could those that have kept their disks go on, whatever configuration counts in the end? */
-  get canGoOn(): boolean {
-    return this.#canDoWithout(null);
-  }
-
-  /** Is there a quorum without whoever leads? */
-  get canDoWithoutLeader(): boolean {
-    return this.#canDoWithout(this.leader);
-  }
-
   /** May this machine lose its disk without the others being stuck for ever? */
   mayLose(id: string): boolean {
-    return this.#refreshed(id).data === "sound" && !this.operator.isBusy && this.#canDoWithout(id);
-  }
-
-  #canDoWithout(id: string | null): boolean {
-    const places = [...this.#places.values()].filter((place) => place.id !== id && !isGone(this.#refreshed(place.id)));
-    const kept = places.filter(({ data }) => data !== "rotten");
-    const { disks, members } = this.#parts.invariants;
-    const isThere = (member: Configuration["members"][number]): boolean => {
-      if (member.incarnation === null) return kept.some((place) => place.id === member.id);
-      return kept.some(({ log }) => disks.of(member).includes(log));
-    };
-    const inPlay = places.flatMap(({ log, raft }) => [
-      log.configuration,
-      ...(raft === null ? [] : [configurationOf(raft)]),
-    ]);
-    const newest = members === null ? [] : [members];
-    return [...newest, ...inPlay].every(({ members: all }) => all.length === 0 || suffices({ members: all }, isThere));
-  }
-
-  /** A machine that had lost its disk is as good as another once the log names the new one as a voter. */
-  #refreshed(id: string): Place {
-    const place = this.#place(id);
-    if (place.data !== "lost" || place.raft === null) return place;
-    const { members } = this.#parts.invariants;
-    const own = members === null ? undefined : memberNamed(members, id);
-    if (own?.role === "voter" && own.incarnation === place.raft.config.incarnation) place.data = "sound";
-    return place;
+    return this.outlook.isSound(id) && !this.operator.isBusy && this.outlook.canDoWithout(id);
   }
 
   processOf(id: string): Process | null {
@@ -435,7 +324,7 @@ export class SimulatedCluster {
   }
 
   #hostsToJoin(id: string): string[] {
-    return this.lasting.filter((other) => other !== id).map((other) => this.urlOf(other));
+    return this.outlook.lasting.filter((other) => other !== id).map((other) => this.urlOf(other));
   }
 
   /** The core is there, and nothing has happened to it yet. */
@@ -536,7 +425,7 @@ export class SimulatedCluster {
 
   /** One at a time, and once all know where the last one has gone: or those that have moved can't find each other. */
   get mayMove(): boolean {
-    return this.lasting.every((id) =>
+    return this.outlook.lasting.every((id) =>
       this.#place(id).log.configuration.members.every((member) => member.url === this.urlOf(member.id)),
     );
   }

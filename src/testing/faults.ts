@@ -81,8 +81,9 @@ export class Faults {
   /** What this weather ends with, on a cluster that is otherwise well. False if it ends without. */
   finish(): boolean {
     const { last } = this.#weather;
+    const { cluster } = this.#options;
     // Without the leader, the others have to be a majority: or nobody becomes a candidate.
-    if (last === undefined || !this.#options.cluster.canDoWithoutLeader) return false;
+    if (last === undefined || !cluster.outlook.canDoWithout(cluster.leader)) return false;
     this.#strike(LAST, last);
     return true;
   }
@@ -234,7 +235,7 @@ export class Faults {
   /** A node that something may happen to; in a calm world never the leader, and only one at a time. */
   #victim(dice: Dice): string | null {
     const { cluster, profile } = this.#options;
-    if (profile !== "calm") return dice.pick(cluster.lasting);
+    if (profile !== "calm") return dice.pick(cluster.outlook.lasting);
     const { leader } = cluster;
     const followers = cluster.ids.filter((id) => id !== leader);
     return leader === null || !this.#isWhole() ? null : dice.pick(followers);
@@ -259,7 +260,7 @@ export class Faults {
   }
 
   #others(ids: readonly string[]): string[] {
-    return this.#options.cluster.lasting.filter((id) => !ids.includes(id));
+    return this.#options.cluster.outlook.lasting.filter((id) => !ids.includes(id));
   }
 
   #crash(id: string, dice: Dice): boolean {

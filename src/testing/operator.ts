@@ -73,7 +73,7 @@ export class Operator {
         return `prefer ${id} by ${priority}`;
       }
       case "readmit": {
-        const retired = cluster.ids.filter((id) => cluster.isRetired(id));
+        const retired = cluster.ids.filter((id) => cluster.outlook.isRetired(id));
         if (retired.length === 0 || !this.#hasRoom(configuration)) return null;
         const id = dice.pick(retired);
         cluster.readmit(id);

@@ -191,7 +191,7 @@ class Simulation {
     const report: Report = (invariant, detail) => this.#report(invariant, detail);
     this.#world = new World((subject, what) => this.#watch(subject?.name ?? null, what));
     this.#network = new SimulatedNetwork(this.#world, this.#dice.fork());
-    this.#invariants = new Invariants(report, (id) => this.#cluster.isKnownToAll(id));
+    this.#invariants = new Invariants(report, (id) => this.#cluster.outlook.isKnownToAll(id));
     this.#workload = workload(() => this.#world.nowMs);
     this.#cluster = new SimulatedCluster({
       world: this.#world,
@@ -257,7 +257,7 @@ class Simulation {
     this.#cluster.healDisks();
     this.#cluster.startAll();
     // Disks were lost while a change was on its way that made the others too few: no operator could help that.
-    if (!this.#cluster.canGoOn) {
+    if (!this.#cluster.outlook.canDoWithout(null)) {
       this.#more.stuck++;
       return;
     }
@@ -278,10 +278,10 @@ class Simulation {
     await this.#untilAtRest();
     await this.#until(
       "disk-bounded",
-      () => this.#cluster.overfull === null,
-      () => this.#cluster.overfull ?? "",
+      () => this.#cluster.outlook.overfull === null,
+      () => this.#cluster.outlook.overfull ?? "",
     );
-    const differing = this.#cluster.differingState();
+    const differing = this.#cluster.outlook.differingState();
     if (differing !== null) this.#report("state-machine-safety", differing);
   }
 
@@ -321,7 +321,8 @@ class Simulation {
   }
 
   #isAtRest(): boolean {
-    const { cores, leader, lasting } = this.#cluster;
+    const { cores, leader } = this.#cluster;
+    const { lasting } = this.#cluster.outlook;
     const { announced, clients } = this.#cluster.guests;
     const core = leader === null ? undefined : cores.get(leader);
     if (core === undefined || lasting.some((id) => !cores.has(id))) return false;
@@ -350,7 +351,8 @@ class Simulation {
   }
 
   #unrest(): string {
-    const { cores, leader, lasting } = this.#cluster;
+    const { cores, leader } = this.#cluster;
+    const { lasting } = this.#cluster.outlook;
     const { announced, clients } = this.#cluster.guests;
     const lines = [...cores].map(
       ([id, { role, term, log, commitIndex, appliedIndex }]) =>
