@@ -294,7 +294,10 @@ export class SimulatedCluster {
           process.spend(dice.seldom(0, place.applyMsMax));
           invariants.applied(id, index, command, result);
         },
-        restored: (digest) => this.#restored(place, digest),
+        restored: (digest) => {
+          // A life that has ended may have been reading its snapshot.
+          if (process.isAlive) this.#restored(place, digest);
+        },
       }),
       timing: TIMING,
       limits: this.#limits,
@@ -401,6 +404,7 @@ export class SimulatedCluster {
     place.log = this.#newLog(id);
     place.badPath = null;
     place.wipes++;
+    if (wasMet) place.hasFirstDisk = false;
     // One that nobody has met has promised nothing, and is as new as it says.
     place.data = wasMet ? "lost" : "sound";
   }

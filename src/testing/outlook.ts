@@ -85,9 +85,13 @@ export class Outlook {
     const places = [...this.#places.values()].filter((place) => place.id !== id && !isGone(this.#refreshed(place.id)));
     const kept = places.filter(({ data }) => data !== "rotten");
     const { disks, members } = this.#invariants;
+    // Whoever has yet to be taken note of needs every founder for that, as it was.
+    const admitsFounders = [...this.#places.values()].every(
+      (place) => !place.isFounder || (place.hasFirstDisk && kept.includes(place)),
+    );
     const isThere = (member: Configuration["members"][number]): boolean => {
-      if (member.incarnation === null) return kept.some((place) => place.id === member.id);
-      return kept.some(({ log }) => disks.of(member).includes(log));
+      if (member.incarnation !== null) return kept.some(({ log }) => disks.of(member).includes(log));
+      return kept.some((place) => place.id === member.id && (admitsFounders || disks.isAdmitted(place.log)));
     };
     const inPlay = places.flatMap(({ log, raft }) => [
       log.configuration,

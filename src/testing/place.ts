@@ -38,6 +38,8 @@ export interface Place {
   badPath: string | null;
   /** How often it has lost its disk. */
   wipes: number;
+  /** It has lost none that another node had taken note of. */
+  hasFirstDisk: boolean;
   /** How long a flush may take at most, for each reason that it is slow. */
   readonly slowed: Set<{ readonly syncMsMax: number }>;
   /** How long its state machine takes for a command at most. */
@@ -67,6 +69,7 @@ export const newPlace = (id: string, port: number, log: DurableLog, isFounder: b
   data: "sound",
   badPath: null,
   wipes: 0,
+  hasFirstDisk: true,
   slowed: new Set(),
   filled: new Set(),
   applyMsMax: 0,
