@@ -53,13 +53,15 @@ export class Snapshots {
   readonly #transfer: SnapshotTransfer;
   readonly backups: Backups;
   #hasNew = false;
-  #compactTo: LogIndex | null = null;
+  /** The core has let go of the log up to here; at the start, a life before may have ended before the disk did. */
+  #compactTo: LogIndex | null;
   /** The state goes on from one snapshot after the other. */
   #restoring: Promise<void> = Promise.resolve();
 
   constructor(parts: SnapshotsParts) {
     const { raft, store, limits, cluster, post, ask, tell } = parts;
     this.#parts = parts;
+    this.#compactTo = raft.log.base.index;
     this.#snapshotter = new Snapshotter({
       ...parts,
       held: () => this.backups.held,
@@ -106,10 +108,9 @@ export class Snapshots {
 
   /** What the core has let go of leaves the disk; what it could let go of, and what is to be taken, is begun. */
   tend(): void {
-    const through = this.#compactTo;
-    this.#compactTo = null;
     if (this.#parts.applier.isPaused) return; // What is being restored from must not go away under it.
-    if (through !== null) void this.#snapshotter.compact(through);
+    if (this.#compactTo !== null) void this.#snapshotter.compact(this.#compactTo);
+    this.#compactTo = null;
     if (this.#hasNew) this.#snapshotter.propose();
     this.#hasNew = false;
     this.#snapshotter.tend();
