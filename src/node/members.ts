@@ -161,9 +161,12 @@ export class Members {
     this.#parts.tell({ event: "unrecognized", by: peer.hello.name });
   }
 
-  /** What is committed has once named this very process: then it is no new one, and may have been taken out. */
+  /**
+   * It wants a place back, and no new one: what is committed has once named this very process, or it was started under
+   * the name of a member without being told to join. If nobody has that name any more, it was taken out.
+   */
   get wasMember(): boolean {
-    return this.#wasMember;
+    return this.#wasMember || !this.#parts.isJoining;
   }
 
   /** Has this node to be taken in, or its address to be made known? */

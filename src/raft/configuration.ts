@@ -171,11 +171,16 @@ const newcomer = (id: NodeId, place: Place, priority: number, promotion: Member[
   promotion,
 });
 
-/** The learners that keep up become voters, and those that they replace leave; the same one if nobody does. */
+/**
+ * The learners that keep up become voters, and those that they replace leave; the same one if nobody does. One whose
+ * incarnation the log does not tell has to wait for that: as a voter it would not take part by itself, and a leader may
+ * be missing that could make it.
+ */
 export function promoted(before: Configuration, keepsUp: (id: NodeId) => boolean): Configuration {
   if (isJoint(before)) return before;
   const ready = before.members.filter(
-    ({ id, role, promotion }) => role === "learner" && promotion !== null && keepsUp(id),
+    ({ id, role, promotion, incarnation }) =>
+      role === "learner" && promotion !== null && incarnation !== null && keepsUp(id),
   );
   if (ready.length === 0) return before;
   const replaced = ready.map(({ promotion }) => promotion?.replaces);

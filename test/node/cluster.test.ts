@@ -101,6 +101,22 @@ test("a member that lost its data is taken in anew under its old name, and votes
     assert.is((await client.get("k", { consistency: "linearizable", node: wiped }))?.value, "2");
   }));
 
+test("a member that was taken out while it was down, and lost its data, does not come back by itself", () =>
+  withNodes(4, async (cluster) => {
+    const client = await cluster.client();
+    await client.put("k", "1");
+    const leader = await cluster.leader();
+    const wiped = cluster.ids.find((id) => id !== leader) ?? "";
+    await cluster.stop(wiped);
+    cluster.wipe(wiped);
+    await client.change([{ type: "remove", id: wiped }]);
+    await cluster.start(wiped);
+    await cluster.told(wiped).when("its end", ({ event }) => event === "join-refused" || event === "removed");
+    const named = (await client.members()).map(({ id }) => id);
+    assert.not(named.includes(wiped));
+    await client.put("k", "2");
+  }));
+
 test("new nodes take no part before all of them have met: one of them may have forgotten what it promised", () =>
   withNodes(
     3,

@@ -92,6 +92,15 @@ test("only those are promoted that keep up, all at once", () => {
   assert.is(told(promoted(learning, (id) => id !== "e")), "a,b,c,d(incoming),e(learner:to-vote),f(incoming)");
 });
 
+test("one whose incarnation nobody has written down is not promoted, however well it keeps up", () => {
+  const learning = after(ABC, { type: "add", id: "d", votes: true, priority: 0, url: urlOf("d"), incarnation: null });
+  assert.is(
+    promoted(learning, () => true),
+    learning,
+  );
+  assert.is(told(promoted(after(learning, move("d", 1)), () => true)), "a,b,c,d(incoming)");
+});
+
 test("a voter that goes votes in the old set until the joint configuration is left; a learner just goes", () => {
   const joint = after(ABC, remove("c"));
   assert.is(told(joint), "a,b,c(leaving)");

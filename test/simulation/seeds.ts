@@ -34,4 +34,20 @@ export const SEEDS_THAT_FOUND: readonly Found[] = [
     profile: "divided",
     mistake: "a snapshot that was finished while older ones were removed was removed with them, and then the log",
   },
+  {
+    seed: 60_744,
+    profile: "hostile",
+    mistake: "a learner was promoted before the log told its incarnation: as a voter it took no part, and was needed",
+  },
+  {
+    seed: 10_988,
+    profile: "hostile",
+    mistake:
+      "a machine that had lost its disk, and its place, was taken in as a new one, and stopped for good all the same",
+  },
+  {
+    seed: 10_536,
+    profile: "hostile",
+    mistake: "a node that was killed before it removed old snapshots kept them for as long as it took no new one",
+  },
 ];
