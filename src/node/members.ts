@@ -154,9 +154,9 @@ export class Members {
     if (this.others.every(({ id }) => this.#recognizedBy.has(id))) onRecognized();
   }
 
+  /** Whoever says so: all that this node began with may have been replaced. What comes of it is for the leader to say. */
   unrecognized(peer: Peer): void {
-    if (this.#isUnrecognized || this.own?.incarnation !== null || !this.others.some(({ id }) => id === peer.hello.name))
-      return;
+    if (this.#isUnrecognized || this.own?.incarnation !== null) return;
     this.#isUnrecognized = true;
     this.#parts.tell({ event: "unrecognized", by: peer.hello.name });
   }

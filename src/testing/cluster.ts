@@ -461,7 +461,9 @@ export class SimulatedCluster {
     // What has come of a snapshot from another node is looked at again before more is added to it.
     const partial = memory.paths().filter((path) => path.endsWith(".part"));
     if (partial.length > 0) return flipOne(memory, partial, dice);
-    const snapshots = dice.chance(0.6) ? newestSnapshot(memory) : [];
+    // One whose name is not durable yet was never seen whole by whoever looks at the disk.
+    const whole = newestSnapshot(memory).filter((path) => memory.durableBytesOf(path) !== null);
+    const snapshots = dice.chance(0.6) ? whole : [];
     place.badPath = flipOne(memory, snapshots.length > 0 ? snapshots : coldSegments(memory), dice);
     if (place.badPath !== null) place.data = "rotten";
     return place.badPath;

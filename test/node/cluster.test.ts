@@ -117,6 +117,43 @@ test("a member that was taken out while it was down, and lost its data, does not
     await client.put("k", "2");
   }));
 
+test("a member that lost its data comes back although all that it was configured with have been replaced", () =>
+  withNodes(
+    5,
+    async (cluster) => {
+      const members = cluster.members.slice(0, 3);
+      const founders = members.map(({ id }) => id);
+      await Promise.all(founders.map((id) => cluster.start(id, { members })));
+      const client = await cluster.client();
+      await client.put("k", "1");
+      const votes = (id: string, from: number): boolean =>
+        cluster
+          .told(id)
+          .all.slice(from)
+          .some((story) => {
+            if (story.event !== "configuration" || !story.committed) return false;
+            const member = story.configuration.members.find((one) => one.id === id);
+            return member?.role === "voter" && member.incarnation !== lost;
+          });
+      let lost: string | null = null;
+      for (const id of ["n4", "n5"]) {
+        await cluster.start(id, { join: [cluster.urlOf("n1")] });
+        await cluster.told(id).until("its vote", () => votes(id, 0));
+      }
+      for (const id of ["n2", "n3"]) {
+        await client.change([{ type: "remove", id }]);
+        await cluster.stop(id);
+      }
+      await cluster.stop("n1");
+      lost = (await client.members()).find(({ id }) => id === "n1")?.incarnation ?? null;
+      cluster.wipe("n1");
+      const from = cluster.told("n1").all.length;
+      await cluster.start("n1", { members });
+      await cluster.told("n1").until("its return", () => votes("n1", from));
+    },
+    { idle: true },
+  ));
+
 test("new nodes take no part before all of them have met: one of them may have forgotten what it promised", () =>
   withNodes(
     3,

@@ -40,6 +40,11 @@ export const SEEDS_THAT_FOUND: readonly Found[] = [
     mistake: "a learner was promoted before the log told its incarnation: as a voter it took no part, and was needed",
   },
   {
+    seed: 11_888,
+    profile: "hostile",
+    mistake: "a machine that lost its disk never asked to be taken in, since all it was configured with were replaced",
+  },
+  {
     seed: 10_988,
     profile: "hostile",
     mistake:
