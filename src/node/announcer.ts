@@ -2,7 +2,7 @@
 
 import type { ActorContext, Peer } from "../actor/index.ts";
 import type { Clock, Timer } from "../environment.ts";
-import { hasCode } from "../errors.ts";
+import { type ConclaveError, hasCode } from "../errors.ts";
 import { CLIENT_ACTOR, clientProtocol } from "../protocol/client.ts";
 import { DIRECTORY_ACTOR, type DirectoryMessage, directoryProtocol } from "../protocol/directory.ts";
 import { type LeaderView, NO_LEADER } from "../protocol/leader.ts";
@@ -21,6 +21,14 @@ export interface AnnouncerOptions {
   readonly tell: (story: AnnouncerStory) => void;
 }
 
+/** How this node stands with a directory, for as long as a link to it does. */
+interface Standing {
+  isRegistered: boolean;
+  /** Why it has refused what it was told last, by what that was. */
+  readonly refused: Map<DirectoryMessage["type"], string>;
+  retry: Timer | null;
+}
+
 const DIRECTORY_TIMEOUT_MS = 5_000;
 /** A directory that would not listen may have heard from the other nodes meanwhile who this one is. */
 const RETRY_MS = 500;
@@ -29,9 +37,7 @@ export class Announcer {
   readonly #options: AnnouncerOptions;
   readonly #context: Pick<ActorContext, "ref" | "keepLink" | "watch">;
   readonly #subscribers = new Map<Peer, string>();
-  readonly #linked = new Set<string>();
-  /** What directories have refused, and when they are to be asked again. */
-  readonly #refused = new Map<string, { readonly reason: string; readonly retry: Timer }>();
+  readonly #linked = new Map<string, Standing>();
   #view: LeaderView = NO_LEADER;
   #members: Extract<DirectoryMessage, { type: "members" }> | null = null;
 
@@ -56,41 +62,40 @@ export class Announcer {
 
   linkUp(url: string): void {
     if (!this.#options.directories.includes(url)) return;
-    this.#linked.add(url);
+    this.#forget(url);
+    this.#linked.set(url, { isRegistered: false, refused: new Map(), retry: null });
     this.#introduce(url);
+  }
+
+  linkLost(url: string | null, peer: Peer): void {
+    if (url !== null) this.#forget(url);
+    this.#subscribers.delete(peer);
   }
 
   /** No timer fires after this. */
   stop(): void {
-    for (const { retry } of this.#refused.values()) retry.cancel();
+    for (const url of [...this.#linked.keys()]) this.#forget(url);
+  }
+
+  #forget(url: string): void {
+    this.#linked.get(url)?.retry?.cancel();
+    this.#linked.delete(url);
   }
 
   /** Tells a directory all that it should know of this node. */
   #introduce(url: string): void {
-    const { id, url: own, tell } = this.#options;
-    this.#ask(url, { type: "register", name: id, url: own }, () => {
-      this.#refused.delete(url);
-      tell({ event: "registered", directory: url });
-    });
+    const { id, url: own } = this.#options;
+    this.#ask(url, { type: "register", name: id, url: own });
     // A directory that has been started anew knows no more than its configuration.
     if (this.#members !== null) this.#ask(url, this.#members);
     this.#claim(url);
-  }
-
-  linkLost(url: string | null, peer: Peer): void {
-    if (url !== null) {
-      this.#linked.delete(url);
-      this.#refused.get(url)?.retry.cancel();
-      this.#refused.delete(url);
-    }
-    this.#subscribers.delete(peer);
   }
 
   /** Who the members are for certain, since that entry of the log. Whoever is one from then on may speak for itself. */
   updateMembers(index: number, members: readonly { readonly id: string; readonly url: string }[]): void {
     if (index <= (this.#members?.index ?? 0)) return;
     this.#members = { type: "members", index, members: members.map(({ id, url }) => ({ name: id, url })) };
-    for (const url of this.#linked) {
+    for (const url of this.#linked.keys()) {
       this.#ask(url, this.#members);
       this.#claim(url); // It may have been refused while this node was not known there.
     }
@@ -103,10 +108,10 @@ export class Announcer {
     this.#view = view;
     const { id } = this.#options;
     if (before.leader?.id === id && view.leader?.id !== id) {
-      for (const url of this.#linked) this.#ask(url, { type: "resign", term: before.term, id });
+      for (const url of this.#linked.keys()) this.#ask(url, { type: "resign", term: before.term, id });
     }
     if (view.leader === null) return;
-    for (const url of this.#linked) this.#claim(url);
+    for (const url of this.#linked.keys()) this.#claim(url);
     for (const [peer, name] of this.#subscribers) peer.ref(name, clientProtocol).tell({ type: "leader", view });
   }
 
@@ -116,23 +121,35 @@ export class Announcer {
   }
 
   /** A directory that can't be reached, or answers late, is told again when its link is back. */
-  #ask(url: string, message: DirectoryMessage, done: () => void = () => {}): void {
+  #ask(url: string, message: DirectoryMessage): void {
     const directory = this.#context.ref(`${url}/${DIRECTORY_ACTOR}`, directoryProtocol);
-    directory.ask(message, { timeoutMs: DIRECTORY_TIMEOUT_MS }).then(done, (error) => {
-      const isRefused = hasCode(error, "STALE_CLAIM") || hasCode(error, "NOT_ENTITLED") || hasCode(error, "BUSY");
-      if (isRefused) this.#noteRefusal(url, error.message, !hasCode(error, "STALE_CLAIM"));
-    });
+    directory.ask(message, { timeoutMs: DIRECTORY_TIMEOUT_MS }).then(
+      () => this.#noteConsent(url, message.type),
+      (error) => {
+        const isRefused = hasCode(error, "STALE_CLAIM") || hasCode(error, "NOT_ENTITLED") || hasCode(error, "BUSY");
+        if (isRefused) this.#noteRefusal(url, message.type, error);
+      },
+    );
+  }
+
+  #noteConsent(url: string, type: DirectoryMessage["type"]): void {
+    const standing = this.#linked.get(url);
+    standing?.refused.delete(type);
+    if (type !== "register" || standing === undefined || standing.isRegistered) return;
+    standing.isRegistered = true;
+    this.#options.tell({ event: "registered", directory: url });
   }
 
   /** The same reason is told once, for as long as it lasts. */
-  #noteRefusal(url: string, reason: string, isWorthRetrying: boolean): void {
-    const before = this.#refused.get(url);
-    if (before?.reason !== reason) this.#options.tell({ event: "claim-refused", directory: url, reason });
-    if (!isWorthRetrying || !this.#linked.has(url)) return;
-    before?.retry.cancel();
-    const retry = this.#options.clock.setTimer(RETRY_MS, () => {
-      if (this.#linked.has(url)) this.#introduce(url);
-    });
-    this.#refused.set(url, { reason, retry });
+  #noteRefusal(url: string, type: DirectoryMessage["type"], error: ConclaveError): void {
+    const standing = this.#linked.get(url);
+    if (standing === undefined) return;
+    const reason = error.message;
+    const isNews = ![...standing.refused.values()].includes(reason);
+    standing.refused.set(type, reason);
+    if (isNews) this.#options.tell({ event: "claim-refused", directory: url, reason });
+    if (error.code === "STALE_CLAIM") return;
+    standing.retry?.cancel();
+    standing.retry = this.#options.clock.setTimer(RETRY_MS, () => this.#introduce(url));
   }
 }
