@@ -37,8 +37,8 @@ import {
   nodeProtocol,
   QUERIES_MAX,
 } from "../../src/protocol/node.ts";
-import { freePorts } from "../end-to-end/cluster.ts";
 import { Events } from "../support/network.ts";
+import { freePorts } from "../support/ports.ts";
 
 type NodeAnswerTo = Answer<NodeAnswer>;
 

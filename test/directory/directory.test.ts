@@ -14,9 +14,9 @@ import {
   directoryProtocol,
 } from "../../src/protocol/directory.ts";
 import type { LeaderView } from "../../src/protocol/leader.ts";
-import { freePorts } from "../end-to-end/cluster.ts";
 import { withNodes } from "../node/in-process.ts";
 import { codeOf, Events } from "../support/network.ts";
+import { freePorts } from "../support/ports.ts";
 import { suite } from "../support/suite.ts";
 
 const ASK = { timeoutMs: 5_000 };

@@ -2,11 +2,11 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
 import { createInterface } from "node:readline";
 import { type Client, connect, type MemberView } from "../../src/client/index.ts";
+import { freePorts } from "../support/ports.ts";
 
 export const PROJECT = path.join(import.meta.dirname, "..", "..");
 const runtimeArguments = "Deno" in globalThis ? ["run", "--allow-all"] : [];
@@ -19,24 +19,6 @@ export const scriptCommand = (script: string): [string, string[]] => [
 
 /** A log line as JSON: `process`, `event`, and the event's own fields. */
 export type LogLine = Readonly<Record<string, unknown>> & { readonly process: string; readonly event: string };
-
-/** Ports that nobody listens on, chosen by the system; all are held until the last is known, so none comes twice. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => {
-    const address = server.address();
-    if (address === null || typeof address === "string") throw new Error("a server without a port");
-    return address.port;
-  });
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
 
 /** A child process whose JSON log can be waited on. */
 export class Running {

@@ -2,8 +2,9 @@
 
 import * as assert from "uvu/assert";
 import { RecordedClient } from "../../src/testing/recorded-client.ts";
+import { freePorts } from "../support/ports.ts";
 import { suite } from "../support/suite.ts";
-import { type Cluster, freePorts, leaderOf, untilMembers, withCluster } from "./cluster.ts";
+import { type Cluster, leaderOf, untilMembers, withCluster } from "./cluster.ts";
 import { Crowd, judge } from "./crowd.ts";
 
 const test = suite("end to end: membership");

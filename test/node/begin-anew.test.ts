@@ -277,8 +277,8 @@ test("the lost ones can't link with the new cluster, nor with those that join it
     await follower.put("new", "1");
     assert.is(follower.leader?.id, "n2");
     assert.not((await keysOf(cluster, lost)).includes("new"));
-    const change = watch.next();
-    assert.is(await codeOf(change), "COMPACTED", "what it has seen may be lost");
+    // It may be one of the old ones that serves the watch, for as long as there is one.
+    const watched = codeOf(watch.next());
 
     // One comes back, wiped, while the other still runs with its old data and has it among its members.
     await cluster.stop("n1");
@@ -292,6 +292,7 @@ test("the lost ones can't link with the new cluster, nor with those that join it
     await voters(cluster, ["n1", "n2", "n3"]);
     for (const id of cluster.ids) assert.ok((await keysOf(cluster, id)).includes("new"), id);
     assert.is(cluster.node("n2").status().term, term, "nobody has disturbed it");
+    assert.is(await watched, "COMPACTED", "what it has seen may be lost");
 
     await Promise.all(cluster.ids.map((id) => cluster.stop(id)));
     await cluster.startAll();

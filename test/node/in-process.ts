@@ -26,8 +26,8 @@ import {
 } from "../../src/index.ts";
 import { NODE_ACTOR, nodeProtocol } from "../../src/protocol/node.ts";
 import type { Raft } from "../../src/raft/index.ts";
-import { freePorts } from "../end-to-end/cluster.ts";
 import { Events } from "../support/network.ts";
+import { freePorts } from "../support/ports.ts";
 
 export const CLUSTER = "test";
 const TIMING: Timing = { heartbeatMs: 50, electionTimeoutMinMs: 300, electionTimeoutMaxMs: 600 };
