@@ -63,15 +63,27 @@ class Records {
   term = 0;
   vote: string | null = null;
   readonly entries = new Map<number, Held>();
+  readonly #frames: Frame[] = [];
 
   copy(): Records {
     const copy = new Records();
     Object.assign(copy, { base: this.base, last: this.last, term: this.term, vote: this.vote });
     for (const [index, held] of this.entries) copy.entries.set(index, held);
+    copy.#frames.push(...this.#frames);
     return copy;
   }
 
-  take({ path, records }: Frame): void {
+  /** What is left without a segment, and is read from where the oldest of the others begins. */
+  without(path: string, start: Position): Records {
+    const rest = new Records();
+    Object.assign(rest, { base: start, last: start.index });
+    for (const frame of this.#frames) if (frame.path !== path) rest.take(frame);
+    return Object.assign(rest, { term: this.term, vote: this.vote });
+  }
+
+  take(frame: Frame): void {
+    const { path, records } = frame;
+    this.#frames.push(frame);
     for (const record of records) {
       if (record.type === "state") {
         this.term = record.term;
@@ -261,18 +273,14 @@ export class DurableLog {
 
   /** A segment is gone; the log goes on where the next one began. */
   #removed(path: string): void {
-    const records = this.#records;
     const { index: covered } = this.#snapshot;
-    for (const [index, held] of records.entries) {
-      if (held.path !== path) continue;
-      if (index > covered && this.#isJoined) this.#options.onLoss(index);
-      records.entries.delete(index);
+    for (const [index, held] of this.#records.entries) {
+      if (held.path === path && index > covered && this.#isJoined) this.#options.onLoss(index);
     }
     this.#starts.delete(path);
     const oldest = [...this.#starts.keys()].sort()[0];
     const start = oldest === undefined ? undefined : this.#starts.get(oldest);
-    // The next one may have begun before the log began anew further on.
-    if (start !== undefined && start.index > records.base.index) records.base = start;
+    this.#records = this.#records.without(path, start ?? this.#records.base);
   }
 
   #versions(): Possible[] {

@@ -2,7 +2,7 @@
 
 import type { Client } from "../client/index.ts";
 import { ConclaveError } from "../errors.ts";
-import { configurationOf } from "../raft/index.ts";
+import { configurationOf, knownLeader } from "../raft/index.ts";
 import { SimulatedCluster, type SimulatedStory } from "./cluster.ts";
 import { Dice } from "./dice.ts";
 import { Faults } from "./faults.ts";
@@ -372,11 +372,13 @@ class Simulation {
     if (this.#profile === "calm" && subject !== null) this.#watchCalm();
   }
 
+  /** Until all have heard of a leader, one of them may have asked for votes before it did. */
   #watchCalm(): void {
-    const { leader } = this.#cluster;
+    const { cores, leader } = this.#cluster;
     if (leader === this.#leaderOfCalm) return;
     if (this.#leaderOfCalm !== null) this.#report("undisturbed", `${this.#leaderOfCalm} was replaced by ${leader}`);
-    this.#leaderOfCalm = leader;
+    if (leader !== null && [...cores.values()].every((core) => knownLeader(core) === leader))
+      this.#leaderOfCalm = leader;
   }
 
   #startClient(): void {
