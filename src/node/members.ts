@@ -275,14 +275,16 @@ export class Members {
    * have not met it before; and where it is itself, if it has moved.
    */
   #noteMembers(events: RaftEvent[]): void {
-    const { raft, firstMet, url: ownUrl } = this.#parts;
+    const { raft, peers, firstMet, url: ownUrl } = this.#parts;
     const { role, config, commitIndex } = raft;
     const { index, configuration } = newestOf(raft);
     if (role.name !== "leader" || role.transfer !== null) return;
     if (commitIndex < role.firstIndex || index > commitIndex || isJoint(configuration)) return;
     const wishes = configuration.members.flatMap(({ id, url, incarnation }): Wish[] => {
       const isSelf = id === config.id;
-      const known = isSelf ? config.incarnation : firstMet(id);
+      // Its link may have stood before anybody made it a member: then it was not taken note of as it came up.
+      const met = (): string | null => firstMet(id) ?? peers.get(id)?.hello.incarnation ?? null;
+      const known = isSelf ? config.incarnation : met();
       if (isSelf && normalUrl(url) !== ownUrl) return [{ type: "move", id, url: ownUrl, incarnation: known }];
       return incarnation === null && known !== null ? [{ type: "move", id, url, incarnation: known }] : [];
     });

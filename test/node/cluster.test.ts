@@ -154,6 +154,29 @@ test("a member that lost its data comes back although all that it was configured
     { idle: true },
   ));
 
+test("a leader writes down who a member is that it was linked to before it was one", () =>
+  withNodes(
+    4,
+    async (cluster) => {
+      const members = cluster.members.slice(0, 3);
+      await Promise.all(members.map(({ id }) => cluster.start(id, { members })));
+      const client = await cluster.client();
+      await client.put("k", "1");
+      const leader = await cluster.leader();
+      const [other = ""] = members.flatMap(({ id }) => (id === leader ? [] : [id]));
+      const url = cluster.urlOf("n4");
+      await cluster.ref(cluster.system("n4", { url, incarnation: "early" }), other).ask({ type: "status" }, ASK);
+      const incarnation = async (): Promise<string | null | undefined> =>
+        (await client.members()).find(({ id }) => id === "n4")?.incarnation;
+      await client.change([{ type: "add", id: "n4", url, votes: true, priority: 0 }]);
+      assert.is(await incarnation(), null, "nobody who leads has met it");
+      await client.transfer(other);
+      while ((await incarnation()) === null);
+      assert.is(await incarnation(), "early");
+    },
+    { idle: true },
+  ));
+
 test("new nodes take no part before all of them have met: one of them may have forgotten what it promised", () =>
   withNodes(
     3,

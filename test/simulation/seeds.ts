@@ -45,6 +45,11 @@ export const SEEDS_THAT_FOUND: readonly Found[] = [
     mistake: "a machine that lost its disk never asked to be taken in, since all it was configured with were replaced",
   },
   {
+    seed: 30_304,
+    profile: "hostile",
+    mistake: "a leader did not count on a member whose link it had before it knew that this is one, and never would",
+  },
+  {
     seed: 10_988,
     profile: "hostile",
     mistake:
