@@ -8,7 +8,7 @@ const U32 = 2 ** 32;
 const SHORT = 24;
 const ASCII_MAX = 0x7f;
 /** Bytes that a unit of UTF-16 may take. */
-const UTF8_BYTES_MAX = 3;
+export const UTF8_BYTES_MAX = 3;
 /** Up to here, text is encoded where it will stand: of arrays that live for a moment the collector makes long pauses. */
 const IN_PLACE_MAX = 4_096;
 

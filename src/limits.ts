@@ -36,9 +36,11 @@ export interface Limits {
   /** How many of those one link may hold, and how many bytes of them. */
   readonly linkReadsMax: number;
   readonly linkReadBytesMax: number;
-  /** One AppendEntries, and how much of them may be on the way to one follower. */
+  /** One AppendEntries, and how many of them, and bytes of them, may be on the way to one follower. */
   readonly appendBytesMax: number;
   readonly appendsInFlightMax: number;
+  /** A follower that has far to catch up gets so much in one go, which holds up everybody else meanwhile. */
+  readonly appendBytesInFlightMax: number;
   /** Log entries kept in memory. */
   readonly logCacheBytesMax: number;
   /** What the log may take on disk: in time before it has grown to this, a snapshot takes its place. */
@@ -78,6 +80,10 @@ export function limitTooLow(
   }
   if (limits.sendBufferBytesMax < 2 * messageBytesMax) {
     return { limit: "sendBufferBytesMax", least: 2 * messageBytesMax, why: "two messages have to fit" };
+  }
+  if (limits.sendBufferBytesMax < 4 * limits.appendBytesInFlightMax) {
+    const why = "what is on the way to a follower has to fit, and what is sent again because it is late";
+    return { limit: "sendBufferBytesMax", least: 4 * limits.appendBytesInFlightMax, why };
   }
   if (limits.sessionWindowMax < CLIENT_WINDOW_MAX) {
     return { limit: "sessionWindowMax", least: CLIENT_WINDOW_MAX, why: "clients have that many commands unanswered" };
@@ -128,6 +134,7 @@ export const DEFAULT_LIMITS: Limits = {
   linkReadBytesMax: 8 * MiB,
   appendBytesMax: MiB,
   appendsInFlightMax: 64,
+  appendBytesInFlightMax: 4 * MiB,
   logCacheBytesMax: 64 * MiB,
   logBytesMax: 64 * MiB,
   segmentBytesMax: 8 * MiB,

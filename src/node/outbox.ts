@@ -27,7 +27,7 @@ export class Outbox {
     if (peer === null) return;
     // The core sends again what is not acknowledged in time. To a follower that reads slowly it is still on its way, and
     // would pile up there until the link breaks; later on the core will find that it was not sent.
-    const isClogged = peer.bufferedBytes >= this.#raft.config.appendBytesInFlightMax;
+    const isClogged = peer.bufferedBytes >= 2 * this.#raft.config.appendBytesInFlightMax;
     if (message.type === "append-request" && isClogged) return;
     peer.ref(NODE_ACTOR, nodeProtocol).tell({ type: "raft", packed: encodeMessage(message) });
   }

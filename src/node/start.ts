@@ -305,7 +305,7 @@ function raftConfig({ id, timing, limits, clockDriftMax = null }: NodeOptions, {
     evidenceDelayMaxMs: Math.min(EVIDENCE_DELAY_MAX_MS, timing.electionTimeoutMinMs / 2),
     appendBytesMax: Math.min(limits.appendBytesMax, limits.messageBytesMax - APPEND_HEADROOM_BYTES),
     appendsInFlightMax: limits.appendsInFlightMax,
-    appendBytesInFlightMax: limits.sendBufferBytesMax / 2,
+    appendBytesInFlightMax: limits.appendBytesInFlightMax,
     logCacheBytesMax: limits.logCacheBytesMax,
     clockDriftMax,
   };

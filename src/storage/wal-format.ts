@@ -24,7 +24,7 @@
  */
 
 import { crc32 } from "node:zlib";
-import { ByteReader, ByteWriter } from "../bytes.ts";
+import { ByteReader, ByteWriter, UTF8_BYTES_MAX } from "../bytes.ts";
 
 const FORMAT_VERSION = 2;
 export const FRAME_HEADER_BYTES = 20;
@@ -91,6 +91,10 @@ export interface SegmentHeader extends SegmentStart {
   readonly segment: number;
 }
 
+/** What the records take besides a payload, or a vote. */
+const ENTRY_BYTES = 22;
+const RESET_BYTES = 17;
+const STATE_BYTES = 22;
 const RecordKind = { entry: 1, state: 2, reset: 3 } as const;
 
 export function encodeSegmentHeader(salt: number, { segment, firstFrame, base, state }: SegmentHeader): Uint8Array {
@@ -118,23 +122,28 @@ export function decodeSegmentHeader(salt: number, bytes: Uint8Array): { header: 
   return { header: { segment, firstFrame, base, state }, end };
 }
 
+/** What a batch becomes takes at most so much of a frame. */
+export function recordsBytesMax({ entries, state }: Batch): number {
+  const around = RESET_BYTES + STATE_BYTES + UTF8_BYTES_MAX * (state?.vote?.length ?? 0);
+  return entries.reduce((sum, { payload }) => sum + ENTRY_BYTES + payload.byteLength, around);
+}
+
 export function encodeFrame(salt: number, frame: number, batches: readonly Batch[]): Uint8Array {
-  const body = new ByteWriter(1024);
+  // Once is enough to copy what may be megabytes.
+  const bytesMax = batches.reduce((sum, batch) => sum + recordsBytesMax(batch), FRAME_HEADER_BYTES);
+  const writer = new ByteWriter(bytesMax).raw(new Uint8Array(FRAME_HEADER_BYTES));
   for (const { reset, entries, state } of batches) {
-    if (reset !== null) body.u8(RecordKind.reset).u53(reset.index).u53(reset.term);
+    if (reset !== null) writer.u8(RecordKind.reset).u53(reset.index).u53(reset.term);
     for (const { index, term, kind, payload } of entries) {
-      body.u8(RecordKind.entry).u8(kind).u53(index).u53(term).bytes(payload);
+      writer.u8(RecordKind.entry).u8(kind).u53(index).u53(term).bytes(payload);
     }
-    if (state !== null) putState(body.u8(RecordKind.state), state);
+    if (state !== null) putState(writer.u8(RecordKind.state), state);
   }
-  const bodyBytes = body.finish();
-  const fields = new ByteWriter(FRAME_HEADER_BYTES).u32(bodyBytes.byteLength).u32(crc32(bodyBytes, salt)).u53(frame);
-  const fieldBytes = fields.finish();
-  return new ByteWriter(FRAME_HEADER_BYTES + bodyBytes.byteLength)
-    .u32(crc32(fieldBytes, salt))
-    .raw(fieldBytes)
-    .raw(bodyBytes)
-    .finish();
+  const bytes = writer.finish();
+  const body = bytes.subarray(FRAME_HEADER_BYTES);
+  const fields = new ByteWriter(FRAME_HEADER_BYTES).u32(body.byteLength).u32(crc32(body, salt)).u53(frame).finish();
+  bytes.set(new ByteWriter(FRAME_HEADER_BYTES).u32(crc32(fields, salt)).raw(fields).finish());
+  return bytes;
 }
 
 /** A frame within a segment: where it starts, and its body. */

@@ -14,6 +14,7 @@ import {
   encodeFrame,
   encodeSegmentHeader,
   type Replay,
+  recordsBytesMax,
   replayBatch,
   type StoredEntry,
 } from "./wal-format.ts";
@@ -31,6 +32,8 @@ export interface WalOptions {
   readonly onFull?: (isFull: boolean) => void;
 }
 
+/** Batches share a frame up to this size, so that nobody waits long for it to be put together. */
+const SHARED_FRAME_BYTES_MAX = 4 * 1024 * 1024;
 /** How long a full disk is left alone before it is tried again. */
 const FULL_PAUSE_MS = 500;
 
@@ -188,8 +191,7 @@ export class Wal {
     // Let the rest of this turn's batches join.
     await Promise.resolve();
     while (this.#waiting.length > 0) {
-      const group = this.#waiting;
-      this.#waiting = [];
+      const group = this.#takeGroup();
       try {
         await this.#writeInTime(group.map(({ batch }) => batch));
         for (const waiting of group) waiting.resolve();
@@ -203,6 +205,18 @@ export class Wal {
       }
     }
     this.#flushing = null;
+  }
+
+  /** Of what waits, the oldest batches that can share a frame. */
+  #takeGroup(): Waiting[] {
+    let bytes = 0;
+    const end = this.#waiting.findIndex(({ batch }, i) => {
+      bytes += recordsBytesMax(batch);
+      return i > 0 && bytes > SHARED_FRAME_BYTES_MAX;
+    });
+    const group = end < 0 ? this.#waiting : this.#waiting.slice(0, end);
+    this.#waiting = end < 0 ? [] : this.#waiting.slice(end);
+    return group;
   }
 
   /** Now, or once there is room. @throws ConclaveError `DISK_FULL` if there was none when the log was closed */

@@ -116,6 +116,12 @@ const MISTAKES: readonly (readonly [string, unknown, string, RegExp])[] = [
     /two messages.*use 16777216 or more/,
   ],
   [
+    "a send buffer too small for what is on the way to a follower",
+    valid({ limits: { appendBytesInFlightMax: 33_554_432 } }),
+    "limits.sendBufferBytesMax",
+    /sent again because it is late.*use 134217728 or more/,
+  ],
+  [
     "a share of proposals that one client overruns",
     valid({ limits: { linkProposalsMax: 100 } }),
     "limits.linkProposalsMax",

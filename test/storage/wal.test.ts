@@ -77,6 +77,31 @@ test("appends of one turn, and those that come during a sync, share the next one
   assert.is((await openLog(disk.crash())).found.entries.length, 100);
 });
 
+test("appends that are large share a sync only as far as nobody waits long for them to be put together", async () => {
+  const disk = new MemoryDisk([FOLDER]);
+  const wal = await Wal.open(disk, FOLDER, walOptions(2 ** 30), new PlainLog());
+  const written: number[] = [];
+  let before = disk.unsyncedBytes;
+  disk.watch = (operation) => {
+    if (operation === "write") before = disk.unsyncedBytes;
+    if (operation === "sync") written.push(before);
+  };
+  const MiB = 2 ** 20;
+  const large = (index: number, bytes: number): Batch => batch([entry(index, 1, new Uint8Array(bytes).fill(index))]);
+  const appends = [6 * MiB, MiB, MiB, MiB, 2 * MiB, 3, 5].map((bytes, i) => wal.append(large(i + 1, bytes)));
+  await Promise.all(appends);
+  assert.equal(
+    written.map((bytes) => Math.round(bytes / MiB)),
+    [6, 3, 2],
+  );
+  const { found } = await openLog(disk.crash());
+  assert.equal(
+    found.entries.map(({ payload }) => payload.length),
+    [6 * MiB, MiB, MiB, MiB, 2 * MiB, 3, 5],
+  );
+  assert.ok(found.entries.every(({ index, payload }) => payload.every((byte) => byte === index)));
+});
+
 test("appends resolve in the order in which they were made", async () => {
   const disk = new MemoryDisk([FOLDER]);
   const { wal } = await openLog(disk, 200);
