@@ -335,7 +335,7 @@ export class SimulatedCluster {
     const { invariants, report } = this.#parts;
     const { id } = place;
     place.raft = raft;
-    if (place.data === "damaged") report("damage-noticed", `${id} has started, although ${place.badPath} is bad`);
+    if (place.data === "damaged") report("damage-noticed", `${id} has started, although ${place.bad?.path} is bad`);
     invariants.started(id, raft, place.log);
     invariants.replicas.begin(id, raft.snapshot.index);
     for (const digest of place.restoring.splice(0)) invariants.replicas.restored(id, raft.snapshot.index, digest);
@@ -402,7 +402,7 @@ export class SimulatedCluster {
     place.memory = new MemoryDisk();
     place.memory.roomBytes = roomBytes;
     place.log = this.#newLog(id);
-    place.badPath = null;
+    place.bad = null;
     place.wipes++;
     if (wasMet) place.hasFirstDisk = false;
     // One that nobody has met has promised nothing, and is as new as it says.
@@ -447,9 +447,9 @@ export class SimulatedCluster {
     const { memory } = place;
     const identity = memory.paths().filter((path) => path.endsWith("/identity.json"));
     const snapshots = dice.chance(0.5) ? newestSnapshot(memory) : [];
-    place.badPath = flipOne(memory, snapshots.length > 0 ? snapshots : [...coldSegments(memory), ...identity], dice);
-    if (place.badPath !== null) place.data = "damaged";
-    return place.badPath !== null;
+    place.bad = flipOne(memory, snapshots.length > 0 ? snapshots : [...coldSegments(memory), ...identity], dice);
+    if (place.bad !== null) place.data = "damaged";
+    return place.bad !== null;
   }
 
   /** The same on the disk of one that runs, and that reads it again only if it has to. */
@@ -460,13 +460,13 @@ export class SimulatedCluster {
     const { memory } = place;
     // What has come of a snapshot from another node is looked at again before more is added to it.
     const partial = memory.paths().filter((path) => path.endsWith(".part"));
-    if (partial.length > 0) return flipOne(memory, partial, dice);
+    if (partial.length > 0) return flipOne(memory, partial, dice)?.path ?? null;
     // One whose name is not durable yet was never seen whole by whoever looks at the disk.
     const whole = newestSnapshot(memory).filter((path) => memory.durableBytesOf(path) !== null);
     const snapshots = dice.chance(0.6) ? whole : [];
-    place.badPath = flipOne(memory, snapshots.length > 0 ? snapshots : coldSegments(memory), dice);
-    if (place.badPath !== null) place.data = "rotten";
-    return place.badPath;
+    place.bad = flipOne(memory, snapshots.length > 0 ? snapshots : coldSegments(memory), dice);
+    if (place.bad !== null) place.data = "rotten";
+    return place.bad?.path ?? null;
   }
 
   /** An orderly end. */

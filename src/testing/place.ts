@@ -35,7 +35,7 @@ export interface Place {
   /** What has become of what was on its disk. */
   data: DataState;
   /** Which file has a bad bit, if one has. */
-  badPath: string | null;
+  bad: BadByte | null;
   /** How often it has lost its disk. */
   wipes: number;
   /** It has lost none that another node had taken note of. */
@@ -67,7 +67,7 @@ export const newPlace = (id: string, port: number, log: DurableLog, isFounder: b
   raft: null,
   isStopping: false,
   data: "sound",
-  badPath: null,
+  bad: null,
   wipes: 0,
   hasFirstDisk: true,
   slowed: new Set(),
@@ -108,19 +108,31 @@ export const newestSnapshot = (memory: MemoryDisk): string[] =>
     .filter((path) => path.endsWith(".snap"))
     .slice(-1);
 
-/** Turns a bit of one of these files over, and gives its path; null if there is none. */
-export function flipOne(memory: MemoryDisk, files: readonly string[], dice: Dice): string | null {
+/** A byte that is not as it was written. */
+export interface BadByte {
+  readonly path: string;
+  readonly at: number;
+  readonly value: number | undefined;
+}
+
+/** Turns a bit of one of these files over; null if there is none. */
+export function flipOne(memory: MemoryDisk, files: readonly string[], dice: Dice): BadByte | null {
   if (files.length === 0) return null;
   const path = dice.pick(files);
   const bits = memory.bytesOf(path).byteLength * 8;
   if (bits === 0) return null;
-  memory.flip(path, dice.below(bits));
-  return path;
+  const bit = dice.below(bits);
+  memory.flip(path, bit);
+  const at = Math.floor(bit / 8);
+  return { path, at, value: memory.bytesOf(path)[at] };
 }
 
-/** Would a node that starts now read the file with the bad bit? */
-export const isBadStill = ({ badPath, memory }: Place): boolean =>
-  badPath !== null && (badPath.endsWith(".snap") ? newestSnapshot(memory) : memory.paths()).includes(badPath);
+/** Would a node that starts now read the bad byte? The file may have been replaced since, by a sound one of its name. */
+export function isBadStill({ bad, memory }: Place): boolean {
+  if (bad === null) return false;
+  const read = bad.path.endsWith(".snap") ? newestSnapshot(memory) : memory.paths();
+  return read.includes(bad.path) && memory.bytesOf(bad.path)[bad.at] === bad.value;
+}
 
 /** What a node's files take: those of its log, and its snapshots. */
 export function takenBy(memory: MemoryDisk): { readonly log: number; readonly snapshots: readonly number[] } {
