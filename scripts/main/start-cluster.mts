@@ -133,6 +133,7 @@ async function main(): Promise<void> {
     await startAll(supervisor, config);
   } catch (error) {
     if (stopping) return; // It was cut short, and whoever did that ends the process.
+    if (supervisor.wasInterrupted) return stop();
     await supervisor.stop();
     fail(error);
   }

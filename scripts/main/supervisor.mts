@@ -25,6 +25,7 @@ const runtimeArguments = "Deno" in globalThis ? ["run", "--allow-all"] : [];
 export class Supervisor {
   readonly #children = new Map<string, Child>();
   readonly #show: (entry: LogEntry) => void;
+  #wasInterrupted = false;
 
   /** @param show takes what the children tell, and what there is to tell of them */
   constructor(show: (entry: LogEntry) => void) {
@@ -33,6 +34,11 @@ export class Supervisor {
 
   get names(): string[] {
     return [...this.#children.keys()];
+  }
+
+  /** Ctrl-C has reached a child that could not leave it to the launcher yet; the launcher may hear of it later. */
+  get wasInterrupted(): boolean {
+    return this.#wasInterrupted;
   }
 
   isPaused(name: string): boolean {
@@ -146,6 +152,7 @@ export class Supervisor {
       });
       running.once("close", (exitCode, signal) => {
         child.process = null;
+        if (signal === "SIGINT") this.#wasInterrupted = true;
         const how = signal === null ? `ended with code ${exitCode}` : `was ended by ${signal}`;
         this.#tell({ event: "child-exited", child: child.name, how, expected: child.ending });
         if (!listens) reject(new ConclaveError(code, `${child.name} did not start: ${failure || how}`));

@@ -154,6 +154,16 @@ test("start-cluster that is told to stop while its children start takes them wit
   );
 });
 
+test("Ctrl-C that a child hears before the launcher does ends them all in order, too", async () => {
+  const { launcher } = await launch(3);
+  const { pid } = await launcher.line(({ event }) => event === "child-started");
+  process.kill(Number(pid), "SIGINT");
+  assert.equal(await launcher.exited, { code: 0, signal: null }, launcher.errors);
+  assert.is(launcher.errors, "");
+  assert.equal(childrenOf(launcher).filter(isAlive), []);
+  assert.is(launcher.lines.at(-1)?.event, "stopped");
+});
+
 test("a child that dies by itself is reported, and not restarted silently", async () => {
   const { launcher } = await launch(3);
   await launcher.line(elected);
