@@ -91,7 +91,7 @@ export async function beginAnew(options: NodeOptions, identity: Identity, url: s
   const wal = await Wal.open(
     disk,
     folder,
-    { salt: identity.salt, segmentBytesMax: limits.segmentBytesMax, clock },
+    { salt: identity.salt, segmentBytesMax: limits.segmentBytesMax, reserveBytes: 0, clock },
     recovery,
   );
   try {

@@ -15,7 +15,7 @@ import {
   type Raft,
   type RaftConfig,
 } from "../raft/index.ts";
-import { enterLife, type Founder, Identity, SnapshotStore, Wal } from "../storage/index.ts";
+import { enterLife, type Founder, Identity, RESERVE_BYTES, SnapshotStore, Wal } from "../storage/index.ts";
 import { APPEND_HEADROOM_BYTES } from "./admission.ts";
 import { type BegunAnewStory, beginAnew, beginning, checkBeginsAnew } from "./begin-anew.ts";
 import { NodeActor, type NodeStory } from "./node.ts";
@@ -176,6 +176,7 @@ async function startWith(options: NodeOptions, identity: Identity): Promise<Runn
   const recovery = new Recovery(snapshot, limits.logCacheBytesMax);
   const walOptions = {
     salt: identity.salt,
+    reserveBytes: RESERVE_BYTES,
     segmentBytesMax: limits.segmentBytesMax,
     clock,
     onFull: (isFull: boolean) => {

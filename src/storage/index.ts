@@ -17,5 +17,5 @@ export {
 export type { SnapshotHeader, SnapshotInfo } from "./snapshot-format.ts";
 export type { Announcement, SnapshotReceiver } from "./snapshot-receiver.ts";
 export { type SnapshotOptions, SnapshotStore } from "./snapshots.ts";
-export { Wal, type WalOptions } from "./wal.ts";
+export { RESERVE_BYTES, Wal, type WalOptions } from "./wal.ts";
 export type { Batch, EntryId, Records, Replay, StoredEntry, StoredState } from "./wal-format.ts";

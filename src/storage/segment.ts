@@ -31,7 +31,7 @@ export type SegmentFound =
       readonly nextFrame: number;
       /** Where the last sound frame ends. */
       readonly end: number;
-      /** What follows it. */
+      /** What follows it, but for the zeros at the end: they are room for frames that never came. */
       readonly restBytes: number;
       /** A crash can't have left the rest so; null if it is a write that was cut short, which nobody was promised. */
       readonly damage: string | null;
@@ -74,10 +74,16 @@ export function findFrames(salt: number, bytes: Uint8Array, place: SegmentPlace)
     nextFrame++;
     end = frame.end;
   }
-  const restBytes = bytes.byteLength - end;
+  const restBytes = lengthWithoutZeros(bytes, end) - end;
   const isDamaged = restBytes > 0 && (!place.isNewest || laterFrameAfter(salt, bytes, end, nextFrame));
   const damage = isDamaged ? "its checksum does not match, and intact records follow" : null;
   return { type: "frames", header, headerBytes, frames, nextFrame, end, restBytes, damage };
+}
+
+function lengthWithoutZeros(bytes: Uint8Array, from: number): number {
+  let length = bytes.byteLength;
+  while (length > from && bytes[length - 1] === 0) length--;
+  return length;
 }
 
 /** How a log begins. */

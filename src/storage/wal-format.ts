@@ -24,7 +24,7 @@
  */
 
 import { crc32 } from "node:zlib";
-import { ByteReader, ByteWriter, UTF8_BYTES_MAX } from "../bytes.ts";
+import { ByteReader, ByteWriter, textBytes } from "../bytes.ts";
 
 const FORMAT_VERSION = 2;
 export const FRAME_HEADER_BYTES = 20;
@@ -122,16 +122,16 @@ export function decodeSegmentHeader(salt: number, bytes: Uint8Array): { header: 
   return { header: { segment, firstFrame, base, state }, end };
 }
 
-/** What a batch becomes takes at most so much of a frame. */
-export function recordsBytesMax({ entries, state }: Batch): number {
-  const around = RESET_BYTES + STATE_BYTES + UTF8_BYTES_MAX * (state?.vote?.length ?? 0);
+/** How much of a frame the records take that a batch becomes. */
+export function recordsBytes({ reset, entries, state }: Batch): number {
+  const around = (reset === null ? 0 : RESET_BYTES) + (state === null ? 0 : STATE_BYTES + textBytes(state.vote ?? ""));
   return entries.reduce((sum, { payload }) => sum + ENTRY_BYTES + payload.byteLength, around);
 }
 
 export function encodeFrame(salt: number, frame: number, batches: readonly Batch[]): Uint8Array {
   // Once is enough to copy what may be megabytes.
-  const bytesMax = batches.reduce((sum, batch) => sum + recordsBytesMax(batch), FRAME_HEADER_BYTES);
-  const writer = new ByteWriter(bytesMax).raw(new Uint8Array(FRAME_HEADER_BYTES));
+  const size = batches.reduce((sum, batch) => sum + recordsBytes(batch), FRAME_HEADER_BYTES);
+  const writer = new ByteWriter(size).raw(new Uint8Array(FRAME_HEADER_BYTES));
   for (const { reset, entries, state } of batches) {
     if (reset !== null) writer.u8(RecordKind.reset).u53(reset.index).u53(reset.term);
     for (const { index, term, kind, payload } of entries) {

@@ -131,13 +131,8 @@ function refusing(log: LogFolder, segment: number, offset: number, replay: () =>
  * in the system's cache alone. A flush alone may report success for what an earlier one failed to write: hence the same
  * bytes again.
  */
-async function secure(
-  log: LogFolder,
-  file: DiskFile,
-  bytes: Uint8Array,
-  { frames, end, restBytes }: Frames,
-): Promise<void> {
-  if (restBytes > 0) await file.truncate(end);
+async function secure(log: LogFolder, file: DiskFile, bytes: Uint8Array, { frames, end }: Frames): Promise<void> {
+  if (bytes.byteLength > end) await file.truncate(end);
   const lastFrame = frames.at(-1)?.offset ?? 0;
   await file.write(lastFrame, [bytes.subarray(lastFrame, end)]);
   await file.sync();

@@ -14,7 +14,7 @@ import {
   encodeFrame,
   encodeSegmentHeader,
   type Replay,
-  recordsBytesMax,
+  recordsBytes,
   replayBatch,
   type StoredEntry,
 } from "./wal-format.ts";
@@ -24,6 +24,11 @@ import { type RecoveredLog, recoverLog } from "./wal-recovery.ts";
 export interface WalOptions {
   /** A segment that has grown past this is followed by a new one. */
   readonly segmentBytesMax: number;
+  /**
+   * How much room is made for small frames at once. A write that makes its file longer costs the disk twice: the bytes,
+   * and then the length. For a large one the length matters little, and writing all of it twice would matter more.
+   */
+  readonly reserveBytes: number;
   /** Ties the checksums to this replica; any 32-bit number, the same at every start. */
   readonly salt: number;
   /** To wait by while the disk is full. */
@@ -34,6 +39,10 @@ export interface WalOptions {
 
 /** Batches share a frame up to this size, so that nobody waits long for it to be put together. */
 const SHARED_FRAME_BYTES_MAX = 4 * 1024 * 1024;
+/** What suits a disk: so much room costs some tenths of a millisecond, and does for many hundred small frames. */
+export const RESERVE_BYTES = 256 * 1024;
+/** A larger frame needs no room made for it. */
+const SMALL_FRAME_BYTES_MAX = 16 * 1024;
 /** How long a full disk is left alone before it is tried again. */
 const FULL_PAUSE_MS = 500;
 
@@ -52,6 +61,8 @@ export class Wal {
   #file: DiskFile | null;
   /** The one to come, if a full disk has kept it from being finished. */
   #unborn: DiskFile | null = null;
+  /** Up to here the newest segment is as long as it need be. */
+  #reservedTo: number;
   /** The index of the last entry that was ever given to it. */
   #lastGiven: number;
   #waiting: Waiting[] = [];
@@ -70,6 +81,7 @@ export class Wal {
     this.#file = file;
     this.#tornBytes = tornBytes;
     this.#hasNews = hasNews;
+    this.#reservedTo = contents.end;
     this.#lastGiven = contents.start.base.index;
   }
 
@@ -175,7 +187,10 @@ export class Wal {
     await this.#compacting.catch(() => {});
     const { code } = this.#failure;
     try {
-      if (failed === null && code === "CLOSED" && this.#hasNews) await this.#writeShield();
+      if (failed === null && code === "CLOSED") {
+        if (this.#hasNews) await this.#writeShield();
+        if (this.#file !== null) await this.#trim(this.#file);
+      }
       await this.#unborn?.close();
       await this.#file?.close();
     } catch (error) {
@@ -211,7 +226,7 @@ export class Wal {
   #takeGroup(): Waiting[] {
     let bytes = 0;
     const end = this.#waiting.findIndex(({ batch }, i) => {
-      bytes += recordsBytesMax(batch);
+      bytes += recordsBytes(batch);
       return i > 0 && bytes > SHARED_FRAME_BYTES_MAX;
     });
     const group = end < 0 ? this.#waiting : this.#waiting.slice(0, end);
@@ -269,6 +284,7 @@ export class Wal {
     const { end } = contents;
     const frame = encodeFrame(this.#options.salt, contents.nextFrame, batches);
     await this.#writeIfRoom(file, end, frame);
+    await this.#reserveBehind(file, end + frame.byteLength, frame.byteLength);
     await file.sync();
     for (const batch of batches) {
       replayBatch(batch, {
@@ -279,6 +295,27 @@ export class Wal {
     }
     contents.endFrame(end + frame.byteLength);
     this.#hasNews = true;
+  }
+
+  /** Zeros, which are no frame. Where there is no room for them there may be some for frames. */
+  async #reserveBehind(file: DiskFile, end: number, frameBytes: number): Promise<void> {
+    const { reserveBytes, segmentBytesMax } = this.#options;
+    const bytes = Math.min(reserveBytes, segmentBytesMax - end);
+    if (end <= this.#reservedTo || frameBytes > SMALL_FRAME_BYTES_MAX || bytes <= 0) return;
+    try {
+      await file.write(end, [new Uint8Array(bytes)]);
+      this.#reservedTo = end + bytes;
+    } catch (error) {
+      if (!isNoSpace(error)) throw error;
+      await file.truncate(end);
+    }
+  }
+
+  /** Gives back what was reserved and not needed. Should a crash undo that, zeros are no frame. */
+  async #trim(file: DiskFile): Promise<void> {
+    const { end } = this.#contents;
+    if (this.#reservedTo > end) await file.truncate(end);
+    this.#reservedTo = end;
   }
 
   /** The new file counts only once its header, and its name in the folder, are durable. */
@@ -292,9 +329,11 @@ export class Wal {
     await file.sync();
     await disk.syncFolder(folder);
     const previous = this.#file;
+    if (previous !== null) await this.#trim(previous);
     this.#file = file;
     this.#unborn = null;
     this.#contents.beginSegment(header, bytes.byteLength);
+    this.#reservedTo = bytes.byteLength;
     await previous?.close();
   }
 
@@ -303,7 +342,10 @@ export class Wal {
     try {
       await file.write(offset, [bytes]);
     } catch (error) {
-      if (isNoSpace(error)) await file.truncate(offset);
+      if (isNoSpace(error)) {
+        await file.truncate(offset);
+        this.#reservedTo = Math.min(this.#reservedTo, offset);
+      }
       fullOrThrow(error);
     }
   }

@@ -251,8 +251,8 @@ export class DurableLog {
           this.#starts.set(path, { index: last, term: entries.get(last)?.term ?? base.term });
         }
         for (const chunk of chunks) {
-          // At the start there is the header, which only repeats what older segments hold.
-          if (offset > 0) this.#pending.push(frameOf(path, offset, chunk));
+          // At the start there is the header, which only repeats what older segments hold. Zeros are room for frames.
+          if (offset > 0 && chunk.some((byte) => byte !== 0)) this.#pending.push(frameOf(path, offset, chunk));
         }
         await file.write(offset, chunks);
       },

@@ -23,7 +23,7 @@ async function startAlone(): Promise<{ readonly node: NodeActor; deliver(deliver
   const recovery = new Recovery(beginning, DEFAULT_LIMITS.logCacheBytesMax);
   const { clock } = realEnvironment;
   const { segmentBytesMax } = DEFAULT_LIMITS;
-  const wal = await Wal.open(disk, "/n1", { clock, salt: 1, segmentBytesMax }, recovery);
+  const wal = await Wal.open(disk, "/n1", { clock, salt: 1, segmentBytesMax, reserveBytes: 0 }, recovery);
   const context: ActorContext<NodeEvent> = {
     name: "node",
     ref: () => {

@@ -97,6 +97,7 @@ export class ManualClock {
 
 export const walOptions = (segmentBytesMax = 1 << 20): WalOptions => ({
   segmentBytesMax,
+  reserveBytes: 100,
   salt: SALT,
   clock: new ManualClock(),
 });

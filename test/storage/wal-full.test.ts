@@ -26,7 +26,9 @@ async function open(disk: MemoryDisk, segmentBytesMax?: number): Promise<Full> {
   const clock = new ManualClock();
   const told: boolean[] = [];
   const durable: number[] = [];
-  const { wal } = await openLog(disk, segmentBytesMax, { clock, onFull: (isFull) => void told.push(isFull) });
+  // No room is reserved: each write takes what it needs, and no more.
+  const options = { reserveBytes: 0, clock, onFull: (isFull: boolean) => void told.push(isFull) };
+  const { wal } = await openLog(disk, segmentBytesMax, options);
   const append = (index: number): Promise<void> => wal.append(batchOf(index)).then(() => void durable.push(index));
   return { disk, wal, clock, told, durable, append };
 }
@@ -116,6 +118,22 @@ test("entries can be read meanwhile, and the oldest segments removed, which make
   log.clock.fire();
   await Promise.all(appends);
   assert.equal(log.told, [true, false]);
+});
+
+test("room for frames to come is not taken from a disk that has no more than the frames themselves need", async () => {
+  const disk = new MemoryDisk([FOLDER]);
+  const { wal } = await openLog(disk, undefined, { reserveBytes: 1_000 });
+  disk.roomBytes = 500;
+  let appended = 0;
+  const appends = [1, 2, 3].map((index) => wal.append(batchOf(index)).then(() => appended++));
+  await Promise.all(appends);
+  assert.is(appended, 3);
+  const end = disk.bytesOf(FIRST).byteLength;
+  assert.ok(disk.roomBytes > 200, `${disk.roomBytes} bytes are left`);
+  disk.roomBytes = 5_000;
+  await wal.append(batchOf(4));
+  assert.ok(disk.bytesOf(FIRST).byteLength > end + 1_000);
+  assert.is((await openLog(disk.crash())).found.lastIndex, 4);
 });
 
 test("another error of a write that waits for room is the end all the same", async () => {

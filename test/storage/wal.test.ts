@@ -102,6 +102,32 @@ test("appends that are large share a sync only as far as nobody waits long for t
   assert.ok(found.entries.every(({ index, payload }) => payload.every((byte) => byte === index)));
 });
 
+test("small appends get room for many at once, which goes back when the log ends", async () => {
+  const disk = new MemoryDisk([FOLDER]);
+  const reserveBytes = 1_000;
+  const { wal } = await openLog(disk, 10_000, { reserveBytes });
+  const file = `${FOLDER}/wal-0000000001.log`;
+  const sizes: number[] = [];
+  for (let index = 1; index <= 40; index++) {
+    await wal.append(batchOf(index));
+    sizes.push(disk.bytesOf(file).byteLength);
+  }
+  assert.ok(new Set(sizes).size < 8, `it grew to ${[...new Set(sizes)]}`);
+  const large = { ...entry(41, 1), payload: new Uint8Array(20_000).fill(1) };
+  await wal.append(batch([large]));
+  assert.ok(disk.bytesOf(file).at(-1) === 1, "a large one takes what it needs");
+  await wal.append(batchOf(42));
+  assert.ok(disk.bytesOf(`${FOLDER}/wal-0000000002.log`).byteLength >= reserveBytes);
+  await wal.close();
+  const closed = disk.paths().map((path) => disk.bytesOf(path).byteLength);
+  assert.is((await openLog(disk)).found.entries.length, 42);
+  assert.equal(
+    disk.paths().map((path) => disk.bytesOf(path).byteLength),
+    closed,
+    "nothing had to be cut off",
+  );
+});
+
 test("appends resolve in the order in which they were made", async () => {
   const disk = new MemoryDisk([FOLDER]);
   const { wal } = await openLog(disk, 200);

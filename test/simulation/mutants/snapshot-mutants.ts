@@ -189,8 +189,8 @@ export const SNAPSHOT_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "storage/wal.ts",
-        find: "      if (isNoSpace(error)) await file.truncate(offset);\n      fullOrThrow(error);",
-        replace: "      if (!isNoSpace(error)) throw error;",
+        find: "        this.#reservedTo = Math.min(this.#reservedTo, offset);\n      }\n      fullOrThrow(error);",
+        replace: "      }\n      if (!isNoSpace(error)) throw error;",
       },
     ],
   },
