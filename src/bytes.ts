@@ -7,10 +7,26 @@ const U32 = 2 ** 32;
 /** Up to here, plain loops are faster than the runtime's encoder and decoder. */
 const SHORT = 24;
 const ASCII_MAX = 0x7f;
-/** Bytes that a unit of UTF-16 may take. */
-export const UTF8_BYTES_MAX = 3;
+const LOOP_MAX = 96;
 /** Up to here, text is encoded where it will stand: of arrays that live for a moment the collector makes long pauses. */
 const IN_PLACE_MAX = 4_096;
+
+/** Arrays up to here live where other objects do, and cost as little. The memory of a larger one is a thing of its own. */
+const ON_HEAP_BYTES_MAX = 64;
+const SLAB_BYTES = 16 * 1024;
+let slab = new Uint8Array(SLAB_BYTES);
+let slabUsed = 0;
+
+/** Zeros. To ask the system for each array between the smallest and the large would take longer than to fill it. */
+export function allocate(bytes: number): Uint8Array {
+  if (bytes <= ON_HEAP_BYTES_MAX || bytes > SLAB_BYTES / 4) return new Uint8Array(bytes);
+  if (slabUsed + bytes > SLAB_BYTES) {
+    slab = new Uint8Array(SLAB_BYTES);
+    slabUsed = 0;
+  }
+  slabUsed += bytes;
+  return slab.subarray(slabUsed - bytes, slabUsed);
+}
 
 /** UTF-8. */
 export function encodeText(text: string): Uint8Array {
@@ -35,13 +51,29 @@ export function decodeText(bytes: Uint8Array): string {
   return text;
 }
 
+const isHighSurrogate = (unit: number): boolean => unit >= 0xd800 && unit < 0xdc00;
+const isLowSurrogate = (unit: number): boolean => unit >= 0xdc00 && unit < 0xe000;
+
+/** How long text is in UTF-8; half of a pair becomes a replacement character, as it does when it is encoded. */
+export function textBytes(text: string): number {
+  let bytes = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit <= ASCII_MAX) continue;
+    bytes += unit < 0x800 ? 1 : 2;
+    // The two units of a pair take four bytes.
+    if (isHighSurrogate(unit) && isLowSurrogate(text.charCodeAt(i + 1))) i++;
+  }
+  return bytes;
+}
+
 /** Grows as it is written to. */
 export class ByteWriter {
   #bytes: Uint8Array;
   #length = 0;
 
   constructor(expectedBytes = 256) {
-    this.#bytes = new Uint8Array(expectedBytes);
+    this.#bytes = allocate(expectedBytes);
   }
 
   get length(): number {
@@ -84,17 +116,22 @@ export class ByteWriter {
   }
 
   text(text: string): this {
-    if (text.length <= SHORT || text.length > IN_PLACE_MAX) return this.bytes(encodeText(text));
-    const at = this.#advance(4 + UTF8_BYTES_MAX * text.length);
-    const { written } = encoder.encodeInto(text, this.#bytes.subarray(at + 4));
-    putU32(this.#bytes, at, written);
-    this.#length = at + 4 + written;
+    if (text.length > IN_PLACE_MAX) return this.bytes(encodeText(text));
+    const bytes = textBytes(text);
+    const at = this.#advance(4 + bytes);
+    putU32(this.#bytes, at, bytes);
+    if (bytes > text.length || bytes > LOOP_MAX) {
+      encoder.encodeInto(text, this.#bytes.subarray(at + 4, at + 4 + bytes));
+    } else for (let i = 0; i < bytes; i++) this.#bytes[at + 4 + i] = text.charCodeAt(i);
     return this;
   }
 
-  /** What was written, without a copy: the writer must not be used afterwards. */
+  /** What was written: the writer must not be used afterwards. */
   finish(): Uint8Array {
-    return this.#length === this.#bytes.byteLength ? this.#bytes : this.#bytes.subarray(0, this.#length);
+    const bytes = this.#bytes;
+    if (this.#length === bytes.byteLength) return bytes;
+    // A part of a small array costs much more than a smaller one.
+    return bytes.byteLength <= ON_HEAP_BYTES_MAX ? bytes.slice(0, this.#length) : bytes.subarray(0, this.#length);
   }
 
   /** Makes room, which may replace the bytes: call it before touching them. */
@@ -102,8 +139,8 @@ export class ByteWriter {
     const at = this.#length;
     this.#length += bytes;
     if (this.#length > this.#bytes.byteLength) {
-      const larger = new Uint8Array(Math.max(this.#length, this.#bytes.byteLength * 2));
-      larger.set(this.#bytes.subarray(0, at));
+      const larger = allocate(Math.max(this.#length, this.#bytes.byteLength * 2));
+      larger.set(this.#bytes);
       this.#bytes = larger;
     }
     return at;

@@ -2,7 +2,7 @@
 
 import { pack, unpack } from "msgpackr";
 import * as v from "valibot";
-import { decodeText, encodeText } from "../bytes.ts";
+import { allocate, decodeText, encodeText } from "../bytes.ts";
 import { ConclaveError, isErrorCode, messageOf } from "../errors.ts";
 
 /** Turns a value into bytes and back. `decode` throws on anything that `encode` can't have made. */
@@ -121,7 +121,7 @@ export function encodeLetter({ to, from, payload }: Letter): Uint8Array {
   if (toBytes.length > NAME_BYTES_MAX || fromBytes.length > NAME_BYTES_MAX) {
     throw new ConclaveError("INVALID_ARGUMENT", `An actor's name has at most ${NAME_BYTES_MAX} bytes.`);
   }
-  const body = new Uint8Array(2 + toBytes.length + fromBytes.length + payload.byteLength);
+  const body = allocate(2 + toBytes.length + fromBytes.length + payload.byteLength);
   body[0] = toBytes.length;
   body[1] = fromBytes.length;
   body.set(toBytes, 2);

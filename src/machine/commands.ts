@@ -105,8 +105,11 @@ export function readOutcome(reader: ByteReader): Outcome {
   return type === "applied" ? { type, result: reader.bytes() } : { type };
 }
 
+const outcomeBytes = (outcome: Outcome): number => (outcome.type === "applied" ? 5 + outcome.result.byteLength : 1);
+
 export function encodeOutcomes(outcomes: readonly Outcome[]): Uint8Array {
-  const writer = new ByteWriter(64).u32(outcomes.length);
+  const bytes = outcomes.reduce((sum, outcome) => sum + outcomeBytes(outcome), 4);
+  const writer = new ByteWriter(bytes).u32(outcomes.length);
   for (const outcome of outcomes) writeOutcome(writer, outcome);
   return writer.finish();
 }
@@ -121,7 +124,7 @@ export function decodeOutcomes(bytes: Uint8Array): Outcome[] {
 
 /** A list of byte strings: queries, or their answers. */
 export function encodeList(items: readonly Uint8Array[]): Uint8Array {
-  const writer = new ByteWriter(64).u32(items.length);
+  const writer = new ByteWriter(items.reduce((sum, item) => sum + 4 + item.byteLength, 4)).u32(items.length);
   for (const item of items) writer.bytes(item);
   return writer.finish();
 }

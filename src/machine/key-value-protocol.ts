@@ -1,6 +1,6 @@
 /** The commands, queries and results of the key-value machine, as bytes. Used by its clients and by the machine. */
 
-import { ByteReader, ByteWriter } from "../bytes.ts";
+import { ByteReader, ByteWriter, textBytes } from "../bytes.ts";
 import type { ErrorCode } from "../errors.ts";
 
 /** What a key holds: text or bytes, given back as it was put. */
@@ -107,8 +107,14 @@ function readInteger(reader: ByteReader): number {
   return negative && size !== 0 ? -size : size;
 }
 
+const encodedBytes = (value: Value): number => 5 + (typeof value === "string" ? textBytes(value) : value.byteLength);
+
+/** How long a command is as bytes: most are, and the rest will grow. */
+const commandBytes = (command: KeyValueCommand): number =>
+  5 + textBytes(command.key) + ("value" in command ? encodedBytes(command.value) : 16);
+
 export function encodeCommand(command: KeyValueCommand): Uint8Array {
-  const writer = new ByteWriter(64).u8(Op[command.op]).text(command.key);
+  const writer = new ByteWriter(commandBytes(command)).u8(Op[command.op]).text(command.key);
   switch (command.op) {
     case "put":
       writeValue(writer, command.value);
@@ -209,9 +215,15 @@ export function encodeRejected({ code, message }: Rejected): Uint8Array {
   return new ByteWriter(64).u8(Status.rejected).text(code).text(message).finish();
 }
 
+/** A result stays in memory until its client has it, one for each command: it takes no more room than it needs. */
+const RESULT_BYTES = { put: 9, delete: 10, cas: 10, increment: 18, append: 17 } as const satisfies Record<
+  KeyValueOp,
+  number
+>;
+
 export function encodeResult<Op extends KeyValueOp>(op: Op, result: KeyValueResults[Op]): Uint8Array;
 export function encodeResult(op: KeyValueOp, result: KeyValueResults[KeyValueOp]): Uint8Array {
-  const writer = new ByteWriter(32).u8(Status.done).u53(result.revision);
+  const writer = new ByteWriter(RESULT_BYTES[op]).u8(Status.done).u53(result.revision);
   if ("existed" in result) writer.u8(result.existed ? 1 : 0);
   else if ("swapped" in result) writer.u8(result.swapped ? 1 : 0);
   else if ("value" in result) writeInteger(writer, result.value);

@@ -1,18 +1,20 @@
 /** The state of the key-value store as pieces of bytes: first the keys, then the changes that are remembered. */
 
 import { ByteReader, ByteWriter } from "../bytes.ts";
-import { type Change, readChange, readEntry, type Value, writeChange, writeEntry } from "./key-value-protocol.ts";
+import {
+  type Change,
+  type KeyValueEntry,
+  readChange,
+  readEntry,
+  type Value,
+  writeChange,
+  writeEntry,
+} from "./key-value-protocol.ts";
 import { type ChangesBounds, RecentChanges } from "./recent-changes.ts";
 import { emptyTree, type Tree } from "./tree.ts";
 
 /** Ordered, for listing; and cheap to clone, for snapshots. */
-export type Store = Tree<string, Stored>;
-
-export interface Stored {
-  readonly value: Value;
-  /** That of the key's last change. */
-  readonly revision: number;
-}
+export type Store = Tree<string, KeyValueEntry>;
 
 export interface KeyValueState {
   readonly store: Store;
@@ -40,9 +42,7 @@ function* piecesOf(
   changes: readonly Change[],
   beginPiece: (part: number) => ByteWriter,
 ): Generator<Uint8Array> {
-  const writeStored = (piece: ByteWriter, [key, stored]: [string, Stored]): void =>
-    writeEntry(piece, { key, ...stored });
-  yield* packed(store.entries(), () => beginPiece(Part.entries), writeStored);
+  yield* packed(store.values(), () => beginPiece(Part.entries), writeEntry);
   yield* packed(changes, () => beginPiece(Part.changes), writeChange);
 }
 
@@ -114,7 +114,7 @@ export class SnapshotReader {
 function readEntries(reader: ByteReader, store: Store): void {
   while (reader.remaining > 0) {
     const { key, value, revision } = readEntry(reader);
-    store.set(key, { value: owned(value), revision });
+    store.set(key, { key, value: owned(value), revision });
   }
 }
 

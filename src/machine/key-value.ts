@@ -24,7 +24,6 @@ import {
   readSnapshot,
   SnapshotReader,
   type Store,
-  type Stored,
   snapshotOf,
 } from "./key-value-snapshot.ts";
 import type { Replacement, StateMachine } from "./machine.ts";
@@ -81,7 +80,7 @@ export class KeyValueMachine implements StateMachine {
     switch (query?.op) {
       case "get": {
         const stored = this.#store.get(query.key);
-        return encodePage(this.#page(stored === undefined ? [] : [{ key: query.key, ...stored }], false));
+        return encodePage(this.#page(stored === undefined ? [] : [stored], false));
       }
       case "list":
         return encodePage(this.#list(query.prefix, query.after, query.limit));
@@ -153,10 +152,10 @@ export class KeyValueMachine implements StateMachine {
   }
 
   #set(key: string, given: Value): number {
-    const value = owned(given);
-    const revision = this.#changes.put(key, value);
-    this.#store.set(key, { value, revision });
-    return revision;
+    const change = this.#changes.put(key, owned(given));
+    // What is stored is what has changed: one object for both, since each of them is kept.
+    this.#store.set(key, change);
+    return change.revision;
   }
 
   #find({ prefix, fromRevision, limit }: KeyValueQuery & { readonly op: "changes" }): ChangesPage {
@@ -205,7 +204,7 @@ export class KeyValueMachine implements StateMachine {
       if (key === after && after !== "") continue;
       if (entries.length >= Math.min(limit, LIST_LIMIT_MAX) || bytes >= PAGE_BYTES_MAX)
         return this.#page(entries, true);
-      entries.push({ key, ...stored });
+      entries.push(stored);
       bytes += key.length + valueBytes(stored.value);
     }
     return this.#page(entries, false);
@@ -223,7 +222,7 @@ function queryIn(bytes: Uint8Array): KeyValueQuery | null {
 /** Whatever the length of a key, an error that names it stays short. */
 const quoted = (key: string): string => `"${key.length > 64 ? `${key.slice(0, 64)}…` : key}"`;
 
-function matches(stored: Stored | undefined, expected: Expected): boolean {
+function matches(stored: KeyValueEntry | undefined, expected: Expected): boolean {
   if ("revision" in expected) return (stored?.revision ?? 0) === expected.revision;
   return stored !== undefined && equal(stored.value, expected.value);
 }

@@ -24,10 +24,13 @@ export interface FoundChanges {
   readonly nextRevision: number;
 }
 
+type Put = Extract<Change, { type: "put" }>;
+
 export class RecentChanges {
   readonly #bounds: ChangesBounds;
-  /** By revision, without gaps, in ascending order. */
-  readonly #changes = new Map<number, Change>();
+  /** A ring, without gaps: each is where its revision says, in place of one that is not kept any more. */
+  readonly #ring: (Change | undefined)[] = [];
+  #count = 0;
   #size = 0;
   #lastRevision: number;
 
@@ -43,15 +46,17 @@ export class RecentChanges {
 
   /** Changes from this revision on are to be had. */
   get firstRevision(): number {
-    return this.#lastRevision + 1 - this.#changes.size;
+    return this.#lastRevision + 1 - this.#count;
   }
 
-  put(key: string, value: Value): number {
-    return this.#add({ type: "put", key, value, revision: this.#lastRevision + 1 });
+  put(key: string, value: Value): Put {
+    const change: Put = { type: "put", key, value, revision: this.#lastRevision + 1 };
+    this.#add(change);
+    return change;
   }
 
-  delete(key: string): number {
-    return this.#add({ type: "delete", key, revision: this.#lastRevision + 1 });
+  delete(key: string): void {
+    this.#add({ type: "delete", key, revision: this.#lastRevision + 1 });
   }
 
   /** @throws RangeError if it does not follow the last one */
@@ -64,7 +69,7 @@ export class RecentChanges {
 
   /** Those that are kept, as they are now. */
   all(): readonly Change[] {
-    return [...this.#changes.values()];
+    return Array.from({ length: this.#count }, (_, i) => this.#at(this.firstRevision + i));
   }
 
   /** Changes of keys with a prefix, in order; `fromRevision` must not be before the first that is to be had. */
@@ -74,8 +79,7 @@ export class RecentChanges {
     let revision = fromRevision;
     const end = Math.min(this.#lastRevision + 1, fromRevision + PAGE_SCANNED_MAX);
     for (; revision < end && changes.length < countMax && size < PAGE_SIZE_MAX; revision++) {
-      const change = this.#changes.get(revision);
-      if (change === undefined) throw new RangeError(`the change of revision ${revision} is gone`);
+      const change = this.#at(revision);
       if (!change.key.startsWith(prefix)) continue;
       changes.push(change);
       size += sizeOf(change);
@@ -83,24 +87,29 @@ export class RecentChanges {
     return { changes, nextRevision: revision };
   }
 
-  #add(change: Change): number {
+  #add(change: Change): void {
     this.#lastRevision = change.revision;
-    this.#changes.set(change.revision, change);
+    this.#ring[this.#placeOf(change.revision)] = change;
+    this.#count++;
     this.#size += sizeOf(change);
-    // By its revision: whoever looks for the first of a map passes by all that were deleted before it.
-    for (let oldest = this.#oldest(); oldest !== undefined && this.#isFull(); oldest = this.#oldest()) {
-      this.#changes.delete(oldest.revision);
-      this.#size -= sizeOf(oldest);
+    while (this.#count > this.#bounds.countMax || (this.#size > this.#bounds.sizeMax && this.#count > 0)) {
+      const place = this.#placeOf(this.firstRevision);
+      const oldest = this.#ring[place];
+      this.#ring[place] = undefined;
+      this.#count--;
+      if (oldest !== undefined) this.#size -= sizeOf(oldest);
     }
-    return change.revision;
   }
 
-  #oldest(): Change | undefined {
-    return this.#changes.get(this.firstRevision);
+  #at(revision: number): Change {
+    const change = this.#ring[this.#placeOf(revision)];
+    if (change?.revision !== revision) throw new RangeError(`the change of revision ${revision} is gone`);
+    return change;
   }
 
-  #isFull(): boolean {
-    return this.#changes.size > this.#bounds.countMax || this.#size > this.#bounds.sizeMax;
+  /** There is a place more than are kept: for the newest, before the oldest is gone. */
+  #placeOf(revision: number): number {
+    return revision % (this.#bounds.countMax + 1);
   }
 }
 

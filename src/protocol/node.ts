@@ -5,7 +5,7 @@
 
 import * as v from "valibot";
 import { type Codec, type Protocol, packed } from "../actor/index.ts";
-import { ByteReader, ByteWriter } from "../bytes.ts";
+import { allocate, ByteReader, ByteWriter } from "../bytes.ts";
 import { address, leaderViewSchema } from "./leader.ts";
 
 /** A server of the cluster, by name and address. */
@@ -181,7 +181,7 @@ const control = packed(controlSchema);
 const controlAnswer = packed(controlAnswerSchema);
 
 function tagged(tag: number, bytes: Uint8Array): Uint8Array {
-  const message = new Uint8Array(1 + bytes.byteLength);
+  const message = allocate(1 + bytes.byteLength);
   message[0] = tag;
   message.set(bytes, 1);
   return message;
