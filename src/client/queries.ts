@@ -24,6 +24,16 @@ interface Question {
   readonly anywhere: boolean;
 }
 
+/** Queries to one node that were asked in one turn. */
+interface Company {
+  readonly queries: Query[];
+  bytes: number;
+  /** Each has its own deadline; the message has that of the most patient. */
+  timeoutMs: number;
+  /** Settled with all of them answered, or with why none is. */
+  readonly answered: Promise<void>;
+}
+
 export interface QueriesOptions {
   readonly environment: ClientEnvironment;
   readonly context: ActorContext;
@@ -45,6 +55,8 @@ export class Queries {
   /** Messages of linearizable queries that are on their way, and their bytes. */
   #sent = 0;
   #sentBytes = 0;
+  /** What is about to leave for a node, by how it is asked and whom. */
+  readonly #companies = new Map<string, Company>();
   /** Between the rounds of stale reads. */
   readonly #rests = new Set<Timer>();
 
@@ -140,8 +152,7 @@ export class Queries {
 
   /** Reads change nothing, so asking again is always safe. */
   async #again(batch: readonly Query[], error: unknown): Promise<void> {
-    const isShared = hasCode(error, "ANSWER_TOO_LARGE") || hasCode(error, "MACHINE_FAILED");
-    if (isShared && batch.length > 1) {
+    if (isShared(error) && batch.length > 1) {
       // Each may do, all together do not: ask in halves, one after the other so that the answers find room on the link.
       await this.#ask(batch.slice(0, batch.length / 2));
       await this.#ask(batch.slice(batch.length / 2));
@@ -171,10 +182,9 @@ export class Queries {
       for (const [url, name] of this.#options.leadership().candidates(wanted)) {
         const leftMs = query.deadlineMs - clock.nowMs();
         if (query.isOver || leftMs <= 0) break;
-        const node = this.#options.context.ref(`${url}/${NODE_ACTOR}`, nodeProtocol);
         const attemptMs = wanted !== null && name === wanted ? leftMs : Math.min(leftMs, STALE_ATTEMPT_MS);
         try {
-          settle([query], await this.#answers(node, { consistency, anywhere: true }, [query], attemptMs));
+          await this.#askInCompany(url, consistency, query, attemptMs);
         } catch (error) {
           if (isFinal(error)) query.reject(error);
           if (hasCode(error, "BUSY")) refusal = query.refusal = error;
@@ -188,6 +198,36 @@ export class Queries {
       const waitMs = Number.isFinite(askedMs) ? pauseMs(askedMs, random) : RETRY_DELAY_MS;
       await this.#rest(Math.min(waitMs, Math.max(RETRY_DELAY_MS, query.deadlineMs - clock.nowMs())));
     }
+  }
+
+  /** Asks a node, together with what else it is asked in this turn. */
+  async #askInCompany(url: string, consistency: Consistency, query: Query, timeoutMs: number): Promise<void> {
+    const node = this.#options.context.ref(`${url}/${NODE_ACTOR}`, nodeProtocol);
+    const question: Question = { consistency, anywhere: true };
+    const key = `${consistency} ${url}`;
+    const present = this.#companies.get(key);
+    const company = present !== undefined && hasRoom(present, query) ? present : this.#gather(key, node, question);
+    company.queries.push(query);
+    company.bytes += query.bytes.byteLength;
+    company.timeoutMs = Math.max(company.timeoutMs, timeoutMs);
+    try {
+      await company.answered;
+    } catch (error) {
+      if (!isShared(error) || company.queries.length === 1) throw error;
+      settle([query], await this.#answers(node, question, [query], timeoutMs));
+    }
+  }
+
+  /** Those who come in this turn leave at its end. */
+  #gather(key: string, node: NodeRef, question: Question): Company {
+    const queries: Query[] = [];
+    const leave = async (): Promise<void> => {
+      if (this.#companies.get(key) === company) this.#companies.delete(key);
+      settle(queries, await this.#answers(node, question, queries, company.timeoutMs));
+    };
+    const company: Company = { queries, bytes: 0, timeoutMs: 0, answered: Promise.resolve().then(leave) };
+    this.#companies.set(key, company);
+    return company;
   }
 
   /** Asks a node, and notes how far what it shows has come. */
@@ -238,6 +278,12 @@ export const isFinal = (error: unknown): error is ConclaveError =>
   hasCode(error, "MACHINE_FAILED") ||
   hasCode(error, "TOO_LARGE") ||
   hasCode(error, "ANSWER_TOO_LARGE");
+
+/** What one of a batch has met with, and each for itself may not. */
+const isShared = (error: unknown): boolean => hasCode(error, "ANSWER_TOO_LARGE") || hasCode(error, "MACHINE_FAILED");
+
+const hasRoom = ({ queries, bytes }: Company, query: Query): boolean =>
+  queries.length < QUERIES_MAX && bytes + query.bytes.byteLength <= CLIENT_BATCH_BYTES_MAX;
 
 function settle(batch: readonly Query[], results: readonly Uint8Array[]): void {
   for (const [i, query] of batch.entries()) {

@@ -30,6 +30,17 @@ test("reads of one turn share a frame, and each gets its own answer", () =>
     assert.is(n1.reads.all[0]?.consistency, "linearizable");
   }));
 
+test("stale reads of one turn, and those of a named node, share a frame for each node", () =>
+  onStage(async ({ client, n1, n2 }) => {
+    const reader = await client();
+    await reader.put("a", "1");
+    const options = [STALE, STALE, { node: "n2" }, { node: "n2" }] as const;
+    const entries = await Promise.all(options.map((option) => reader.get("a", option)));
+    assert.is(entries.length, 4);
+    assert.equal([n1.reads.all.length, n2.reads.all.length], [1, 1]);
+    assert.equal([n1.reads.all[0]?.consistency, n2.reads.all[0]?.consistency], ["stale", "linearizable"]);
+  }));
+
 test("pages follow one another", () =>
   onStage(async ({ client }) => {
     const reader = await client();
@@ -275,30 +286,33 @@ test("a machine that fails on a query: MACHINE_FAILED, stale or not", () =>
     }
   }));
 
-test("a query that the machine fails on fails alone, though others shared its message", () =>
-  onStage(async ({ client, n1 }) => {
-    const reader = await client();
-    for (const key of ["a", "b", "c"]) await reader.put(key, key);
-    const isBad = (query: Uint8Array): boolean => decodeQuery(query).op === "list";
-    n1.readScript = [
-      (read, answer) => {
-        if (!read.queries.some(isBad)) return n1.serve(read, answer);
-        answer.fail(refuse("MACHINE_FAILED"));
-        return true;
-      },
-    ];
-    const calls = [reader.get("a"), reader.get("b"), reader.list(""), reader.get("c")];
-    const outcomes = await Promise.all(
-      calls.map((call) =>
-        call.then(
-          (found) => found,
-          (error: unknown) => error,
+for (const consistency of ["linearizable", "stale"] as const) {
+  test(`a ${consistency} query that the machine fails on fails alone, though others shared its message`, () =>
+    onStage(async ({ client, n1 }) => {
+      const reader = await client();
+      for (const key of ["a", "b", "c"]) await reader.put(key, key);
+      const isBad = (query: Uint8Array): boolean => decodeQuery(query).op === "list";
+      n1.readScript = [
+        (read, answer) => {
+          if (!read.queries.some(isBad)) return n1.serve(read, answer);
+          answer.fail(refuse("MACHINE_FAILED"));
+          return true;
+        },
+      ];
+      const how = { consistency };
+      const calls = [reader.get("a", how), reader.get("b", how), reader.list("", how), reader.get("c", how)];
+      const outcomes = await Promise.all(
+        calls.map((call) =>
+          call.then(
+            (found) => found,
+            (error: unknown) => error,
+          ),
         ),
-      ),
-    );
-    const codes = outcomes.map((outcome) => (outcome instanceof ConclaveError ? outcome.code : "answered"));
-    assert.equal(codes, ["answered", "answered", "MACHINE_FAILED", "answered"]);
-  }));
+      );
+      const codes = outcomes.map((outcome) => (outcome instanceof ConclaveError ? outcome.code : "answered"));
+      assert.equal(codes, ["answered", "answered", "MACHINE_FAILED", "answered"]);
+    }));
+}
 
 test("large values that are read in the same turn all arrive, though they don't fit into one message", () =>
   withNodes(1, async (cluster) => {
