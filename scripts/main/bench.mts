@@ -1,0 +1,75 @@
+/** Measures a cluster of real processes, and checks its answers. */
+
+import * as os from "node:os";
+import { errorColours } from "../../src/console/index.ts";
+import { checkCeiling } from "./bench/ceiling.mts";
+import { WrongAnswer } from "./bench/ledger.mts";
+import { OPTIONS, readPlan, USAGE } from "./bench/plan.mts";
+import { jsonOf, type Results } from "./bench/results.mts";
+import { Stage } from "./bench/stage.mts";
+import { resultsText } from "./bench/text.mts";
+import { measureThroughput } from "./bench/throughput.mts";
+import { fail, onStop, readArguments, stopCode } from "./process.mts";
+import { ProgressLine } from "./progress-line.mts";
+
+const PROGRESS_EVERY_MS = 250;
+
+const { values } = readArguments(USAGE, OPTIONS);
+const progress = new ProgressLine();
+
+/** Whatever runs it. */
+function runtime(): string {
+  for (const name of ["deno", "bun"]) {
+    const version = process.versions[name];
+    if (version !== undefined) return `${name} ${version}`;
+  }
+  return `node ${process.versions.node}`;
+}
+
+async function main(): Promise<void> {
+  const plan = readPlan(values);
+  if (plan.ceiling !== null) checkCeiling(plan.ceiling);
+  let doing = "";
+  const stage = await Stage.open({
+    show: (text) => {
+      doing = text;
+    },
+  });
+  const ticking = setInterval(() => progress.show(() => doing), PROGRESS_EVERY_MS);
+  /** Ends everything, once; then whoever asked for it ends the process. */
+  const close = async (): Promise<void> => {
+    clearInterval(ticking);
+    progress.clear();
+    await stage.close();
+  };
+  let isStopping = false;
+  onStop((reason) => {
+    isStopping = true;
+    close().then(() => process.exit(stopCode(reason)), fail);
+  });
+
+  const [{ model: cpu = "unknown" } = {}] = os.cpus();
+  const results: Results = {
+    nodes: plan.nodes,
+    value_bytes: plan.valueBytes,
+    seconds: plan.seconds,
+    started: new Date().toISOString(),
+    machine: { runtime: runtime(), platform: `${os.platform()} ${os.release()}`, cpu, cpus: os.availableParallelism() },
+    throughput: {},
+  };
+  try {
+    await measureThroughput(stage, plan, results);
+  } catch (error) {
+    if (isStopping) return; // It was cut short, and whoever did that ends the process.
+    await close();
+    if (!(error instanceof WrongAnswer)) fail(error);
+    process.stderr.write(`${errorColours.red("WRONG_ANSWER")} ${error.message}\n`);
+    process.exit(1);
+  }
+  await close();
+  const text = values.json === true ? jsonOf(results) : resultsText(results);
+  // Only once all is written: some runtimes would lose what is not.
+  process.stdout.write(`${text}\n`, () => process.exit(0));
+}
+
+main().catch(fail);

@@ -1,0 +1,40 @@
+/** A load process: does one job on a cluster through the public client, and checks the answers. */
+
+import type { Client } from "../../../../src/client/index.ts";
+import { type Config, readConfig } from "../../../../src/config/index.ts";
+import { messageOf } from "../../../../src/errors.ts";
+import { connectTo } from "../../connect.mts";
+import { onStop, stopCode } from "../../process.mts";
+import type { Job, News } from "../job.mts";
+import { WrongAnswer } from "../ledger.mts";
+import { runGrowth, runThroughput } from "./throughput.mts";
+
+/** Longer than anything that is done to the cluster on purpose takes. */
+const CALL_TIMEOUT_MS = 30_000;
+
+const tell = (news: News): void => void process.stdout.write(`${JSON.stringify(news)}\n`);
+
+const connectAll = (config: Config, count: number): Promise<Client[]> =>
+  Promise.all(Array.from({ length: count }, () => connectTo(config, { timeoutMs: CALL_TIMEOUT_MS })));
+
+async function run(job: Job): Promise<void> {
+  const config = await readConfig(job.config);
+  switch (job.type) {
+    case "throughput": {
+      const figures = await runThroughput(await connectAll(config, job.connections), job, tell);
+      return tell({ type: "figures", figures });
+    }
+    case "growth":
+      return runGrowth(await connectAll(config, job.connections), job, tell);
+  }
+}
+
+onStop((reason) => process.exit(stopCode(reason)));
+
+run(JSON.parse(process.argv[2] ?? "null"))
+  .then(
+    () => tell({ type: "done" }),
+    (error: unknown) => tell({ type: "failed", isWrongAnswer: error instanceof WrongAnswer, error: messageOf(error) }),
+  )
+  // Only once all is written: some runtimes would lose what is not.
+  .finally(() => process.stdout.write("", () => process.exit(0)));

@@ -1,0 +1,93 @@
+/** Everything that a benchmark has started, so that all of it ends and nothing is left, whatever happens. */
+
+import { mkdtemp, rm } from "node:fs/promises";
+import * as os from "node:os";
+import * as path from "node:path";
+import { Ceiling, type CeilingOptions } from "./ceiling.mts";
+import { BenchCluster } from "./cluster.mts";
+import type { Job } from "./job.mts";
+import { LoadProcess } from "./load-process.mts";
+
+interface Stoppable {
+  stop(): Promise<void>;
+}
+
+export interface StageOptions {
+  /** Tells what is done now. */
+  readonly show: (text: string) => void;
+}
+
+export class Stage {
+  readonly folder: string;
+  readonly show: (text: string) => void;
+  /** Rejects once something has ended that should not have. */
+  readonly broken: Promise<never>;
+  readonly #started = new Set<Stoppable>();
+  #break: (error: Error) => void = () => {};
+  #isOver = false;
+  #folders = 0;
+
+  private constructor(folder: string, { show }: StageOptions) {
+    this.folder = folder;
+    this.show = show;
+    this.broken = new Promise((_, reject) => {
+      this.#break = reject;
+    });
+    this.broken.catch(() => {}); // Whoever waits for something on this stage hears of it.
+  }
+
+  static async open(options: StageOptions): Promise<Stage> {
+    return new Stage(await mkdtemp(path.join(os.tmpdir(), "conclave-bench-")), options);
+  }
+
+  /** Does something with a cluster that runs, and is gone afterwards. */
+  withCluster<Result>(nodes: number, act: (cluster: BenchCluster) => Promise<Result>): Promise<Result> {
+    const cluster = new BenchCluster({ nodes, folder: this.#newFolder(), onDeath: (error) => this.#break(error) });
+    return this.#while(cluster, async () => {
+      await cluster.start();
+      return act(cluster);
+    });
+  }
+
+  /** Does something with a load process, which is gone afterwards. */
+  withLoad<Result>(job: Job, doing: string, act: (load: LoadProcess) => Promise<Result>): Promise<Result> {
+    this.show(doing);
+    this.#assertOpen();
+    const load = new LoadProcess(job, (done) => this.show(`${doing}: ${done.toLocaleString("en-US")}`));
+    return this.#while(load, () => act(load));
+  }
+
+  /** Runs the ceiling once. */
+  runCeiling(options: Omit<CeilingOptions, "folder">) {
+    this.show("the ceiling");
+    const ceiling = new Ceiling({ ...options, folder: this.#newFolder() });
+    return this.#while(ceiling, () => ceiling.run());
+  }
+
+  /** Ends everything and removes the folder. */
+  async close(): Promise<void> {
+    this.#isOver = true;
+    this.#break(new Error("The benchmark was ended."));
+    await Promise.all([...this.#started].map((one) => one.stop()));
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  async #while<Result>(one: Stoppable, act: () => Promise<Result>): Promise<Result> {
+    this.#assertOpen();
+    this.#started.add(one);
+    try {
+      return await Promise.race([act(), this.broken]);
+    } finally {
+      await one.stop();
+      this.#started.delete(one);
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#isOver) throw new Error("The benchmark was ended.");
+  }
+
+  #newFolder(): string {
+    return path.join(this.folder, String(++this.#folders));
+  }
+}
