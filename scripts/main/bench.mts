@@ -3,12 +3,17 @@
 import * as os from "node:os";
 import { errorColours } from "../../src/console/index.ts";
 import { checkCeiling } from "./bench/ceiling.mts";
+import { measureCrowd } from "./bench/crowds.mts";
+import { measureGrowth } from "./bench/growth.mts";
+import { measureIdle } from "./bench/idle.mts";
+import { measureFailover, measureTransfer } from "./bench/interruptions.mts";
 import { WrongAnswer } from "./bench/ledger.mts";
-import { OPTIONS, readPlan, USAGE } from "./bench/plan.mts";
+import { OPTIONS, type Plan, readPlan, USAGE } from "./bench/plan.mts";
 import { jsonOf, type Results } from "./bench/results.mts";
 import { Stage } from "./bench/stage.mts";
 import { resultsText } from "./bench/text.mts";
 import { measureThroughput } from "./bench/throughput.mts";
+import { CROWDS } from "./bench/workloads.mts";
 import { fail, onStop, readArguments, stopCode } from "./process.mts";
 import { ProgressLine } from "./progress-line.mts";
 
@@ -24,6 +29,19 @@ function runtime(): string {
     if (version !== undefined) return `${name} ${version}`;
   }
   return `node ${process.versions.node}`;
+}
+
+/** Runs what was chosen, one after the other. */
+async function measureAll(stage: Stage, plan: Plan, results: Results): Promise<void> {
+  const isChosen = (name: string): boolean => plan.workloads.includes(name);
+  await measureThroughput(stage, plan, results);
+  if (isChosen("transfer")) results.transfer = await measureTransfer(stage, plan);
+  if (isChosen("failover")) results.failover = await measureFailover(stage, plan);
+  if (isChosen("idle")) results.idle = await measureIdle(stage, plan);
+  for (const { name, clients } of CROWDS) {
+    if (isChosen(name)) results.crowds[name] = await measureCrowd(stage, plan, name, clients);
+  }
+  if (isChosen("growth")) results.growth = await measureGrowth(stage, plan);
 }
 
 async function main(): Promise<void> {
@@ -56,9 +74,10 @@ async function main(): Promise<void> {
     started: new Date().toISOString(),
     machine: { runtime: runtime(), platform: `${os.platform()} ${os.release()}`, cpu, cpus: os.availableParallelism() },
     throughput: {},
+    crowds: {},
   };
   try {
-    await measureThroughput(stage, plan, results);
+    await measureAll(stage, plan, results);
   } catch (error) {
     if (isStopping) return; // It was cut short, and whoever did that ends the process.
     await close();

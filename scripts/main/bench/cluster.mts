@@ -14,6 +14,9 @@ export interface ClusterOptions {
   readonly onDeath: (error: Error) => void;
 }
 
+/** What the directory's process is called. */
+export const DIRECTORY = "directory";
+
 export class BenchCluster {
   readonly config: string;
   readonly ids: readonly string[];
@@ -42,7 +45,7 @@ export class BenchCluster {
     const common = ["--config", this.config];
     const data = ["--data", path.join(folder, "data")];
     await Promise.all([
-      this.#supervisor.start("directory", "start-directory.ts", common),
+      this.#supervisor.start(DIRECTORY, "start-directory.ts", common),
       ...this.ids.map((id) => this.#supervisor.start(id, "start-node.ts", [...common, ...data, "--id", id])),
     ]);
   }

@@ -16,19 +16,28 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+export interface LoadOptions {
+  /** So many calls were answered, or clients are connected. */
+  readonly onProgress: (done: number) => void;
+  /** An answer was wrong, or the process has failed or ended before all was done. */
+  readonly onFailure: (error: Error) => void;
+}
+
 /** Does a job in a process of its own. */
 export class LoadProcess {
   readonly #child: Child;
-  readonly #onProgress: (done: number) => void;
+  readonly #options: LoadOptions;
   /** Told and not asked for yet, oldest first. */
   readonly #told: News[] = [];
   readonly #waiting: Waiting[] = [];
   #failure: Error | null = null;
+  /** All is done, or nobody wants it any more: its end is no news. */
+  #isEnding = false;
   #isOver = false;
   #errors = "";
 
-  constructor(job: Job, onProgress: (done: number) => void) {
-    this.#onProgress = onProgress;
+  constructor(job: Job, options: LoadOptions) {
+    this.#options = options;
     this.#child = spawnScript(SCRIPT, [JSON.stringify(job)]);
     createInterface({ input: this.#child.stdout }).on("line", (line) => this.#hear(JSON.parse(line)));
     this.#child.stderr.on("data", (chunk) => {
@@ -38,7 +47,8 @@ export class LoadProcess {
     this.#child.once("error", (error) => this.#fail(error));
     this.#child.once("close", (code, signal) => {
       this.#isOver = true;
-      this.#fail(new Error(`A load process ended early (${signal ?? `code ${code}`}): ${this.#errors || "no word"}`));
+      if (!this.#isEnding)
+        this.#fail(new Error(`A load process ended early (${signal ?? `code ${code}`}): ${this.#errors || "no word"}`));
     });
   }
 
@@ -62,22 +72,25 @@ export class LoadProcess {
 
   /** Ends it, whatever it is at. */
   async stop(): Promise<void> {
+    this.#isEnding = true;
     if (!this.#isOver) await ended(this.#child, () => send(this.#child, "SIGKILL"));
   }
 
   #hear(news: News): void {
-    if (news.type === "progress") this.#onProgress(news.done);
+    if (news.type === "progress") this.#options.onProgress(news.done);
     else if (news.type === "failed")
       this.#fail(news.isWrongAnswer ? new WrongAnswer(news.error) : new Error(news.error));
     else {
+      if (news.type === "done") this.#isEnding = true;
       const at = this.#waiting.findIndex(({ type }) => type === news.type);
       if (at === -1) this.#told.push(news);
       else this.#waiting.splice(at, 1)[0]?.resolve(news);
     }
   }
 
-  /** The first failure is the one that counts. */
   #fail(error: Error): void {
+    // The first one is the one that counts.
+    if (this.#failure === null) this.#options.onFailure(error);
     this.#failure ??= error;
     for (const { reject } of this.#waiting.splice(0)) reject(this.#failure);
   }

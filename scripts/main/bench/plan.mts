@@ -29,6 +29,18 @@ Throughput, connections x callers on each of them:
   nodes-3, nodes-5, nodes-7
                       pipelined, with so many nodes
 
+Others, which take as long as they take:
+  transfer            leadership is handed over ten times under a continuous writer: its longest pauses
+  failover            the leader is killed ten times under a continuous writer, and comes back: its longest pauses
+  idle                processor time and memory of each node over 20 s
+  clients-1000        idle clients: memory that each costs the leader, and the time until all have seen another leader
+  clients-10000       the same with ten times as many; only with --only
+  growth              pipelined over 10,000 keys: speed and memory at 1, 2, 5 and 10 million commands; some five minutes,
+                      and only with --only
+
+Without --only all but the last two are run, in about four minutes. Every put is checked for its revision, every get for
+its value, and in the end every key is read back: that takes a little longer than what is measured.
+
 Exits with 1 if an answer was wrong or anything failed, and with 130 if it was interrupted; then, too, nothing is left.`;
 
 /** For `parseArgs`. */

@@ -3,6 +3,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import * as os from "node:os";
 import * as path from "node:path";
+import type { Client } from "../../../src/client/index.ts";
+import { readConfig } from "../../../src/config/index.ts";
+import { connectTo } from "../connect.mts";
 import { Ceiling, type CeilingOptions } from "./ceiling.mts";
 import { BenchCluster } from "./cluster.mts";
 import type { Job } from "./job.mts";
@@ -51,10 +54,41 @@ export class Stage {
 
   /** Does something with a load process, which is gone afterwards. */
   withLoad<Result>(job: Job, doing: string, act: (load: LoadProcess) => Promise<Result>): Promise<Result> {
-    this.show(doing);
+    const only = ([load]: readonly LoadProcess[]): Promise<Result> => {
+      if (load === undefined) throw new Error("there is no load process");
+      return act(load);
+    };
+    return this.withLoads([job], doing, only);
+  }
+
+  /** Does something with several of them, which are gone afterwards. */
+  withLoads<Result>(
+    jobs: readonly Job[],
+    doing: string,
+    act: (loads: readonly LoadProcess[]) => Promise<Result>,
+  ): Promise<Result> {
     this.#assertOpen();
-    const load = new LoadProcess(job, (done) => this.show(`${doing}: ${done.toLocaleString("en-US")}`));
-    return this.#while(load, () => act(load));
+    this.show(doing);
+    const done = jobs.map(() => 0);
+    const loads = jobs.map(
+      (job, i) =>
+        new LoadProcess(job, {
+          onProgress: (count) => {
+            done[i] = count;
+            this.show(`${doing}: ${done.reduce((sum, each) => sum + each, 0).toLocaleString("en-US")}`);
+          },
+          onFailure: (error) => this.#break(error),
+        }),
+    );
+    return this.#while({ stop: async () => void (await Promise.all(loads.map((load) => load.stop()))) }, () =>
+      act(loads),
+    );
+  }
+
+  /** Does something with a client of the benchmark's own, which is closed afterwards. */
+  async withClient<Result>({ config }: BenchCluster, act: (client: Client) => Promise<Result>): Promise<Result> {
+    const client = await connectTo(await readConfig(config));
+    return this.#while({ stop: () => client.close() }, () => act(client));
   }
 
   /** Runs the ceiling once. */

@@ -20,6 +20,9 @@ const CREWS = {
   pipelined: { connections: 10, outstanding: 100 },
 } as const satisfies Readonly<Record<string, Crew>>;
 
+/** The one with which a cluster is busiest. */
+export const PIPELINED: Crew = CREWS.pipelined;
+
 const WRITTEN_KEYS = 100_000;
 const READ_KEYS = 10_000;
 const LARGE_VALUE_BYTES = 1_024;
@@ -34,14 +37,14 @@ export const THROUGHPUTS: readonly Throughput[] = [
   ...crews.map(
     ([name, crew]): Throughput => ({ name: `stale-${name}`, operation: "stale-get", keys: READ_KEYS, ...crew }),
   ),
-  { name: "large", operation: "put", keys: READ_KEYS, valueBytes: LARGE_VALUE_BYTES, ...CREWS.pipelined },
+  { name: "large", operation: "put", keys: READ_KEYS, valueBytes: LARGE_VALUE_BYTES, ...PIPELINED },
   ...CLUSTER_SIZES.map(
     (nodes): Throughput => ({
       name: `nodes-${nodes}`,
       operation: "put",
       keys: WRITTEN_KEYS,
       nodes,
-      ...CREWS.pipelined,
+      ...PIPELINED,
     }),
   ),
 ];
@@ -49,11 +52,26 @@ export const THROUGHPUTS: readonly Throughput[] = [
 /** What the ceiling measures, too. */
 export const COUNTERPARTS: readonly string[] = Object.keys(CREWS);
 
+/** Connected clients that ask for nothing, and how many. */
+export const CROWDS: readonly { readonly name: string; readonly clients: number }[] = [1_000, 10_000].map(
+  (clients) => ({
+    name: `clients-${clients}`,
+    clients,
+  }),
+);
+
 /** Those that take minutes, or a machine with much room, and are run only when asked for. */
-const ON_REQUEST: readonly string[] = [];
+export const ON_REQUEST: readonly string[] = ["clients-10000", "growth"];
 
 /** Every name, in the order in which they are run. */
-export const WORKLOADS: readonly string[] = [...THROUGHPUTS.map(({ name }) => name), ...ON_REQUEST];
+export const WORKLOADS: readonly string[] = [
+  ...THROUGHPUTS.map(({ name }) => name),
+  "transfer",
+  "failover",
+  "idle",
+  ...CROWDS.map(({ name }) => name),
+  "growth",
+];
 
 export const DEFAULT_WORKLOADS: readonly string[] = WORKLOADS.filter((name) => !ON_REQUEST.includes(name));
 

@@ -1,21 +1,28 @@
 /** A load process: does one job on a cluster through the public client, and checks the answers. */
 
+import { createInterface } from "node:readline";
 import type { Client } from "../../../../src/client/index.ts";
 import { type Config, readConfig } from "../../../../src/config/index.ts";
 import { messageOf } from "../../../../src/errors.ts";
 import { connectTo } from "../../connect.mts";
 import { onStop, stopCode } from "../../process.mts";
-import type { Job, News } from "../job.mts";
+import type { Job, News, Order } from "../job.mts";
 import { WrongAnswer } from "../ledger.mts";
+import { runCrowd } from "./crowd.mts";
 import { runGrowth, runThroughput } from "./throughput.mts";
+import { runWriter } from "./writer.mts";
 
 /** Longer than anything that is done to the cluster on purpose takes. */
 const CALL_TIMEOUT_MS = 30_000;
 
 const tell = (news: News): void => void process.stdout.write(`${JSON.stringify(news)}\n`);
 
+const heed = (listener: (order: Order) => void): void =>
+  void createInterface({ input: process.stdin }).on("line", (line) => listener(JSON.parse(line)));
+
+const connectOne = (config: Config): Promise<Client> => connectTo(config, { timeoutMs: CALL_TIMEOUT_MS });
 const connectAll = (config: Config, count: number): Promise<Client[]> =>
-  Promise.all(Array.from({ length: count }, () => connectTo(config, { timeoutMs: CALL_TIMEOUT_MS })));
+  Promise.all(Array.from({ length: count }, () => connectOne(config)));
 
 async function run(job: Job): Promise<void> {
   const config = await readConfig(job.config);
@@ -26,6 +33,10 @@ async function run(job: Job): Promise<void> {
     }
     case "growth":
       return runGrowth(await connectAll(config, job.connections), job, tell);
+    case "writer":
+      return runWriter(await connectOne(config), job, tell, heed);
+    case "crowd":
+      return runCrowd(() => connectOne(config), job, tell);
   }
 }
 
