@@ -1,13 +1,14 @@
 /** Measures a cluster of real processes, and checks its answers. */
 
+import { statfs } from "node:fs/promises";
 import * as os from "node:os";
 import { errorColours } from "../../src/console/index.ts";
 import { checkCeiling } from "./bench/ceiling.mts";
 import { measureCrowd } from "./bench/crowds.mts";
+import { Failure } from "./bench/failure.mts";
 import { measureGrowth } from "./bench/growth.mts";
 import { measureIdle } from "./bench/idle.mts";
 import { measureFailover, measureTransfer } from "./bench/interruptions.mts";
-import { WrongAnswer } from "./bench/ledger.mts";
 import { OPTIONS, type Plan, readPlan, USAGE } from "./bench/plan.mts";
 import { jsonOf, type Results } from "./bench/results.mts";
 import { Stage } from "./bench/stage.mts";
@@ -29,6 +30,17 @@ function runtime(): string {
     if (version !== undefined) return `${name} ${version}`;
   }
   return `node ${process.versions.node}`;
+}
+
+/** The type of a file system in memory (TMPFS_MAGIC). */
+const TMPFS = 0x0102_1994;
+
+/** Nothing is flushed where there is no disk. */
+async function warnOfMemory(folder: string): Promise<void> {
+  if (process.platform !== "linux" || (await statfs(folder)).type !== TMPFS) return;
+  process.stderr.write(
+    `${folder} is in memory, where a flush costs nothing: TMPDIR=FOLDER names one that is on a disk.\n`,
+  );
 }
 
 /** Runs what was chosen, one after the other. */
@@ -53,6 +65,7 @@ async function main(): Promise<void> {
       doing = text;
     },
   });
+  await warnOfMemory(stage.folder);
   const ticking = setInterval(() => progress.show(() => doing), PROGRESS_EVERY_MS);
   /** Ends everything, once; then whoever asked for it ends the process. */
   const close = async (): Promise<void> => {
@@ -60,6 +73,7 @@ async function main(): Promise<void> {
     progress.clear();
     await stage.close();
   };
+  process.on("uncaughtException", (error) => stage.fail(error));
   let isStopping = false;
   onStop((reason) => {
     isStopping = true;
@@ -81,8 +95,8 @@ async function main(): Promise<void> {
   } catch (error) {
     if (isStopping) return; // It was cut short, and whoever did that ends the process.
     await close();
-    if (!(error instanceof WrongAnswer)) fail(error);
-    process.stderr.write(`${errorColours.red("WRONG_ANSWER")} ${error.message}\n`);
+    if (!(error instanceof Failure)) fail(error);
+    process.stderr.write(`${errorColours.red(error.code)} ${error.message}\n`);
     process.exit(1);
   }
   await close();

@@ -10,11 +10,18 @@ export type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 /** What a runtime has to be told before the name of a script. */
 export const runtimeArguments: readonly string[] = "Deno" in globalThis ? ["run", "--allow-all"] : [];
 
+/** What a child has otherwise than this process. */
+export interface Surroundings {
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** Starts a script. The end of its standard input, which may be written to, tells it that this process is gone. */
-export const spawnScript = (script: string, args: readonly string[]): Child =>
+export const spawnScript = (script: string, args: readonly string[], { cwd, env }: Surroundings = {}): Child =>
   spawn(process.execPath, [...runtimeArguments, script, ...args], {
+    ...(cwd === undefined ? {} : { cwd }),
     stdio: ["pipe", "pipe", "pipe"],
-    env: { ...process.env, [SUPERVISED]: "1" },
+    env: { ...process.env, ...env, [SUPERVISED]: "1" },
   });
 
 /** Not by the child's own `kill`: Deno takes any signal for its end, and sends it no other. */

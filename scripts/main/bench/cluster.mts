@@ -1,10 +1,12 @@
 /** The cluster that is measured: real processes on free ports, with their data in a folder that goes with them. */
 
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import * as path from "node:path";
 import type { LogEntry } from "../../../src/console/index.ts";
 import { freePorts } from "../ports.mts";
 import { Supervisor } from "../supervisor.mts";
+import { failed } from "./failure.mts";
 
 export interface ClusterOptions {
   readonly nodes: number;
@@ -24,6 +26,7 @@ export class BenchCluster {
   readonly #supervisor: Supervisor;
   /** The newest complaint of any process. */
   #complaint = "";
+  #isOver = false;
 
   constructor(options: ClusterOptions) {
     this.#options = options;
@@ -32,16 +35,14 @@ export class BenchCluster {
     this.#supervisor = new Supervisor((entry) => this.#hear(entry));
   }
 
-  /** Starts all of it. @throws ConclaveError */
+  /** Starts all of it. @throws ConclaveError; Error if it was stopped meanwhile */
   async start(): Promise<void> {
     const { folder, nodes } = this.#options;
-    const [directory, ...ports] = (await freePorts(nodes + 1)).map((port) => `ws://127.0.0.1:${port}`);
-    const members = this.ids.map((id, i) => ({ id, url: ports[i] }));
-    await mkdir(folder, { recursive: true });
-    await writeFile(
-      this.config,
-      JSON.stringify({ cluster: "bench", directories: [{ url: directory }], nodes: members }),
-    );
+    const [directory, ...urls] = (await freePorts(nodes + 1)).map((port) => `ws://127.0.0.1:${port}`);
+    this.#assertOpen();
+    const members = this.ids.map((id, i) => ({ id, url: urls[i] }));
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(this.config, JSON.stringify({ cluster: "bench", directories: [{ url: directory }], nodes: members }));
     const common = ["--config", this.config];
     const data = ["--data", path.join(folder, "data")];
     await Promise.all([
@@ -60,21 +61,28 @@ export class BenchCluster {
     return this.#supervisor.kill(id);
   }
 
-  /** @throws ConclaveError */
-  restart(id: string): Promise<void> {
-    return this.#supervisor.restart(id);
+  /** Starts one again that was killed. @throws ConclaveError; Error if all were stopped meanwhile */
+  async restart(id: string): Promise<void> {
+    this.#assertOpen();
+    await this.#supervisor.restart(id);
   }
 
   /** Ends every process, at once since nothing of it is kept, and removes the folder. */
   async stop(): Promise<void> {
+    this.#isOver = true;
     const running = this.#supervisor.names.filter((name) => this.pid(name) !== null);
     await Promise.all(running.map((name) => this.#supervisor.kill(name)));
     await rm(this.#options.folder, { recursive: true, force: true });
   }
 
+  /** Whoever is at work while all is stopped must not start anything anew. */
+  #assertOpen(): void {
+    if (this.#isOver) throw new Error("The cluster was stopped.");
+  }
+
   #hear({ story }: LogEntry): void {
     if (story.event === "failed") this.#complaint = `: ${story.error}`;
     if (story.event !== "child-exited" || story.expected) return;
-    this.#options.onDeath(new Error(`${story.child} ${story.how}${this.#complaint}`));
+    this.#options.onDeath(failed(`${story.child} ${story.how}${this.#complaint}`));
   }
 }

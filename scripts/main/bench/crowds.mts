@@ -34,7 +34,7 @@ export function spread(clients: number, nodes: number, filesMax: number): readon
   return Array.from({ length: processes }, (_, i) => Math.floor((clients + i) / processes));
 }
 
-/** @throws Error */
+/** @throws Failure, ConclaveError */
 export async function measureCrowd(
   stage: Stage,
   { nodes }: Plan,

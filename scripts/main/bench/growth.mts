@@ -11,7 +11,7 @@ const MILESTONES = [1_000_000, 2_000_000, 5_000_000, 10_000_000];
 const KEYS = 10_000;
 const MIB = 1024 * 1024;
 
-/** @throws WrongAnswer, Error */
+/** @throws Failure, ConclaveError */
 export function measureGrowth(stage: Stage, { nodes, valueBytes }: Plan): Promise<GrowthResult> {
   return stage.withCluster(nodes, (cluster) => {
     const { config } = cluster;

@@ -13,7 +13,7 @@ const SECONDS = 20;
 const SETTLE_MS = 3_000;
 const MIB = 1024 * 1024;
 
-/** @throws Error */
+/** @throws Failure, ConclaveError */
 export function measureIdle(stage: Stage, { nodes }: Plan): Promise<IdleResult> {
   return stage.withCluster(nodes, (cluster) =>
     stage.withClient(cluster, async (client) => {

@@ -20,7 +20,7 @@ interface Round {
   readonly client: Client;
 }
 
-/** Kills leaders; each comes back, and has everything again, before the next one is killed. @throws WrongAnswer, Error */
+/** Kills leaders; each comes back, and has everything again, before the next one is killed. @throws Failure, ConclaveError */
 export async function measureFailover(stage: Stage, plan: Plan): Promise<Pauses | Skipped> {
   if (plan.nodes < FAILOVER_NODES_MIN) return { skipped: `it needs ${FAILOVER_NODES_MIN} nodes or more` };
   return measurePauses(stage, plan, "failover", async ({ cluster, client }) => {
@@ -32,7 +32,7 @@ export async function measureFailover(stage: Stage, plan: Plan): Promise<Pauses 
   });
 }
 
-/** Hands leadership over again and again. @throws WrongAnswer, Error */
+/** Hands leadership over again and again. @throws Failure, ConclaveError */
 export async function measureTransfer(stage: Stage, plan: Plan): Promise<Pauses | Skipped> {
   if (plan.nodes < TRANSFER_NODES_MIN) return { skipped: `it needs ${TRANSFER_NODES_MIN} nodes or more` };
   return measurePauses(stage, plan, "transfer", async ({ client }) => {

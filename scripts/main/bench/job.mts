@@ -66,7 +66,7 @@ export type News =
   | { readonly type: "figures"; readonly figures: Figures }
   /** All is done, and every answer was right. */
   | { readonly type: "done" }
-  | { readonly type: "failed"; readonly isWrongAnswer: boolean; readonly error: string };
+  | { readonly type: "failed"; readonly code: string; readonly error: string };
 
 /** How fast a crew was. */
 export interface Figures {

@@ -2,6 +2,8 @@
 
 import type { Client, LeaderInfo } from "../../../src/client/index.ts";
 
+import { failed } from "./failure.mts";
+
 const PATIENCE_MS = 60_000;
 const POLL_EVERY_MS = 20;
 
@@ -10,12 +12,12 @@ export const nowMs = (): number => performance.timeOrigin + performance.now();
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** The leader, once the client knows one that fits. @throws Error if there is none for long */
+/** The leader, once the client knows one that fits. @throws Failure if there is none for long */
 export function untilLeader(client: Client, fits: (leader: LeaderInfo) => boolean = () => true): Promise<LeaderInfo> {
   return new Promise((resolve, reject) => {
     const patience = setTimeout(() => {
       off();
-      reject(new Error(`No leader was found within ${PATIENCE_MS / 1_000} s.`));
+      reject(failed(`No leader was found within ${PATIENCE_MS / 1_000} s.`));
     }, PATIENCE_MS);
     const off = client.on("leader", (leader) => {
       if (leader === null || !fits(leader)) return;
@@ -26,7 +28,7 @@ export function untilLeader(client: Client, fits: (leader: LeaderInfo) => boolea
   });
 }
 
-/** A node has applied all that was committed when this was called. @throws Error if it does not in a long while */
+/** A node has applied all that was committed when this was called. @throws Failure if it does not in a long while */
 export async function untilCaughtUp(client: Client, id: string): Promise<void> {
   let target: number | null = null;
   for (const endMs = performance.now() + PATIENCE_MS; performance.now() < endMs; await sleep(POLL_EVERY_MS)) {
@@ -35,5 +37,5 @@ export async function untilCaughtUp(client: Client, id: string): Promise<void> {
     const applied = answers.find((report) => report.id === id)?.appliedIndex ?? 0;
     if (target !== null && applied >= target) return;
   }
-  throw new Error(`${id} has not caught up within ${PATIENCE_MS / 1_000} s.`);
+  throw failed(`${id} has not caught up within ${PATIENCE_MS / 1_000} s.`);
 }

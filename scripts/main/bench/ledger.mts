@@ -3,15 +3,12 @@
  * measures nothing: the ledger looks at every answer, and at all that is there in the end.
  */
 
+import { wrongAnswer } from "./failure.mts";
+
 /** What a key holds, as the store tells it. */
 export interface Held {
   readonly value: unknown;
   readonly revision: number;
-}
-
-/** The store has said what can't be. */
-export class WrongAnswer extends Error {
-  override readonly name = "WrongAnswer";
 }
 
 const KEY_DIGITS = 15;
@@ -56,10 +53,10 @@ export class Ledger {
     return String(put).padEnd(this.#valueBytes, ".");
   }
 
-  /** The put took effect. @throws WrongAnswer */
+  /** The put took effect. @throws Failure */
   acknowledge(put: number, revision: number | undefined): void {
     if (revision === undefined || !Number.isSafeInteger(revision) || revision < 1) {
-      throw new WrongAnswer(`${this.#name(put)} was acknowledged with revision ${revision}, which is none.`);
+      throw wrongAnswer(`${this.#name(put)} was acknowledged with revision ${revision}, which is none.`);
     }
     this.#revisions[put] = revision;
   }
@@ -79,16 +76,16 @@ export class Ledger {
    * Every put was acknowledged; a client's took effect in the order in which it issued them, each once, and nothing
    * else did meanwhile.
    *
-   * @throws WrongAnswer
+   * @throws Failure
    */
   checkOrder(): void {
     const last = new Map<number, number>();
     for (let put = 0; put < this.#puts; put++) {
       const client = this.#clients[put] ?? 0;
       const before = last.get(client);
-      if (this.#revision(put) === UNANSWERED) throw new WrongAnswer(`${this.#name(put)} was never acknowledged.`);
+      if (this.#revision(put) === UNANSWERED) throw wrongAnswer(`${this.#name(put)} was never acknowledged.`);
       if (before !== undefined && this.#revision(put) < this.#revision(before)) {
-        throw new WrongAnswer(
+        throw wrongAnswer(
           `Reordered: ${this.#name(put)} took effect as revision ${this.#revision(put)}, before ${this.#name(before)}, which the same client had issued earlier, as revision ${this.#revision(before)}.`,
         );
       }
@@ -97,9 +94,9 @@ export class Ledger {
     const revisions = this.#revisions.slice(0, this.#puts).sort();
     for (let i = 1; i < revisions.length; i++) {
       const [before = 0, revision = 0] = [revisions[i - 1], revisions[i]];
-      if (revision === before) throw new WrongAnswer(`Two puts were acknowledged with the same revision, ${revision}.`);
+      if (revision === before) throw wrongAnswer(`Two puts were acknowledged with the same revision, ${revision}.`);
       if (revision !== before + 1) {
-        throw new WrongAnswer(
+        throw wrongAnswer(
           `Doubled: between revisions ${before} and ${revision} the store has changed, and every put was acknowledged with another revision: one took effect more than once.`,
         );
       }
@@ -110,13 +107,13 @@ export class Ledger {
    * The answer to a question for a key, while nobody writes, is what the last put to it wrote.
    *
    * @param put the newest of that key
-   * @throws WrongAnswer
+   * @throws Failure
    */
   checkHeld(key: number, put: number, held: Held | null | undefined): void {
     const { value, revision } = held ?? { value: null, revision: 0 };
     if (value === this.valueOf(put) && revision === this.#revision(put)) return;
     const found = held == null ? "nothing" : `${JSON.stringify(value).slice(0, 40)} of revision ${revision}`;
-    throw new WrongAnswer(
+    throw wrongAnswer(
       `Lost: ${keyOf(key)} holds ${found}, and not what ${this.#name(put)} wrote as revision ${this.#revision(put)}.`,
     );
   }
@@ -126,7 +123,7 @@ export class Ledger {
    *
    * @param held what the store holds, by key; others than those written here are none of its business
    * @param revision the store's
-   * @throws WrongAnswer
+   * @throws Failure
    */
   checkStore(held: ReadonlyMap<string, Held>, revision: number): void {
     let highest = 0;
@@ -135,7 +132,7 @@ export class Ledger {
       highest = Math.max(highest, this.#revision(put));
     }
     if (highest === 0 || revision === highest) return;
-    throw new WrongAnswer(
+    throw wrongAnswer(
       `Doubled: the store is at revision ${revision}, and the last put was acknowledged with ${highest}: one took effect more than once.`,
     );
   }

@@ -3,8 +3,8 @@
 import * as path from "node:path";
 import { createInterface } from "node:readline";
 import { type Child, ended, send, spawnScript } from "../child.mts";
+import { Failure, failed } from "./failure.mts";
 import type { Job, News, Order } from "./job.mts";
-import { WrongAnswer } from "./ledger.mts";
 
 const SCRIPT = path.join(import.meta.dirname, "load", "main.mts");
 
@@ -48,11 +48,11 @@ export class LoadProcess {
     this.#child.once("close", (code, signal) => {
       this.#isOver = true;
       if (!this.#isEnding)
-        this.#fail(new Error(`A load process ended early (${signal ?? `code ${code}`}): ${this.#errors || "no word"}`));
+        this.#fail(failed(`A load process ended early (${signal ?? `code ${code}`}): ${this.#errors || "no word"}`));
     });
   }
 
-  /** The next news of that type, once there is. @throws WrongAnswer, Error if the process fails or ends before */
+  /** The next news of that type, once there is. @throws Failure if the process fails or ends before */
   async next<Type extends News["type"]>(type: Type): Promise<NewsOf<Type>> {
     const isIt = (news: News): news is NewsOf<Type> => news.type === type;
     const found = this.#told.find(isIt);
@@ -78,8 +78,7 @@ export class LoadProcess {
 
   #hear(news: News): void {
     if (news.type === "progress") this.#options.onProgress(news.done);
-    else if (news.type === "failed")
-      this.#fail(news.isWrongAnswer ? new WrongAnswer(news.error) : new Error(news.error));
+    else if (news.type === "failed") this.#fail(new Failure(news.code, news.error));
     else {
       if (news.type === "done") this.#isEnding = true;
       const at = this.#waiting.findIndex(({ type }) => type === news.type);

@@ -23,20 +23,20 @@ export interface StageOptions {
 export class Stage {
   readonly folder: string;
   readonly show: (text: string) => void;
-  /** Rejects once something has ended that should not have. */
-  readonly broken: Promise<never>;
+  /** Rejects once something has failed that nobody waits for. */
+  readonly #broken: Promise<never>;
   readonly #started = new Set<Stoppable>();
-  #break: (error: Error) => void = () => {};
+  #reject: (error: Error) => void = () => {};
   #isOver = false;
   #folders = 0;
 
   private constructor(folder: string, { show }: StageOptions) {
     this.folder = folder;
     this.show = show;
-    this.broken = new Promise((_, reject) => {
-      this.#break = reject;
+    this.#broken = new Promise((_, reject) => {
+      this.#reject = reject;
     });
-    this.broken.catch(() => {}); // Whoever waits for something on this stage hears of it.
+    this.#broken.catch(() => {}); // Whoever waits for something on this stage hears of it.
   }
 
   static async open(options: StageOptions): Promise<Stage> {
@@ -45,7 +45,7 @@ export class Stage {
 
   /** Does something with a cluster that runs, and is gone afterwards. */
   withCluster<Result>(nodes: number, act: (cluster: BenchCluster) => Promise<Result>): Promise<Result> {
-    const cluster = new BenchCluster({ nodes, folder: this.#newFolder(), onDeath: (error) => this.#break(error) });
+    const cluster = new BenchCluster({ nodes, folder: this.#newFolder(), onDeath: (error) => this.fail(error) });
     return this.#while(cluster, async () => {
       await cluster.start();
       return act(cluster);
@@ -77,7 +77,7 @@ export class Stage {
             done[i] = count;
             this.show(`${doing}: ${done.reduce((sum, each) => sum + each, 0).toLocaleString("en-US")}`);
           },
-          onFailure: (error) => this.#break(error),
+          onFailure: (error) => this.fail(error),
         }),
     );
     return this.#while({ stop: async () => void (await Promise.all(loads.map((load) => load.stop()))) }, () =>
@@ -98,10 +98,15 @@ export class Stage {
     return this.#while(ceiling, () => ceiling.run());
   }
 
+  /** Whatever is under way fails with this. */
+  fail(error: Error): void {
+    this.#reject(error);
+  }
+
   /** Ends everything and removes the folder. */
   async close(): Promise<void> {
     this.#isOver = true;
-    this.#break(new Error("The benchmark was ended."));
+    this.fail(new Error("The benchmark was ended."));
     await Promise.all([...this.#started].map((one) => one.stop()));
     await rm(this.folder, { recursive: true, force: true });
   }
@@ -110,7 +115,7 @@ export class Stage {
     this.#assertOpen();
     this.#started.add(one);
     try {
-      return await Promise.race([act(), this.broken]);
+      return await Promise.race([act(), this.#broken]);
     } finally {
       await one.stop();
       this.#started.delete(one);

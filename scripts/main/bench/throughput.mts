@@ -7,7 +7,7 @@ import type { CeilingResult, Results, ThroughputResult } from "./results.mts";
 import type { Stage } from "./stage.mts";
 import { COUNTERPARTS, THROUGHPUTS, type Throughput } from "./workloads.mts";
 
-/** Runs what the plan has of them, and puts the figures with the results. @throws WrongAnswer, Error */
+/** Runs what the plan has of them, and puts the figures with the results. @throws Failure, ConclaveError */
 export async function measureThroughput(stage: Stage, plan: Plan, results: Results): Promise<void> {
   const chosen = THROUGHPUTS.filter(({ name }) => plan.workloads.includes(name));
   const compared = chosen.filter(({ name }) => COUNTERPARTS.includes(name));

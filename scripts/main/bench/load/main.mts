@@ -3,11 +3,12 @@
 import { createInterface } from "node:readline";
 import type { Client } from "../../../../src/client/index.ts";
 import { type Config, readConfig } from "../../../../src/config/index.ts";
-import { messageOf } from "../../../../src/errors.ts";
+import { ConclaveError } from "../../../../src/errors.ts";
 import { connectTo } from "../../connect.mts";
 import { onStop, stopCode } from "../../process.mts";
+import { Failure } from "../failure.mts";
 import type { Job, News, Order } from "../job.mts";
-import { WrongAnswer } from "../ledger.mts";
+
 import { runCrowd } from "./crowd.mts";
 import { runGrowth, runThroughput } from "./throughput.mts";
 import { runWriter } from "./writer.mts";
@@ -42,10 +43,18 @@ async function run(job: Job): Promise<void> {
 
 onStop((reason) => process.exit(stopCode(reason)));
 
+/** In a line, if it is one of ours; with where it came from otherwise. */
+function failure(error: unknown): News {
+  if (error instanceof Failure || error instanceof ConclaveError) {
+    return { type: "failed", code: error.code, error: error.message };
+  }
+  return { type: "failed", code: "INTERNAL", error: error instanceof Error ? (error.stack ?? "") : String(error) };
+}
+
 run(JSON.parse(process.argv[2] ?? "null"))
   .then(
     () => tell({ type: "done" }),
-    (error: unknown) => tell({ type: "failed", isWrongAnswer: error instanceof WrongAnswer, error: messageOf(error) }),
+    (error: unknown) => tell(failure(error)),
   )
   // Only once all is written: some runtimes would lose what is not.
   .finally(() => process.stdout.write("", () => process.exit(0)));

@@ -11,7 +11,7 @@ const SPAN_MAX = 500_000;
 /** With so many outstanding the keys are written that will be read. */
 const PREPARATION_OUTSTANDING = 1_000;
 
-/** @throws WrongAnswer, ConclaveError */
+/** @throws Failure, ConclaveError */
 export async function runThroughput(clients: readonly Client[], job: ThroughputJob, tell: Tell): Promise<Figures> {
   const writers = new Writers({ ...job, clients });
   await writers.warmUp();
@@ -43,7 +43,7 @@ async function reader(clients: readonly Client[], writers: Writers, { keys, oper
   };
 }
 
-/** @throws WrongAnswer, ConclaveError */
+/** @throws Failure, ConclaveError */
 export async function runGrowth(clients: readonly Client[], job: GrowthJob, tell: Tell): Promise<void> {
   const writers = new Writers({ ...job, clients });
   await writers.warmUp();

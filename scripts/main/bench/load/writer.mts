@@ -10,7 +10,7 @@ import { Writers } from "./writers.mts";
  * Writes until it is told to end.
  *
  * @param heed calls the listener at every order
- * @throws WrongAnswer, ConclaveError
+ * @throws Failure, ConclaveError
  */
 export async function runWriter(
   client: Client,

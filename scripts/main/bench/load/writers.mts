@@ -7,8 +7,11 @@ const PAGE_BYTES_MAX = 2 * 1024 * 1024;
 const PAGE_ENTRIES_MAX = 5_000;
 const ENTRY_OVERHEAD_BYTES = 64;
 
+/** What of a client a writer needs. */
+type Store = Pick<Client, "put" | "list">;
+
 export interface WritersOptions {
-  readonly clients: readonly Client[];
+  readonly clients: readonly Store[];
   readonly keys: number;
   readonly valueBytes: number;
 }
@@ -22,7 +25,7 @@ export class Writers {
     this.ledger = new Ledger(options);
   }
 
-  /** Writes to the key after the one that was written to before. @throws WrongAnswer, ConclaveError */
+  /** Writes to the key after the one that was written to before. @throws Failure, ConclaveError */
   async put(connection: number): Promise<void> {
     const { clients, keys } = this.#options;
     const key = this.ledger.puts % keys;
@@ -36,7 +39,7 @@ export class Writers {
     await Promise.all(this.#options.clients.map((_, i) => this.put(i)));
   }
 
-  /** Looks at what was answered, and at all that the store holds. @throws WrongAnswer, ConclaveError */
+  /** Looks at what was answered, and at all that the store holds. @throws Failure, ConclaveError */
   async check(): Promise<void> {
     this.ledger.checkOrder();
     const [client] = this.#options.clients;
@@ -47,7 +50,7 @@ export class Writers {
 }
 
 /** All that the store holds, and its revision: nobody writes meanwhile. */
-async function readAll(client: Client, valueBytes: number) {
+async function readAll(client: Store, valueBytes: number) {
   const held = new Map<string, Held>();
   const room = Math.floor(PAGE_BYTES_MAX / (valueBytes + ENTRY_OVERHEAD_BYTES));
   const limit = Math.max(1, Math.min(PAGE_ENTRIES_MAX, room));

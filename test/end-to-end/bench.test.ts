@@ -1,0 +1,115 @@
+/** The benchmark as a person runs it. */
+
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { setTimeout } from "node:timers/promises";
+import * as assert from "uvu/assert";
+import { connectTo } from "../../scripts/main/connect.mts";
+import { readConfig } from "../../src/config/index.ts";
+import { suite } from "../support/suite.ts";
+import { Running, scriptCommand } from "./cluster.ts";
+
+const test = suite("end to end: bench");
+
+/** A busy machine may take its time. */
+const SLOW = { timeoutMs: 90_000 };
+
+/** Runs the benchmark in a folder for all its temporary files; what is left of it is looked for in the end. */
+async function withBench(args: readonly string[], act: (bench: Running, folder: string) => Promise<void>) {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "conclave-bench-test-"));
+  const [command, rest] = scriptCommand("bench.ts");
+  const bench = new Running(command, [...rest, ...args], { TMPDIR: folder, NO_COLOR: "1" });
+  try {
+    await act(bench, folder);
+    assert.equal(readdirSync(folder), [], "no file is left");
+    assert.equal(processesOf(folder), [], "no process is left");
+  } finally {
+    await bench.kill("SIGKILL");
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Every process of a benchmark but the first is told of a file in its folder. */
+const processesOf = (folder: string): string[] =>
+  execFileSync("ps", ["-Awwo", "args="], { encoding: "utf8" })
+    .split("\n")
+    .filter((line) => line.includes(folder));
+
+/** Waits until all nodes of its first cluster, and the load, are there. */
+async function running(folder: string): Promise<string> {
+  while (!processesOf(folder).some((line) => line.includes('"throughput"'))) await setTimeout(50);
+  const [bench = ""] = readdirSync(folder);
+  const config = path.join(folder, bench, "1", "cluster.config.json");
+  assert.ok(existsSync(config));
+  assert.is(processesOf(folder).length, 5, "a directory, three nodes and a load");
+  return config;
+}
+
+test(
+  "figures for what was asked for, and nothing is left behind",
+  () =>
+    withBench(["--only", "latency,gets-latency", "--seconds", "1", "--json"], async (bench) => {
+      assert.equal(await bench.exited, { code: 0, signal: null }, bench.errors);
+      const results = JSON.parse(bench.output);
+      assert.equal([results.nodes, results.value_bytes], [3, 64]);
+      for (const { connections, outstanding, ops, p50_ms, p99_ms } of [results.latency, results["gets-latency"]]) {
+        assert.equal([connections, outstanding], [1, 1]);
+        assert.ok(ops > 0 && p50_ms > 0 && p99_ms >= p50_ms, bench.output);
+      }
+      assert.not("callers" in results);
+    }),
+  SLOW,
+);
+
+for (const [signal, code] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const) {
+  test(
+    `${signal} in the middle of it stops and removes everything`,
+    () =>
+      withBench(["--only", "latency", "--seconds", "600"], async (bench, folder) => {
+        await running(folder);
+        await bench.kill(signal);
+        assert.equal(await bench.exited, { code, signal: null }, bench.errors);
+        assert.is(bench.output, "");
+      }),
+    SLOW,
+  );
+}
+
+test(
+  "a store that has changed by more than was asked for is a clear error, and exit code 1",
+  () =>
+    withBench(["--only", "latency", "--seconds", "5", "--json"], async (bench, folder) => {
+      const client = await connectTo(await readConfig(await running(folder)));
+      while (!bench.isOver) {
+        await client.put("not from the benchmark", "1", { timeoutMs: 500 }).catch(() => {});
+        await setTimeout(20);
+      }
+      await client.close();
+      assert.equal(await bench.exited, { code: 1, signal: null }, bench.errors);
+      assert.match(bench.errors, /^WRONG_ANSWER Doubled: between revisions \d+ and \d+ .*\n$/);
+      assert.is(bench.output, "");
+    }),
+  SLOW,
+);
+
+test(
+  "a node that dies is a clear error, and exit code 1, and the others go with it",
+  () =>
+    withBench(["--only", "latency", "--seconds", "600"], async (bench, folder) => {
+      await running(folder);
+      const node = execFileSync("ps", ["-Awwo", "pid=,args="], { encoding: "utf8" })
+        .split("\n")
+        .find((line) => line.includes(folder) && line.includes("--id n2"));
+      process.kill(Number.parseInt(node ?? "", 10), "SIGKILL");
+      assert.equal(await bench.exited, { code: 1, signal: null });
+      assert.match(bench.errors, /^FAILED n2 was ended by SIGKILL\n$/);
+    }),
+  SLOW,
+);
+
+test.run();
