@@ -1,7 +1,7 @@
 /** The benchmark as a person runs it. */
 
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -17,10 +17,14 @@ const test = suite("end to end: bench");
 const SLOW = { timeoutMs: 90_000 };
 
 /** Runs the benchmark in a folder for all its temporary files; what is left of it is looked for in the end. */
-async function withBench(args: readonly string[], act: (bench: Running, folder: string) => Promise<void>) {
+async function withBench(
+  args: readonly string[],
+  act: (bench: Running, folder: string) => Promise<void>,
+  env: Readonly<Record<string, string>> = {},
+): Promise<void> {
   const folder = mkdtempSync(path.join(os.tmpdir(), "conclave-bench-test-"));
   const [command, rest] = scriptCommand("bench.ts");
-  const bench = new Running(command, [...rest, ...args], { TMPDIR: folder, NO_COLOR: "1" });
+  const bench = new Running(command, [...rest, ...args], { TMPDIR: folder, NO_COLOR: "1", ...env });
   try {
     await act(bench, folder);
     assert.equal(readdirSync(folder), [], "no file is left");
@@ -62,6 +66,85 @@ test(
     }),
   SLOW,
 );
+
+test(
+  "what a writer was held up by, each time that the leader has handed over, or was killed and has come back",
+  () =>
+    withBench(["--only", "transfer,failover", "--json"], async (bench) => {
+      assert.equal(await bench.exited, { code: 0, signal: null }, bench.errors);
+      const { transfer, failover } = JSON.parse(bench.output);
+      for (const { median_ms, max_ms, pauses_ms } of [transfer, failover]) {
+        assert.is(pauses_ms.length, 10);
+        assert.ok(median_ms > 0 && max_ms >= median_ms, bench.output);
+      }
+    }),
+  SLOW,
+);
+
+/** A ceiling that takes no time, or no end. */
+const CEILING = `
+import { spawn } from "node:child_process";
+const figures = { ops: 1e9, p50_ms: 1e-6, p99_ms: 1 };
+const [...args] = process.argv.slice(2);
+if (args[0] === "child") setInterval(() => {}, 1000);
+else if (process.env.CEILING_HANGS) {
+  const runtime = "Deno" in globalThis ? ["run", "--allow-all"] : [];
+  spawn(process.execPath, [...runtime, process.argv[1], "child", process.env.TMPDIR], { stdio: "ignore" });
+  setInterval(() => {}, 1000);
+} else console.log(JSON.stringify({ args, latency: figures, callers: figures, pipelined: figures }));
+`;
+
+async function withCeiling(act: (file: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "conclave-ceiling-test-"));
+  const file = path.join(folder, "ceiling.mjs");
+  writeFileSync(file, CEILING);
+  try {
+    await act(file);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+test(
+  "beside a ceiling, figures are given as a share of what it did before and after",
+  () =>
+    withCeiling((ceiling) =>
+      withBench(
+        ["--only", "latency,stale-latency", "--seconds", "0.5", "--value", "32", "--json", "--ceiling", ceiling],
+        async (bench) => {
+          assert.equal(await bench.exited, { code: 0, signal: null }, bench.errors);
+          const { latency, ceiling: both, "stale-latency": stale } = JSON.parse(bench.output);
+          assert.equal(both.before.args, ["--nodes", "3", "--value", "32", "--json"]);
+          assert.equal(both.after, both.before);
+          assert.ok(latency.ops_share < 0.01 && latency.p50_multiple > 100, bench.output);
+          assert.not("ops_share" in stale, "the ceiling has no such workload");
+        },
+      ),
+    ),
+  SLOW,
+);
+
+for (const signal of ["SIGINT", "SIGKILL"] as const) {
+  test(
+    `a ceiling that goes on when the benchmark gets ${signal} is ended, and what it has started, too`,
+    () =>
+      withCeiling((ceiling) =>
+        withBench(
+          ["--only", "latency", "--ceiling", ceiling],
+          async (bench, folder) => {
+            while (!processesOf(folder).some((line) => line.includes(" child "))) await setTimeout(50);
+            await bench.kill(signal);
+            if (signal === "SIGINT") return;
+            while (processesOf(folder).length > 0) await setTimeout(50);
+            // Nobody was left to remove it.
+            for (const name of readdirSync(folder)) rmSync(path.join(folder, name), { recursive: true });
+          },
+          { CEILING_HANGS: "1" },
+        ),
+      ),
+    SLOW,
+  );
+}
 
 for (const [signal, code] of [
   ["SIGINT", 130],

@@ -72,10 +72,10 @@ test("a put that was never acknowledged, or with no revision, is noticed", () =>
 
 test("many more puts than there was room for at first are kept", () => {
   const puts = 200_000;
-  const ledger = ledgerOf(Array.from({ length: puts }, (_, i) => [i % 3, i % 10, i + 1] as const));
+  const ledger = ledgerOf(Array.from({ length: puts }, (_, i) => [i % 3, i, i + 1] as const));
   ledger.checkOrder();
   assert.is(ledger.puts, puts);
-  assert.is(ledger.newest().get(9), puts - 1);
+  assert.is(ledger.newest().size, puts, "each had a key of its own");
 });
 
 /** Two keys, the second of which was written twice, and not in the order of issue. */

@@ -137,6 +137,11 @@ test("it is drawn for both grounds, loads nothing, and escapes what it shows", (
   assert.ok(Math.abs(pipelined / nodes5 - 2.5) < 0.01, "lengths are in proportion");
 });
 
+test("figures of nothing are drawn as nothing", () => {
+  const bars = [{ label: "none", value: 0, further: null }];
+  assert.match(svgOf({ title: "", panels: [{ title: "", bars, joint: "of" }] }), 'width="0"');
+});
+
 test("what is no output of the benchmark is not drawn, and it says why", () => {
   for (const [text, message] of [
     ["no JSON", /no results of bench --json/],
