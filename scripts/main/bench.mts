@@ -1,8 +1,11 @@
 /** Measures a cluster of real processes, and checks its answers. */
 
-import { statfs } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { statfs, writeFile } from "node:fs/promises";
 import * as os from "node:os";
+import * as path from "node:path";
 import { errorColours } from "../../src/console/index.ts";
+import { ConclaveError } from "../../src/errors.ts";
 import { checkCeiling } from "./bench/ceiling.mts";
 import { measureCrowd } from "./bench/crowds.mts";
 import { Failure } from "./bench/failure.mts";
@@ -43,6 +46,12 @@ async function warnOfMemory(folder: string): Promise<void> {
   );
 }
 
+/** Not only after all those minutes. @throws ConclaveError `INVALID_ARGUMENT` */
+function checkSave(file: string): void {
+  const folder = path.dirname(path.resolve(file));
+  if (!existsSync(folder)) throw new ConclaveError("INVALID_ARGUMENT", `--save: there is no folder ${folder}.`);
+}
+
 /** Runs what was chosen, one after the other. */
 async function measureAll(stage: Stage, plan: Plan, results: Results): Promise<void> {
   const isChosen = (name: string): boolean => plan.workloads.includes(name);
@@ -59,13 +68,13 @@ async function measureAll(stage: Stage, plan: Plan, results: Results): Promise<v
 async function main(): Promise<void> {
   const plan = readPlan(values);
   if (plan.ceiling !== null) checkCeiling(plan.ceiling);
+  if (values.save !== undefined) checkSave(values.save);
   let doing = "";
-  const stage = await Stage.open({
+  const stage = new Stage({
     show: (text) => {
       doing = text;
     },
   });
-  await warnOfMemory(stage.folder);
   const ticking = setInterval(() => progress.show(() => doing), PROGRESS_EVERY_MS);
   /** Ends everything, once; then whoever asked for it ends the process. */
   const close = async (): Promise<void> => {
@@ -80,6 +89,7 @@ async function main(): Promise<void> {
     close().then(() => process.exit(stopCode(reason)), fail);
   });
 
+  await warnOfMemory(stage.folder);
   const [{ model: cpu = "unknown" } = {}] = os.cpus();
   const results: Results = {
     nodes: plan.nodes,
@@ -101,6 +111,7 @@ async function main(): Promise<void> {
   }
   await close();
   const text = values.json === true ? jsonOf(results) : resultsText(results);
+  if (values.save !== undefined) await writeFile(values.save, `${jsonOf(results, 2)}\n`);
   // Only once all is written: some runtimes would lose what is not.
   process.stdout.write(`${text}\n`, () => process.exit(0));
 }

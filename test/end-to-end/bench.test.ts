@@ -1,7 +1,7 @@
 /** The benchmark as a person runs it. */
 
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -52,18 +52,30 @@ async function running(folder: string): Promise<string> {
 }
 
 test(
-  "figures for what was asked for, and nothing is left behind",
-  () =>
-    withBench(["--only", "latency,gets-latency", "--seconds", "1", "--json"], async (bench) => {
-      assert.equal(await bench.exited, { code: 0, signal: null }, bench.errors);
-      const results = JSON.parse(bench.output);
-      assert.equal([results.nodes, results.value_bytes], [3, 64]);
-      for (const { connections, outstanding, ops, p50_ms, p99_ms } of [results.latency, results["gets-latency"]]) {
-        assert.equal([connections, outstanding], [1, 1]);
-        assert.ok(ops > 0 && p50_ms > 0 && p99_ms >= p50_ms, bench.output);
-      }
-      assert.not("callers" in results);
-    }),
+  "figures for what was asked for, a file of them to draw, and nothing else is left behind",
+  async () => {
+    const kept = mkdtempSync(path.join(os.tmpdir(), "conclave-results-test-"));
+    const file = path.join(kept, "results.json");
+    try {
+      await withBench(["--only", "latency,gets-latency", "--seconds", "1", "--json", "--save", file], async (bench) => {
+        assert.equal(await bench.exited, { code: 0, signal: null }, bench.errors);
+        const results = JSON.parse(bench.output);
+        assert.equal([results.nodes, results.value_bytes], [3, 64]);
+        for (const { connections, outstanding, ops, p50_ms, p99_ms } of [results.latency, results["gets-latency"]]) {
+          assert.equal([connections, outstanding], [1, 1]);
+          assert.ok(ops > 0 && p50_ms > 0 && p99_ms >= p50_ms, bench.output);
+        }
+        assert.not("callers" in results);
+        assert.equal(JSON.parse(readFileSync(file, "utf8")), results);
+      });
+      const [command, rest] = scriptCommand("bench-chart.ts");
+      const chart = new Running(command, [...rest, file]);
+      assert.equal(await chart.exited, { code: 0, signal: null }, chart.errors);
+      assert.match(chart.output, /^<svg .*gets-latency.*<\/svg>\n$/s);
+    } finally {
+      rmSync(kept, { recursive: true });
+    }
+  },
   SLOW,
 );
 

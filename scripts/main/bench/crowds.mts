@@ -3,7 +3,7 @@
 import type { Client } from "../../../src/client/index.ts";
 import { type BenchCluster, DIRECTORY } from "./cluster.mts";
 import { openFilesMax } from "./file-limit.mts";
-import { nowMs, sleep, untilLeader } from "./leaders.mts";
+import { handOver, nowMs, sleep, untilLeader } from "./leaders.mts";
 import type { LoadProcess } from "./load-process.mts";
 import type { Plan } from "./plan.mts";
 import type { CrowdResult, Skipped } from "./results.mts";
@@ -82,7 +82,7 @@ async function changeLeader(stage: Stage, client: Client, loads: readonly LoadPr
       if (news.term > term) return news.atMs;
     }
   });
-  const [, ...lastMs] = await Promise.all([client.transfer(), ...seen]);
+  const [, ...lastMs] = await Promise.all([handOver(client), ...seen]);
   return Math.max(...lastMs) - startMs;
 }
 

@@ -2,7 +2,7 @@
 
 import type { Client } from "../../../src/client/index.ts";
 import type { BenchCluster } from "./cluster.mts";
-import { untilCaughtUp, untilLeader } from "./leaders.mts";
+import { handOver, untilCaughtUp, untilLeader } from "./leaders.mts";
 import type { LoadProcess } from "./load-process.mts";
 import type { Plan } from "./plan.mts";
 import type { Pauses, Skipped } from "./results.mts";
@@ -24,9 +24,9 @@ interface Round {
 export async function measureFailover(stage: Stage, plan: Plan): Promise<Pauses | Skipped> {
   if (plan.nodes < FAILOVER_NODES_MIN) return { skipped: `it needs ${FAILOVER_NODES_MIN} nodes or more` };
   return measurePauses(stage, plan, "failover", async ({ cluster, client }) => {
-    const { id } = await untilLeader(client);
+    const { id, term } = await untilLeader(client);
     await cluster.kill(id);
-    await untilLeader(client, (leader) => leader.id !== id);
+    await untilLeader(client, (leader) => leader.term > term);
     await cluster.restart(id);
     await untilCaughtUp(client, id);
   });
@@ -35,11 +35,7 @@ export async function measureFailover(stage: Stage, plan: Plan): Promise<Pauses 
 /** Hands leadership over again and again. @throws Failure, ConclaveError */
 export async function measureTransfer(stage: Stage, plan: Plan): Promise<Pauses | Skipped> {
   if (plan.nodes < TRANSFER_NODES_MIN) return { skipped: `it needs ${TRANSFER_NODES_MIN} nodes or more` };
-  return measurePauses(stage, plan, "transfer", async ({ client }) => {
-    const { id } = await untilLeader(client);
-    await client.transfer();
-    await untilLeader(client, (leader) => leader.id !== id);
-  });
+  return measurePauses(stage, plan, "transfer", ({ client }) => handOver(client));
 }
 
 /** The longest pause of a continuous writer in each round. */
@@ -47,7 +43,7 @@ function measurePauses(
   stage: Stage,
   { nodes, valueBytes }: Plan,
   name: string,
-  interrupt: (round: Round) => Promise<void>,
+  interrupt: (round: Round) => Promise<unknown>,
 ): Promise<Pauses> {
   return stage.withCluster(nodes, (cluster) =>
     stage.withLoad({ type: "writer", config: cluster.config, keys: KEYS, valueBytes }, name, (load) =>

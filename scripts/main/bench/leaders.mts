@@ -1,11 +1,12 @@
 /** Waiting for a cluster to come to rest, for a bounded time. */
 
-import type { Client, LeaderInfo } from "../../../src/client/index.ts";
+import { type Client, hasCode, type LeaderInfo } from "../../../src/client/index.ts";
 
 import { failed } from "./failure.mts";
 
 const PATIENCE_MS = 60_000;
 const POLL_EVERY_MS = 20;
+const TRANSFER_ATTEMPTS = 5;
 
 /** Now, in milliseconds that processes of one machine agree on. */
 export const nowMs = (): number => performance.timeOrigin + performance.now();
@@ -26,6 +27,20 @@ export function untilLeader(client: Client, fits: (leader: LeaderInfo) => boolea
       resolve(leader);
     });
   });
+}
+
+/** Hands leadership over, and resolves with who leads then. @throws Failure, ConclaveError */
+export async function handOver(client: Client): Promise<LeaderInfo> {
+  const { term } = await untilLeader(client);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await client.transfer();
+      return await untilLeader(client, (leader) => leader.term > term);
+    } catch (error) {
+      // On a busy machine the other may not take over in time.
+      if (!hasCode(error, "TRANSFER_FAILED") || attempt === TRANSFER_ATTEMPTS) throw error;
+    }
+  }
 }
 
 /** A node has applied all that was committed when this was called. @throws Failure if it does not in a long while */

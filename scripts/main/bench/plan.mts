@@ -4,7 +4,7 @@ import { ConclaveError } from "../../../src/errors.ts";
 import { VALUE_BYTES_MIN } from "./ledger.mts";
 import { COUNTERPARTS, DEFAULT_WORKLOADS, WORKLOADS, workloadsNamed } from "./workloads.mts";
 
-export const USAGE = `usage: bench [--nodes 3] [--value 64] [--seconds 5] [--only W1,W2] [--json] [--ceiling FILE]
+export const USAGE = `usage: bench [--nodes 3] [--value 64] [--seconds 5] [--only W1,W2] [--json] [--save FILE] [--ceiling FILE]
 
 Starts a cluster of real processes in a temporary folder, which must be on a real disk (TMPDIR says where), loads it from a
 process of its own, checks every answer, and shows how fast it was.
@@ -14,6 +14,7 @@ process of its own, checks every answer, and shows how fast it was.
   --seconds N     how long each throughput workload is measured; default 5
   --only W1,W2    only these workloads, or groups of them, such as gets for gets-latency and the others
   --json          print one object at the end, with the field names of the ceiling
+  --save FILE     write that object into a file, too; bench-chart draws it
   --ceiling FILE  the program that replicates and flushes without any consensus: it runs before and after the workloads
                   that it has, too (${COUNTERPARTS.join(", ")}), and their figures are given as a share of it
 
@@ -35,10 +36,10 @@ Others, which take as long as they take:
   idle                processor time and memory of each node over 20 s
   clients-1000        idle clients: memory that each costs the leader, and the time until all have seen another leader
   clients-10000       the same with ten times as many; only with --only
-  growth              pipelined over 10,000 keys: speed and memory at 1, 2, 5 and 10 million commands; some five minutes,
-                      and only with --only
+  growth              pipelined over 10,000 keys: speed and memory at 1, 2, 5 and 10 million commands; this takes some
+                      minutes, whatever --seconds says; only with --only
 
-Without --only all but the last two are run, in about four minutes. Every put is checked for its revision, every get for
+Without --only all but the last two are run, in some three minutes. Every put is checked for its revision, every get for
 its value, and in the end every key is read back: that takes a little longer than what is measured.
 
 Exits with 1 if an answer was wrong or anything failed, and with 130 if it was interrupted; then, too, nothing is left.`;
@@ -50,6 +51,7 @@ export const OPTIONS = {
   seconds: { type: "string" },
   only: { type: "string" },
   json: { type: "boolean" },
+  save: { type: "string" },
   ceiling: { type: "string" },
 } as const;
 

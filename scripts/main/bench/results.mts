@@ -92,6 +92,6 @@ export interface Results {
   growth?: GrowthResult;
 }
 
-/** For machines. */
-export const jsonOf = ({ throughput, crowds, ...rest }: Results): string =>
-  JSON.stringify({ ...rest, ...throughput, ...crowds });
+/** For machines; with an indent if people are to look at it, too. */
+export const jsonOf = ({ throughput, crowds, ...rest }: Results, indent = 0): string =>
+  JSON.stringify({ ...rest, ...throughput, ...crowds }, null, indent);

@@ -1,6 +1,7 @@
 /** Everything that a benchmark has started, so that all of it ends and nothing is left, whatever happens. */
 
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtempSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import * as os from "node:os";
 import * as path from "node:path";
 import type { Client } from "../../../src/client/index.ts";
@@ -30,17 +31,14 @@ export class Stage {
   #isOver = false;
   #folders = 0;
 
-  private constructor(folder: string, { show }: StageOptions) {
-    this.folder = folder;
+  /** Makes the folder at once: whoever is told to stop from now on knows of it. */
+  constructor({ show }: StageOptions) {
+    this.folder = mkdtempSync(path.join(os.tmpdir(), "conclave-bench-"));
     this.show = show;
     this.#broken = new Promise((_, reject) => {
       this.#reject = reject;
     });
     this.#broken.catch(() => {}); // Whoever waits for something on this stage hears of it.
-  }
-
-  static async open(options: StageOptions): Promise<Stage> {
-    return new Stage(await mkdtemp(path.join(os.tmpdir(), "conclave-bench-")), options);
   }
 
   /** Does something with a cluster that runs, and is gone afterwards. */

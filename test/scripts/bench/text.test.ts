@@ -1,5 +1,7 @@
 /** Results in words, for machines, and as a picture. */
 
+import { readFileSync } from "node:fs";
+import * as path from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import * as assert from "uvu/assert";
 import { svgOf } from "../../../scripts/main/bench/chart.mts";
@@ -7,6 +9,7 @@ import { chartOf } from "../../../scripts/main/bench/chart-data.mts";
 import { jsonOf, type Results } from "../../../scripts/main/bench/results.mts";
 import { resultsText } from "../../../scripts/main/bench/text.mts";
 import { hasCode } from "../../../src/errors.ts";
+import { PROJECT } from "../../end-to-end/cluster.ts";
 import { suite } from "../../support/suite.ts";
 
 const test = suite("scripts: bench: results");
@@ -140,6 +143,11 @@ test("it is drawn for both grounds, loads nothing, and escapes what it shows", (
 test("figures of nothing are drawn as nothing", () => {
   const bars = [{ label: "none", value: 0, further: null }];
   assert.match(svgOf({ title: "", panels: [{ title: "", bars, joint: "of" }] }), 'width="0"');
+});
+
+test("the chart that the README shows is drawn from the results beside it", () => {
+  const kept = (name: string): string => readFileSync(path.join(PROJECT, "scripts", "bench", name), "utf8");
+  assert.is(kept("chart.svg"), svgOf(chartOf(kept("results.json"))));
 });
 
 test("what is no output of the benchmark is not drawn, and it says why", () => {

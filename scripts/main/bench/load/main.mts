@@ -8,7 +8,6 @@ import { connectTo } from "../../connect.mts";
 import { onStop, stopCode } from "../../process.mts";
 import { Failure } from "../failure.mts";
 import type { Job, News, Order } from "../job.mts";
-
 import { runCrowd } from "./crowd.mts";
 import { runGrowth, runThroughput } from "./throughput.mts";
 import { runWriter } from "./writer.mts";
