@@ -106,6 +106,7 @@ async function main(): Promise<void> {
     if (isStopping) return; // It was cut short, and whoever did that ends the process.
     await close();
     if (!(error instanceof Failure)) fail(error);
+    if (error.code === "INTERRUPTED") process.exit(stopCode("SIGINT"));
     process.stderr.write(`${errorColours.red(error.code)} ${error.message}\n`);
     process.exit(1);
   }

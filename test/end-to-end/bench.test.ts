@@ -35,11 +35,16 @@ async function withBench(
   }
 }
 
-/** Every process of a benchmark but the first is told of a file in its folder. */
+/** Every process of a benchmark but the first is told of a file in its folder: their numbers and arguments. */
 const processesOf = (folder: string): string[] =>
-  execFileSync("ps", ["-Awwo", "args="], { encoding: "utf8" })
+  execFileSync("ps", ["-Awwo", "pid=,args="], { encoding: "utf8" })
     .split("\n")
     .filter((line) => line.includes(folder));
+
+const pidsOf = (folder: string, args = ""): number[] =>
+  processesOf(folder)
+    .filter((line) => line.includes(args))
+    .map((line) => Number.parseInt(line, 10));
 
 /** Waits until all nodes of its first cluster, and the load, are there. */
 async function running(folder: string): Promise<string> {
@@ -176,6 +181,21 @@ for (const [signal, code] of [
 }
 
 test(
+  "Ctrl-C that a child hears first, while it starts, is nothing but an interruption",
+  () =>
+    withBench(["--only", "latency", "--seconds", "600"], async (bench, folder) => {
+      let children: number[] = [];
+      while (children.length === 0) children = pidsOf(folder);
+      for (const pid of children) process.kill(pid, "SIGINT");
+      await Promise.race([bench.exited, setTimeout(500)]);
+      await bench.kill("SIGINT");
+      assert.equal(await bench.exited, { code: 130, signal: null });
+      assert.is(bench.errors, "");
+    }),
+  SLOW,
+);
+
+test(
   "a store that has changed by more than was asked for is a clear error, and exit code 1",
   () =>
     withBench(["--only", "latency", "--seconds", "5", "--json"], async (bench, folder) => {
@@ -197,10 +217,7 @@ test(
   () =>
     withBench(["--only", "latency", "--seconds", "600"], async (bench, folder) => {
       await running(folder);
-      const node = execFileSync("ps", ["-Awwo", "pid=,args="], { encoding: "utf8" })
-        .split("\n")
-        .find((line) => line.includes(folder) && line.includes("--id n2"));
-      process.kill(Number.parseInt(node ?? "", 10), "SIGKILL");
+      for (const pid of pidsOf(folder, "--id n2")) process.kill(pid, "SIGKILL");
       assert.equal(await bench.exited, { code: 1, signal: null });
       assert.match(bench.errors, /^FAILED n2 was ended by SIGKILL\n$/);
     }),

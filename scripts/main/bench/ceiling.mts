@@ -6,7 +6,7 @@ import * as path from "node:path";
 import * as v from "valibot";
 import { ConclaveError } from "../../../src/errors.ts";
 import { type Child, ended, send, spawnScript } from "../child.mts";
-import { failed } from "./failure.mts";
+import { type Failure, failed, interrupted } from "./failure.mts";
 import type { Figures } from "./job.mts";
 import type { CeilingResult } from "./results.mts";
 import { rounded } from "./samples.mts";
@@ -56,12 +56,15 @@ export class Ceiling {
     child.stderr.on("data", (chunk) => {
       errors += String(chunk);
     });
-    const failure = await new Promise<string | null>((resolve) => {
-      child.once("error", (error) => resolve(error.message));
-      child.once("close", (code, signal) => resolve(code === 0 ? null : `${signal ?? `code ${code}`}: ${errors}`));
+    const failure = await new Promise<Failure | null>((resolve) => {
+      child.once("error", (error) => resolve(failed(`The ceiling can't be run: ${error.message}`)));
+      child.once("close", (code, signal) => {
+        const why = failed(`The ceiling has failed, ${signal ?? `code ${code}`}: ${errors}`);
+        resolve(code === 0 ? null : signal === "SIGINT" ? interrupted() : why);
+      });
     });
     this.#child = null;
-    if (failure !== null) throw failed(`The ceiling has failed, ${failure}`);
+    if (failure !== null) throw failure;
     const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), resultSchema), output);
     if (!parsed.success) throw failed(`The ceiling printed no figures, but ${output.slice(0, 200)}`);
     return parsed.output as CeilingResult;

@@ -6,7 +6,7 @@ import * as path from "node:path";
 import type { LogEntry } from "../../../src/console/index.ts";
 import { freePorts } from "../ports.mts";
 import { Supervisor } from "../supervisor.mts";
-import { failed } from "./failure.mts";
+import { failed, interrupted } from "./failure.mts";
 
 export interface ClusterOptions {
   readonly nodes: number;
@@ -83,6 +83,7 @@ export class BenchCluster {
   #hear({ story }: LogEntry): void {
     if (story.event === "failed") this.#complaint = `: ${story.error}`;
     if (story.event !== "child-exited" || story.expected) return;
-    this.#options.onDeath(failed(`${story.child} ${story.how}${this.#complaint}`));
+    const why = failed(`${story.child} ${story.how}${this.#complaint}`);
+    this.#options.onDeath(this.#supervisor.wasInterrupted ? interrupted() : why);
   }
 }

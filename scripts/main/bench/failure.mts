@@ -13,3 +13,5 @@ export class Failure extends Error {
 
 export const wrongAnswer = (message: string): Failure => new Failure("WRONG_ANSWER", message);
 export const failed = (message: string): Failure => new Failure("FAILED", message);
+/** Ctrl-C has reached a child that could not leave it to the benchmark yet; the benchmark may hear of it later. */
+export const interrupted = (): Failure => new Failure("INTERRUPTED", "The benchmark was interrupted.");

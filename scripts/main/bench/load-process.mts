@@ -3,7 +3,7 @@
 import * as path from "node:path";
 import { createInterface } from "node:readline";
 import { type Child, ended, send, spawnScript } from "../child.mts";
-import { Failure, failed } from "./failure.mts";
+import { Failure, failed, interrupted } from "./failure.mts";
 import type { Job, News, Order } from "./job.mts";
 
 const SCRIPT = path.join(import.meta.dirname, "load", "main.mts");
@@ -47,8 +47,9 @@ export class LoadProcess {
     this.#child.once("error", (error) => this.#fail(error));
     this.#child.once("close", (code, signal) => {
       this.#isOver = true;
-      if (!this.#isEnding)
-        this.#fail(failed(`A load process ended early (${signal ?? `code ${code}`}): ${this.#errors || "no word"}`));
+      if (this.#isEnding) return;
+      const why = `A load process ended early (${signal ?? `code ${code}`}): ${this.#errors || "no word"}`;
+      this.#fail(signal === "SIGINT" ? interrupted() : failed(why));
     });
   }
 
