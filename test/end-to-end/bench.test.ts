@@ -180,20 +180,25 @@ for (const [signal, code] of [
   );
 }
 
-test(
-  "Ctrl-C that a child hears first, while it starts, is nothing but an interruption",
-  () =>
-    withBench(["--only", "latency", "--seconds", "600"], async (bench, folder) => {
-      let children: number[] = [];
-      while (children.length === 0) children = pidsOf(folder);
-      for (const pid of children) process.kill(pid, "SIGINT");
-      await Promise.race([bench.exited, setTimeout(500)]);
-      await bench.kill("SIGINT");
-      assert.equal(await bench.exited, { code: 130, signal: null });
-      assert.is(bench.errors, "");
-    }),
-  SLOW,
-);
+for (const [child, args] of [
+  ["a node", "start-node.ts"],
+  ["the load", '"throughput"'],
+] as const) {
+  test(
+    `Ctrl-C that ${child} hears first, while it starts, is nothing but an interruption`,
+    () =>
+      withBench(["--only", "latency", "--seconds", "600"], async (bench, folder) => {
+        let children: number[] = [];
+        while (children.length === 0) children = pidsOf(folder, args);
+        for (const pid of children) process.kill(pid, "SIGINT");
+        await Promise.race([bench.exited, setTimeout(500)]);
+        await bench.kill("SIGINT");
+        assert.equal(await bench.exited, { code: 130, signal: null });
+        assert.is(bench.errors, "");
+      }),
+    SLOW,
+  );
+}
 
 test(
   "a store that has changed by more than was asked for is a clear error, and exit code 1",
