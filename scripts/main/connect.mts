@@ -1,11 +1,15 @@
 /** The client of a configured cluster. */
 
-import { type Client, connect } from "../../src/client/index.ts";
+import { type Client, type ConnectOptions, connect } from "../../src/client/index.ts";
 import type { Config } from "../../src/config/index.ts";
 
-/** Knows the nodes too: it finds the leader with every directory down. */
-export const connectTo = ({ cluster, directories, nodes, limits }: Config): Promise<Client> =>
+/** Knows the nodes too: it finds the leader with every directory down. @param options what else it is to be told */
+export const connectTo = (
+  { cluster, directories, nodes, limits }: Config,
+  options: Pick<ConnectOptions, "timeoutMs"> = {},
+): Promise<Client> =>
   connect({
+    ...options,
     cluster,
     directories: directories.map(({ url }) => url),
     nodes: nodes.map(({ url }) => url),

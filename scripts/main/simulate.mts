@@ -1,10 +1,10 @@
 /** Simulates whole clusters, each on a seed, until an invariant breaks or time is up. */
 
-import * as readline from "node:readline";
 import { setImmediate } from "node:timers/promises";
 import { colours } from "../../src/console/index.ts";
 import { type Breach, type Progress, type SimulationResult, shrink, type TraceLine } from "../../src/testing/index.ts";
 import { fail, onStop, readArguments, stopCode } from "./process.mts";
+import { ProgressLine } from "./progress-line.mts";
 import { simulateOne } from "./simulate-one.mts";
 import { OPTIONS, type Plan, readPlan, SEEDS_END, USAGE } from "./simulation-plan.mts";
 import {
@@ -27,30 +27,6 @@ if (args.includes("--mutants")) {
 
 const { values } = readArguments(USAGE, OPTIONS);
 
-/** A line on standard error that says how far it has come: rewritten on a terminal, a new one now and then elsewhere. */
-class ProgressLine {
-  readonly #isTerminal = process.stderr.isTTY === true;
-  readonly #everyMs = this.#isTerminal ? 1_000 : 10_000;
-  #shownMs = performance.now();
-  #isShown = false;
-
-  show(text: () => string): void {
-    if (values.trace === true || performance.now() - this.#shownMs < this.#everyMs) return;
-    this.#shownMs = performance.now();
-    this.clear();
-    if (this.#isTerminal) process.stderr.write(text().slice(0, (process.stderr.columns || 80) - 1));
-    else process.stderr.write(`${text()}\n`);
-    this.#isShown = this.#isTerminal;
-  }
-
-  clear(): void {
-    if (!this.#isShown) return;
-    readline.clearLine(process.stderr, 0);
-    readline.cursorTo(process.stderr, 0);
-    this.#isShown = false;
-  }
-}
-
 /** A run that broke an invariant. */
 interface Failure {
   readonly options: RunOptions;
@@ -61,7 +37,7 @@ interface Failure {
 /** Thrown to end a run that is under way. */
 class Interrupted extends Error {}
 
-const progress = new ProgressLine();
+const progress = new ProgressLine({ isSilent: values.trace === true });
 const tally = emptyTally();
 const startedMs = performance.now();
 let endedMs: number | null = null;

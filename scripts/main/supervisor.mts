@@ -1,29 +1,26 @@
 /** The processes of a cluster on this machine, as children of the launcher. */
 
-import { type ChildProcess, spawn } from "node:child_process";
 import * as path from "node:path";
 import { createInterface } from "node:readline";
 import { type LogEntry, logEntry, parseLog, type Story } from "../../src/console/index.ts";
 import { ConclaveError, type ErrorCode, isErrorCode } from "../../src/errors.ts";
-import { SUPERVISED } from "./process.mts";
+import { type Child, ended, send, spawnScript } from "./child.mts";
 
 /** A child that has not ended this long after SIGTERM is killed. */
 const STOP_PATIENCE_MS = 5_000;
 
-interface Child {
+interface Supervised {
   readonly name: string;
   readonly script: string;
   readonly args: readonly string[];
-  process: ChildProcess | null;
+  process: Child | null;
   /** Its end was asked for, and is no news. */
   ending: boolean;
   paused: boolean;
 }
 
-const runtimeArguments = "Deno" in globalThis ? ["run", "--allow-all"] : [];
-
 export class Supervisor {
-  readonly #children = new Map<string, Child>();
+  readonly #children = new Map<string, Supervised>();
   readonly #show: (entry: LogEntry) => void;
   #wasInterrupted = false;
 
@@ -41,13 +38,18 @@ export class Supervisor {
     return this.#wasInterrupted;
   }
 
+  /** The number of its process; null while it does not run. */
+  pid(name: string): number | null {
+    return this.#children.get(name)?.process?.pid ?? null;
+  }
+
   isPaused(name: string): boolean {
     return this.#children.get(name)?.paused === true;
   }
 
   /** Starts a script under a name; resolves once it listens. @throws ConclaveError if it ends before */
   start(name: string, script: string, args: readonly string[]): Promise<void> {
-    const child: Child = { name, script, args, process: null, ending: false, paused: false };
+    const child: Supervised = { name, script, args, process: null, ending: false, paused: false };
     this.#children.set(name, child);
     return this.#run(child);
   }
@@ -94,7 +96,7 @@ export class Supervisor {
     }
   }
 
-  async #stopChild(child: Child): Promise<void> {
+  async #stopChild(child: Supervised): Promise<void> {
     const { process: running } = child;
     if (running === null) return;
     const patience = setTimeout(() => send(running, "SIGKILL"), STOP_PATIENCE_MS);
@@ -105,7 +107,7 @@ export class Supervisor {
     clearTimeout(patience);
   }
 
-  #child(name: string): Child {
+  #child(name: string): Supervised {
     const child = this.#children.get(name);
     if (child !== undefined) return child;
     throw new ConclaveError("INVALID_ARGUMENT", `There is no "${name}", only ${this.names.join(", ")}.`);
@@ -115,13 +117,9 @@ export class Supervisor {
     this.#show(logEntry("cluster", story));
   }
 
-  #run(child: Child): Promise<void> {
+  #run(child: Supervised): Promise<void> {
     const script = path.join(import.meta.dirname, "..", child.script);
-    const running = spawn(process.execPath, [...runtimeArguments, script, ...child.args, "--log", "json"], {
-      // Its standard input is never written to: its end tells the child that this process is gone.
-      stdio: ["pipe", "pipe", "pipe"],
-      env: { ...process.env, [SUPERVISED]: "1" },
-    });
+    const running = spawnScript(script, [...child.args, "--log", "json"]);
     child.process = running;
     child.ending = false;
     child.paused = false;
@@ -159,22 +157,4 @@ export class Supervisor {
       });
     });
   }
-}
-
-/** Not by the child's own `kill`: Deno takes any signal for its end, and sends it no other. */
-function send({ pid, exitCode, signalCode }: ChildProcess, signal: NodeJS.Signals): void {
-  if (pid === undefined || exitCode !== null || signalCode !== null) return;
-  try {
-    process.kill(pid, signal);
-  } catch {
-    // It has just ended, and the news of that is on its way.
-  }
-}
-
-/** Resolves when the process is gone and its output was read. */
-function ended(running: ChildProcess, act: () => void): Promise<void> {
-  return new Promise((resolve) => {
-    running.once("close", () => resolve());
-    act();
-  });
 }

@@ -1,5 +1,6 @@
 /** Nodes and directories that a test scripts, for the tests of the client: real links, and a real replicated state. */
 
+import { freePorts } from "../../scripts/main/ports.mts";
 import { ActorSystem, type Answer, type Peer } from "../../src/actor/index.ts";
 import {
   type Client,
@@ -38,7 +39,6 @@ import {
   QUERIES_MAX,
 } from "../../src/protocol/node.ts";
 import { Events } from "../support/network.ts";
-import { freePorts } from "../support/ports.ts";
 
 type NodeAnswerTo = Answer<NodeAnswer>;
 

@@ -1,6 +1,7 @@
 /** The directory: names, and who leads. Real links, a process of its own for each party. */
 
 import * as assert from "uvu/assert";
+import { freePorts } from "../../scripts/main/ports.mts";
 import { type ActorRef, ActorSystem } from "../../src/actor/index.ts";
 import { type DirectoryParts, directoryActor } from "../../src/directory/directory.ts";
 import type { DirectoryStory } from "../../src/directory/index.ts";
@@ -16,7 +17,6 @@ import {
 import type { LeaderView } from "../../src/protocol/leader.ts";
 import { withNodes } from "../node/in-process.ts";
 import { codeOf, Events } from "../support/network.ts";
-import { freePorts } from "../support/ports.ts";
 import { suite } from "../support/suite.ts";
 
 const ASK = { timeoutMs: 5_000 };

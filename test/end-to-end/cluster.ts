@@ -5,8 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { createInterface } from "node:readline";
+import { freePorts } from "../../scripts/main/ports.mts";
 import { type Client, connect, type MemberView } from "../../src/client/index.ts";
-import { freePorts } from "../support/ports.ts";
 
 export const PROJECT = path.join(import.meta.dirname, "..", "..");
 const runtimeArguments = "Deno" in globalThis ? ["run", "--allow-all"] : [];

@@ -1,8 +1,8 @@
 /** Maintenance without an outage: machines are stopped, added, replaced and removed while clients go on. */
 
 import * as assert from "uvu/assert";
+import { freePorts } from "../../scripts/main/ports.mts";
 import { RecordedClient } from "../../src/testing/recorded-client.ts";
-import { freePorts } from "../support/ports.ts";
 import { suite } from "../support/suite.ts";
 import { type Cluster, leaderOf, untilMembers, withCluster } from "./cluster.ts";
 import { Crowd, judge } from "./crowd.ts";

@@ -3,6 +3,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
+import { freePorts } from "../../scripts/main/ports.mts";
 import { type ActorRef, ActorSystem, type Protocol } from "../../src/actor/index.ts";
 import {
   type Client,
@@ -27,7 +28,6 @@ import {
 import { NODE_ACTOR, nodeProtocol } from "../../src/protocol/node.ts";
 import type { Raft } from "../../src/raft/index.ts";
 import { Events } from "../support/network.ts";
-import { freePorts } from "../support/ports.ts";
 
 export const CLUSTER = "test";
 const TIMING: Timing = { heartbeatMs: 50, electionTimeoutMinMs: 300, electionTimeoutMaxMs: 600 };

@@ -1,0 +1,43 @@
+/** A script as a child of this process, on the same runtime. */
+
+import { type ChildProcessByStdio, spawn } from "node:child_process";
+import type { Readable, Writable } from "node:stream";
+import { SUPERVISED } from "./process.mts";
+
+/** A child all of whose streams are pipes. */
+export type Child = ChildProcessByStdio<Writable, Readable, Readable>;
+
+/** What a runtime has to be told before the name of a script. */
+export const runtimeArguments: readonly string[] = "Deno" in globalThis ? ["run", "--allow-all"] : [];
+
+/** What a child has otherwise than this process. */
+export interface Surroundings {
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Starts a script. The end of its standard input, which may be written to, tells it that this process is gone. */
+export const spawnScript = (script: string, args: readonly string[], { cwd, env }: Surroundings = {}): Child =>
+  spawn(process.execPath, [...runtimeArguments, script, ...args], {
+    ...(cwd === undefined ? {} : { cwd }),
+    stdio: ["pipe", "pipe", "pipe"],
+    env: { ...process.env, ...env, [SUPERVISED]: "1" },
+  });
+
+/** Not by the child's own `kill`: Deno takes any signal for its end, and sends it no other. */
+export function send({ pid, exitCode, signalCode }: Child, signal: NodeJS.Signals): void {
+  if (pid === undefined || exitCode !== null || signalCode !== null) return;
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It has just ended, and the news of that is on its way.
+  }
+}
+
+/** Resolves when the process is gone and its output was read. */
+export function ended(running: Child, act: () => void): Promise<void> {
+  return new Promise((resolve) => {
+    running.once("close", () => resolve());
+    act();
+  });
+}
