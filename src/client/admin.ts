@@ -3,16 +3,21 @@
 import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, hasCode } from "../errors.ts";
 import type { NodeAnswer, NodeMessage } from "../protocol/node.ts";
-import { type Call, Calls, late } from "./call.ts";
+import { Call, type CallStart, Calls, late } from "./call.ts";
 import type { Leader, Leadership } from "./leadership.ts";
 import { type CallOptions, RETRY_DELAY_MS } from "./options.ts";
 
 type Question = Extract<NodeMessage, { type: "members" | "change" | "transfer" }>;
 
-interface Request extends Call<NodeAnswer> {
+class Request extends Call<NodeAnswer> {
   readonly question: Question;
   /** It was sent, and what came of it is not known. */
-  isSent: boolean;
+  isSent = false;
+
+  constructor(start: CallStart<NodeAnswer>, question: Question) {
+    super(start);
+    this.question = question;
+  }
 }
 
 export interface AdminOptions {
@@ -39,8 +44,8 @@ export class Admin {
   }
 
   ask(question: Question, options: CallOptions): Promise<NodeAnswer> {
-    return this.#calls.open(options, (base: Call<NodeAnswer>): Request => {
-      const request: Request = Object.assign(base, { question, isSent: false });
+    return this.#calls.open(options, (start: CallStart<NodeAnswer>): Request => {
+      const request = new Request(start, question);
       this.#send(request).catch((error) => request.reject(error));
       return request;
     });

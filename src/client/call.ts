@@ -5,12 +5,48 @@ import type { Clock } from "../environment.ts";
 import { ConclaveError } from "../errors.ts";
 import type { CallOptions } from "./options.ts";
 
-export interface Call<T> {
-  resolve(value: T): void;
-  reject(error: ConclaveError): void;
+/** What a call begins with. */
+export interface CallStart<T> {
   readonly deadlineMs: number;
   readonly timeoutMs: number;
-  readonly isOver: boolean;
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: ConclaveError) => void;
+  /** Told once, as it ends. */
+  ended(call: Call<never>): void;
+}
+
+/** Whoever calls often has many of these at once: one object each, and no functions of their own. */
+export class Call<T> {
+  readonly deadlineMs: number;
+  readonly timeoutMs: number;
+  readonly #start: CallStart<T>;
+  #isOver = false;
+
+  constructor(start: CallStart<T>) {
+    this.deadlineMs = start.deadlineMs;
+    this.timeoutMs = start.timeoutMs;
+    this.#start = start;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Only the first end of a call counts. */
+  resolve(value: T): void {
+    if (this.#end()) this.#start.resolve(value);
+  }
+
+  reject(error: ConclaveError): void {
+    if (this.#end()) this.#start.reject(error);
+  }
+
+  #end(): boolean {
+    if (this.#isOver) return false;
+    this.#isOver = true;
+    this.#start.ended(this);
+    return true;
+  }
 }
 
 export interface CallsOptions<C> {
@@ -27,6 +63,8 @@ export interface CallsOptions<C> {
 export class Calls<C extends Call<never>> {
   readonly #options: CallsOptions<C>;
   readonly #open = new Set<C>();
+  /** How to leave the signals of those that have one. */
+  readonly #leaves = new Map<C, () => void>();
   readonly #alarm: Alarm;
   #closed = false;
 
@@ -38,10 +76,10 @@ export class Calls<C extends Call<never>> {
   /**
    * Opens a call. Fails with `CLOSED`, `BUSY`, `INVALID_ARGUMENT` or `ABORTED` if it can't be opened.
    *
-   * @param make builds the call around the basic one
+   * @param make makes the call
    */
-  open<T>(options: CallOptions, make: (base: Call<T>) => C): Promise<T> {
-    const { clock, callsMax, giveUp } = this.#options;
+  open<T>(options: CallOptions, make: (start: CallStart<T>) => C): Promise<T> {
+    const { clock, callsMax } = this.#options;
     const { signal } = options;
     const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs;
     if (this.#closed) return Promise.reject(closed());
@@ -53,34 +91,26 @@ export class Calls<C extends Call<never>> {
     }
     if (signal?.aborted === true) return Promise.reject(aborted(signal));
     return new Promise((resolve, reject) => {
-      let over = false;
-      const onAbort = (): void => {
-        if (signal !== undefined) giveUp(call, aborted(signal));
-      };
-      const end = (): boolean => {
-        if (over) return false;
-        over = true;
-        this.#open.delete(call);
-        signal?.removeEventListener("abort", onAbort);
-        if (this.#open.size === 0) this.#alarm.cancel();
-        return true;
-      };
-      const call = make({
-        deadlineMs: clock.nowMs() + timeoutMs,
-        timeoutMs,
-        get isOver() {
-          return over;
-        },
-        resolve: (value) => {
-          if (end()) resolve(value);
-        },
-        reject: (error) => {
-          if (end()) reject(error);
-        },
-      });
+      const deadlineMs = clock.nowMs() + timeoutMs;
+      const call = make({ deadlineMs, timeoutMs, resolve, reject, ended: this.#ended });
       this.#open.add(call);
-      signal?.addEventListener("abort", onAbort);
-      this.#alarm.setFor(call.deadlineMs);
+      if (signal !== undefined) this.#listen(call, signal);
+      this.#alarm.setFor(deadlineMs);
+    });
+  }
+
+  readonly #ended = (call: C): void => {
+    this.#open.delete(call);
+    this.#leaves.get(call)?.();
+    if (this.#open.size === 0) this.#alarm.cancel();
+  };
+
+  #listen(call: C, signal: AbortSignal): void {
+    const onAbort = (): void => this.#options.giveUp(call, aborted(signal));
+    signal.addEventListener("abort", onAbort);
+    this.#leaves.set(call, () => {
+      this.#leaves.delete(call);
+      signal.removeEventListener("abort", onAbort);
     });
   }
 

@@ -7,22 +7,27 @@ import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, hasCode, messageOf } from "../errors.ts";
 import { CLIENT_BATCH_BYTES_MAX, CLIENT_WINDOW_BYTES_MAX, CLIENT_WINDOW_MAX } from "../limits.ts";
 import { type CommandBatch, decodeOutcomes, encodePayload, type Outcome } from "../machine/commands.ts";
-import { type Call, Calls, late } from "./call.ts";
+import { Call, type CallStart, Calls, late } from "./call.ts";
 import type { Horizon } from "./horizon.ts";
 import type { Leader, Leadership } from "./leadership.ts";
 import { ASK_TIMEOUT_MS, type CallOptions } from "./options.ts";
 import { Sender } from "./sender.ts";
 
-interface Command extends Call<Uint8Array> {
+class Command extends Call<Uint8Array> {
   readonly bytes: Uint8Array;
   /** Its place in the session; 0 until it is first sent. */
-  number: number;
+  number = 0;
   /** The sending whose answer is awaited; 0 if none is. */
-  sending: number;
+  sending = 0;
   /** Some earlier sending of it may have been committed. */
-  unsure: boolean;
+  unsure = false;
   /** Why it was last turned away, if it was. */
-  refusal: ConclaveError | null;
+  refusal: ConclaveError | null = null;
+
+  constructor(start: CallStart<Uint8Array>, bytes: Uint8Array) {
+    super(start);
+    this.bytes = bytes;
+  }
 }
 
 export interface CommandsOptions {
@@ -70,8 +75,8 @@ export class Commands {
   /** Applies one command; resolves with the machine's result. */
   submit(bytes: Uint8Array, options: CallOptions): Promise<Uint8Array> {
     this.#sender.wake();
-    return this.#calls.open(options, (base: Call<Uint8Array>): Command => {
-      const command: Command = Object.assign(base, { bytes, number: 0, sending: 0, unsure: false, refusal: null });
+    return this.#calls.open(options, (start: CallStart<Uint8Array>): Command => {
+      const command = new Command(start, bytes);
       this.#queue.add(command);
       return command;
     });

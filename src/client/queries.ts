@@ -6,17 +6,23 @@ import { ConclaveError, hasCode, retryAfterMs } from "../errors.ts";
 import { CLIENT_BATCH_BYTES_MAX, CLIENT_READS_MAX, CLIENT_WINDOW_BYTES_MAX } from "../limits.ts";
 import { decodeList, encodeList } from "../machine/commands.ts";
 import { type Consistency, NODE_ACTOR, nodeProtocol, QUERIES_MAX } from "../protocol/node.ts";
-import { type Call, Calls, late } from "./call.ts";
+import { Call, type CallStart, Calls, late } from "./call.ts";
 import type { Horizon } from "./horizon.ts";
 import type { Leadership, NodeRef } from "./leadership.ts";
 import { ASK_TIMEOUT_MS, pauseMs, RETRY_DELAY_MS, type ReadOptions } from "./options.ts";
 import { Sender } from "./sender.ts";
 
-interface Query extends Call<Uint8Array> {
+class Query extends Call<Uint8Array> {
   readonly bytes: Uint8Array;
   readonly consistency: Consistency;
   /** Why it was last turned away, if it was for lack of room. */
-  refusal: ConclaveError | null;
+  refusal: ConclaveError | null = null;
+
+  constructor(start: CallStart<Uint8Array>, bytes: Uint8Array, consistency: Consistency) {
+    super(start);
+    this.bytes = bytes;
+    this.consistency = consistency;
+  }
 }
 
 interface Question {
@@ -75,9 +81,9 @@ export class Queries {
 
   ask(bytes: Uint8Array, options: ReadOptions): Promise<Uint8Array> {
     this.#sender.wake();
-    return this.#calls.open(options, (base: Call<Uint8Array>): Query => {
+    return this.#calls.open(options, (start: CallStart<Uint8Array>): Query => {
       const { consistency = "linearizable", node = null } = options;
-      const query: Query = Object.assign(base, { bytes, consistency, refusal: null });
+      const query = new Query(start, bytes, consistency);
       if (consistency !== "stale" && node === null) this.#queue.add(query);
       else this.#askAnyone(query, node).catch((error) => query.reject(error));
       return query;
