@@ -1,10 +1,15 @@
 /** Tells directories and subscribers who leads. */
 
-import type { ActorContext, Peer } from "../actor/index.ts";
+import type { ActorContext, ActorRef, Peer } from "../actor/index.ts";
 import type { Clock, Timer } from "../environment.ts";
 import { type ConclaveError, hasCode } from "../errors.ts";
 import { CLIENT_ACTOR, clientProtocol } from "../protocol/client.ts";
-import { DIRECTORY_ACTOR, type DirectoryMessage, directoryProtocol } from "../protocol/directory.ts";
+import {
+  DIRECTORY_ACTOR,
+  type DirectoryAnswer,
+  type DirectoryMessage,
+  directoryProtocol,
+} from "../protocol/directory.ts";
 import { type LeaderView, NO_LEADER } from "../protocol/leader.ts";
 
 /** What a node tells of its dealings with directories. */
@@ -38,6 +43,8 @@ export class Announcer {
   readonly #context: Pick<ActorContext, "ref" | "keepLink" | "watch">;
   readonly #subscribers = new Map<Peer, string>();
   readonly #linked = new Map<string, Standing>();
+  /** The URLs of those who are registered with each directory, as it last told. */
+  readonly #registered = new Map<string, readonly string[]>();
   #view: LeaderView = NO_LEADER;
   #members: Extract<DirectoryMessage, { type: "members" }> | null = null;
 
@@ -70,6 +77,25 @@ export class Announcer {
   linkLost(url: string | null, peer: Peer): void {
     if (url !== null) this.#forget(url);
     this.#subscribers.delete(peer);
+  }
+
+  /** Whom the directories know of, as they last told; they are asked again, for the next time. */
+  lookAround(): string[] {
+    for (const url of this.#linked.keys()) {
+      this.#directory(url)
+        .ask({ type: "list" }, { timeoutMs: DIRECTORY_TIMEOUT_MS })
+        .then(
+          (answer) => {
+            if (answer.type === "members")
+              this.#registered.set(
+                url,
+                answer.members.map((member) => member.url),
+              );
+          },
+          () => {}, // Whoever looks around again asks again.
+        );
+    }
+    return [...this.#registered.values()].flat();
   }
 
   /** No timer fires after this. */
@@ -122,14 +148,19 @@ export class Announcer {
 
   /** A directory that can't be reached, or answers late, is told again when its link is back. */
   #ask(url: string, message: DirectoryMessage): void {
-    const directory = this.#context.ref(`${url}/${DIRECTORY_ACTOR}`, directoryProtocol);
-    directory.ask(message, { timeoutMs: DIRECTORY_TIMEOUT_MS }).then(
-      () => this.#noteConsent(url, message.type),
-      (error) => {
-        const isRefused = hasCode(error, "STALE_CLAIM") || hasCode(error, "NOT_ENTITLED") || hasCode(error, "BUSY");
-        if (isRefused) this.#noteRefusal(url, message.type, error);
-      },
-    );
+    this.#directory(url)
+      .ask(message, { timeoutMs: DIRECTORY_TIMEOUT_MS })
+      .then(
+        () => this.#noteConsent(url, message.type),
+        (error) => {
+          const isRefused = hasCode(error, "STALE_CLAIM") || hasCode(error, "NOT_ENTITLED") || hasCode(error, "BUSY");
+          if (isRefused) this.#noteRefusal(url, message.type, error);
+        },
+      );
+  }
+
+  #directory(url: string): ActorRef<DirectoryMessage, DirectoryAnswer> {
+    return this.#context.ref(`${url}/${DIRECTORY_ACTOR}`, directoryProtocol);
   }
 
   #noteConsent(url: string, type: DirectoryMessage["type"]): void {

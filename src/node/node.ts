@@ -179,7 +179,10 @@ export class NodeActor {
       candidates: () => {
         const { leader } = this.#announcer.view;
         const others = this.#peers.all.flatMap(({ hello }) => (hello.url === null ? [] : [hello.url]));
-        return [...(leader === null ? [] : [leader.url]), ...parts.join, ...others].filter((one) => one !== url);
+        // One that was away for long may know nobody else who is left.
+        const registered = this.#announcer.lookAround();
+        const all = [...(leader === null ? [] : [leader.url]), ...parts.join, ...others, ...registered];
+        return all.filter((one) => one !== url);
       },
       ask: (to) => {
         const ref = context.ref(`${to}/${NODE_ACTOR}`, nodeProtocol);

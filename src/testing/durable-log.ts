@@ -302,7 +302,9 @@ interface Possible {
 
 /** What a restart makes of a log and a snapshot: if the one does not go on behind the other, nothing of it is left. */
 function versionOf(records: Records, snapshot: Position): Version {
-  const { term, vote, last } = records;
+  const { last } = records;
+  // Whoever has a snapshot of a term has come to that term, and given no vote in it that a log tells of.
+  const { term, vote } = snapshot.term > records.term ? { term: snapshot.term, vote: null } : records;
   const terms: number[] = [];
   const goesOn = records.goesOnBehind(snapshot);
   for (let index = snapshot.index + 1; goesOn && index <= last; index++) {

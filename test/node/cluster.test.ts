@@ -117,6 +117,17 @@ test("a member that was taken out while it was down, and lost its data, does not
     await client.put("k", "2");
   }));
 
+/** Does a node know for certain that it has a vote: by what it has told, since then, and not as that other process? */
+const votes = (cluster: InProcess, id: string, { from = 0, not = "" as string | null } = {}): boolean =>
+  cluster
+    .told(id)
+    .all.slice(from)
+    .some((story) => {
+      if (story.event !== "configuration" || !story.committed) return false;
+      const member = story.configuration.members.find((one) => one.id === id);
+      return member?.role === "voter" && member.incarnation !== not;
+    });
+
 test("a member that lost its data comes back although all that it was configured with have been replaced", () =>
   withNodes(
     5,
@@ -126,19 +137,10 @@ test("a member that lost its data comes back although all that it was configured
       await Promise.all(founders.map((id) => cluster.start(id, { members })));
       const client = await cluster.client();
       await client.put("k", "1");
-      const votes = (id: string, from: number): boolean =>
-        cluster
-          .told(id)
-          .all.slice(from)
-          .some((story) => {
-            if (story.event !== "configuration" || !story.committed) return false;
-            const member = story.configuration.members.find((one) => one.id === id);
-            return member?.role === "voter" && member.incarnation !== lost;
-          });
       let lost: string | null = null;
       for (const id of ["n4", "n5"]) {
         await cluster.start(id, { join: [cluster.urlOf("n1")] });
-        await cluster.told(id).until("its vote", () => votes(id, 0));
+        await cluster.told(id).until("its vote", () => votes(cluster, id));
       }
       for (const id of ["n2", "n3"]) {
         await client.change([{ type: "remove", id }]);
@@ -149,7 +151,33 @@ test("a member that lost its data comes back although all that it was configured
       cluster.wipe("n1");
       const from = cluster.told("n1").all.length;
       await cluster.start("n1", { members });
-      await cluster.told("n1").until("its return", () => votes("n1", from));
+      await cluster.told("n1").until("its return", () => votes(cluster, "n1", { from, not: lost }));
+    },
+    { idle: true },
+  ));
+
+test("a member that has moved while all it knew were replaced finds the others by the directory", () =>
+  withNodes(
+    6,
+    async (cluster) => {
+      await cluster.startDirectory();
+      const members = cluster.members.slice(0, 3);
+      await Promise.all(members.map(({ id }) => cluster.start(id, { members })));
+      const client = await cluster.client();
+      await client.put("k", "1");
+      await cluster.stop("n1");
+      for (const id of ["n4", "n5"]) {
+        await cluster.start(id, { join: [cluster.urlOf("n2")] });
+        await cluster.told(id).until("its vote", () => votes(cluster, id));
+      }
+      for (const id of ["n2", "n3"]) {
+        await client.change([{ type: "remove", id }]);
+        await cluster.stop(id);
+      }
+      const url = cluster.urlOf("n6");
+      await cluster.start("n1", { members, url });
+      while ((await client.members()).find(({ id }) => id === "n1")?.url !== url);
+      assert.is((await client.get("k", { node: "n1" }))?.value, "1");
     },
     { idle: true },
   ));

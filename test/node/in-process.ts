@@ -40,6 +40,8 @@ export interface NodeChanges {
   readonly limits?: Partial<Limits>;
   readonly members?: readonly Member[];
   readonly directories?: readonly string[];
+  /** Where it is reached from now on, if that is not where it was. */
+  readonly url?: string;
   /** Members to be taken in by. */
   readonly join?: readonly string[];
   readonly forceNewCluster?: string;
@@ -105,10 +107,11 @@ export class InProcess {
       id,
       members: changes.members ?? this.members,
       directories: changes.directories ?? [this.directoryUrl],
+      url: changes.url,
       join: changes.join,
       forceNewCluster: changes.forceNewCluster,
       host: "127.0.0.1",
-      port: Number(new URL(this.urlOf(id)).port),
+      port: Number(new URL(changes.url ?? this.urlOf(id)).port),
       allowedOrigins: [],
       dataFolder: path.join(this.folder, id),
       machine: changes.machine ?? new KeyValueMachine(),

@@ -50,6 +50,11 @@ export const SEEDS_THAT_FOUND: readonly Found[] = [
     mistake: "a leader did not count on a member whose link it had before it knew that this is one, and never would",
   },
   {
+    seed: 202_420,
+    profile: "hostile",
+    mistake: "a member that had moved, and knew nobody who was left, asked in vain where the others are",
+  },
+  {
     seed: 10_988,
     profile: "hostile",
     mistake:
