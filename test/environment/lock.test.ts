@@ -138,6 +138,38 @@ test("of several that find a stale lock, one takes it over", async () => {
   assert.equal(said, ["DATA_LOCKED", "DATA_LOCKED", "DATA_LOCKED", "locked"]);
 });
 
+test("of several that find a stale lock in the same moment, one takes it over, time and again", async () => {
+  const gone = await holder(await fresh());
+  await end(gone.child, "SIGKILL");
+  const stale = JSON.stringify({ host: os.hostname(), pid: gone.child.pid, started: "1" });
+  for (let round = 0; round < 200; round++) {
+    const folder = await fresh();
+    await fs.writeFile(path.join(folder, "lock"), stale);
+    const codes = await Promise.all(Array.from({ length: 6 }, () => codeOf(lockFolder(folder))));
+    assert.is(codes.filter((code) => code === "resolved").length, 1, `round ${round}: ${codes}`);
+    assert.is((await fs.readdir(folder)).length, 1, "what was stale is gone");
+  }
+});
+
+test("whoever takes a folder while it is given up owns it alone", async () => {
+  const folder = await fresh();
+  let owners = 0;
+  const takeInTurn = async (): Promise<void> => {
+    for (let i = 0; i < 50; i++) {
+      const lock = await lockFolder(folder).catch(() => null);
+      if (lock === null) continue;
+      owners++;
+      assert.is(owners, 1);
+      await new Promise((resolve) => setImmediate(resolve));
+      owners--;
+      await lock.release();
+    }
+  };
+  await Promise.all(Array.from({ length: 5 }, takeInTurn));
+  await (await lockFolder(folder)).release();
+  assert.equal(await fs.readdir(folder), []);
+});
+
 test("nothing is left in the folder after the release, and a second release harms nobody", async () => {
   const folder = await fresh();
   const lock = await lockFolder(folder);
