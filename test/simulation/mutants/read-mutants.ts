@@ -51,6 +51,9 @@ export const READ_MUTANTS: readonly Mutant[] = [
     name: "lease-not-respected",
     rule: "While a leader may hold a lease, nobody who has heard it lately elects another one, link or no link (thesis, 6.4.1).",
     profile: "hostile",
+    rare:
+      "followers have to lose their links to a leader that keeps its own, and elect another one before it sends again; " +
+      "tests of the core do, in its leases, golden scripts and random runs",
     edits: [
       {
         file: "raft/election.ts",
