@@ -112,9 +112,10 @@ export class Wal {
     return this.#tornBytes;
   }
 
-  /** How much of the disk it takes. */
+  /** How much of the disk it takes, the room for frames to come included. */
   get bytes(): number {
-    return this.#contents.bytes;
+    const { bytes, end } = this.#contents;
+    return bytes + Math.max(0, this.#reservedTo - end);
   }
 
   /** About how many bytes of it lie behind an entry. */

@@ -111,6 +111,7 @@ test("small appends get room for many at once, which goes back when the log ends
   for (let index = 1; index <= 40; index++) {
     await wal.append(batchOf(index));
     sizes.push(disk.bytesOf(file).byteLength);
+    assert.is(wal.bytes, disk.bytesOf(file).byteLength, "what it takes of the disk is told with the room");
   }
   assert.ok(new Set(sizes).size < 8, `it grew to ${[...new Set(sizes)]}`);
   const large = { ...entry(41, 1), payload: new Uint8Array(20_000).fill(1) };
