@@ -4,10 +4,21 @@ const encoder = new TextEncoder();
 // A byte order mark is text like any other here: without it, two different keys would become one.
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const U32 = 2 ** 32;
-/** Up to here, plain loops are faster than the runtime's encoder and decoder. */
+/** Up to here, plain loops are faster than the runtime's encoder. */
 const SHORT = 24;
 const ASCII_MAX = 0x7f;
 const LOOP_MAX = 96;
+/** Up to here, it is quicker to see that text is ASCII than to have it decoded with care. */
+const ASCII_LOOK_MAX = 128;
+/**
+ * Makes text of bytes, a character of each, in one piece: joined character by character it would leave behind as many
+ * pieces. Browsers have no such function.
+ */
+const latin1Slice = (globalThis.Buffer as { prototype: Latin1 } | undefined)?.prototype.latin1Slice;
+
+interface Latin1 {
+  latin1Slice(this: Uint8Array, start: number, end: number): string;
+}
 /** Up to here, text is encoded where it will stand: of arrays that live for a moment the collector makes long pauses. */
 const IN_PLACE_MAX = 4_096;
 
@@ -41,14 +52,17 @@ export function encodeText(text: string): Uint8Array {
 }
 
 /** @throws TypeError if the bytes are not UTF-8 */
-export function decodeText(bytes: Uint8Array): string {
-  if (bytes.byteLength > SHORT) return decoder.decode(bytes);
-  let text = "";
-  for (const byte of bytes) {
-    if (byte > ASCII_MAX) return decoder.decode(bytes);
-    text += String.fromCharCode(byte);
-  }
-  return text;
+export const decodeText = (bytes: Uint8Array): string => textAt(bytes, 0, bytes.byteLength);
+
+function textAt(bytes: Uint8Array, start: number, end: number): string {
+  if (latin1Slice !== undefined && isShortAscii(bytes, start, end)) return latin1Slice.call(bytes, start, end);
+  return decoder.decode(bytes.subarray(start, end));
+}
+
+function isShortAscii(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end - start > ASCII_LOOK_MAX) return false;
+  for (let at = start; at < end; at++) if ((bytes[at] ?? 0) > ASCII_MAX) return false;
+  return true;
 }
 
 const isHighSurrogate = (unit: number): boolean => unit >= 0xd800 && unit < 0xdc00;
@@ -190,7 +204,9 @@ export class ByteReader {
   }
 
   text(): string {
-    return decodeText(this.bytes());
+    const length = this.u32();
+    const at = this.#advance(length);
+    return textAt(this.#bytes, at, at + length);
   }
 
   /** @throws RangeError if anything is left */

@@ -9,7 +9,7 @@ import { suite } from "./support/suite.ts";
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   raft: [],
   link: ["bytes.ts", "environment.ts", "errors.ts", "msgpackr", "valibot"],
-  actor: ["link", "bytes.ts", "environment.ts", "errors.ts", "msgpackr", "valibot"],
+  actor: ["link", "bytes.ts", "environment.ts", "errors.ts", "passing.ts", "msgpackr", "valibot"],
   machine: ["bytes.ts", "errors.ts", "sorted-btree"],
   storage: ["bytes.ts", "environment.ts", "errors.ts", "node:zlib", "valibot"],
   protocol: ["actor", "bytes.ts", "valibot"],
@@ -26,6 +26,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "environment.ts",
     "errors.ts",
     "limits.ts",
+    "passing.ts",
   ],
   client: [
     "actor",
@@ -40,6 +41,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "environment.ts",
     "errors.ts",
     "limits.ts",
+    "passing.ts",
   ],
   backup: ["client", "machine", "storage", "environment.ts", "errors.ts"],
   config: ["errors.ts", "limits.ts", "node:fs/promises", "node:path", "valibot", "@valibot/to-json-schema"],

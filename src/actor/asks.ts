@@ -2,6 +2,7 @@
 
 import type { Clock } from "../environment.ts";
 import { ConclaveError } from "../errors.ts";
+import { PassingMap } from "../passing.ts";
 import type { AskOptions } from "./actor.ts";
 import { type Codec, decodeError } from "./protocol.ts";
 
@@ -23,7 +24,7 @@ const CORRELATION_MAX = 0xffff_ffff;
 
 export class Asks {
   readonly #clock: Clock;
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #waiting = new PassingMap<number, Waiting>();
   #lastCorrelation = 0;
   #closed = false;
 

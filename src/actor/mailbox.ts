@@ -53,7 +53,7 @@ export class Mailbox<D> {
   close(): void {
     this.#closed = true;
     this.#waiting = [];
-    this.#shares.clear();
+    this.#shares = new Map();
   }
 
   #enqueue(delivery: D): void {
@@ -68,7 +68,7 @@ export class Mailbox<D> {
   #drain(): void {
     const batch = this.#waiting;
     this.#waiting = [];
-    this.#shares.clear();
+    this.#shares = new Map();
     const handled = batch.length === 0 ? undefined : this.#handle(batch);
     if (handled === undefined) this.#next();
     else void handled.then(() => this.#next());

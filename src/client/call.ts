@@ -3,6 +3,7 @@
 import { Alarm } from "../alarm.ts";
 import type { Clock } from "../environment.ts";
 import { ConclaveError } from "../errors.ts";
+import { List, type Place } from "../passing.ts";
 import type { CallOptions } from "./options.ts";
 
 /** What a call begins with. */
@@ -19,6 +20,8 @@ export interface CallStart<T> {
 export class Call<T> {
   readonly deadlineMs: number;
   readonly timeoutMs: number;
+  /** Among those that are open. */
+  place: Place<unknown> | null = null;
   readonly #start: CallStart<T>;
   #isOver = false;
 
@@ -62,7 +65,7 @@ export interface CallsOptions<C> {
 /** The calls that are open, and their deadlines behind one timer. */
 export class Calls<C extends Call<never>> {
   readonly #options: CallsOptions<C>;
-  readonly #open = new Set<C>();
+  readonly #open = new List<C>();
   /** How to leave the signals of those that have one. */
   readonly #leaves = new Map<C, () => void>();
   readonly #alarm: Alarm;
@@ -93,15 +96,15 @@ export class Calls<C extends Call<never>> {
     return new Promise((resolve, reject) => {
       const deadlineMs = clock.nowMs() + timeoutMs;
       const call = make({ deadlineMs, timeoutMs, resolve, reject, ended: this.#ended });
-      this.#open.add(call);
+      call.place = this.#open.add(call);
       if (signal !== undefined) this.#listen(call, signal);
       this.#alarm.setFor(deadlineMs);
     });
   }
 
   readonly #ended = (call: C): void => {
-    this.#open.delete(call);
-    this.#leaves.get(call)?.();
+    if (call.place !== null) this.#open.remove(call.place as Place<C>);
+    if (this.#leaves.size > 0) this.#leaves.get(call)?.();
     if (this.#open.size === 0) this.#alarm.cancel();
   };
 

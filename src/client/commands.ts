@@ -7,6 +7,7 @@ import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, hasCode, messageOf } from "../errors.ts";
 import { CLIENT_BATCH_BYTES_MAX, CLIENT_WINDOW_BYTES_MAX, CLIENT_WINDOW_MAX } from "../limits.ts";
 import { type CommandBatch, decodeOutcomes, encodePayload, type Outcome } from "../machine/commands.ts";
+import { List, type Place } from "../passing.ts";
 import { Call, type CallStart, Calls, late } from "./call.ts";
 import type { Horizon } from "./horizon.ts";
 import type { Leader, Leadership } from "./leadership.ts";
@@ -17,6 +18,8 @@ class Command extends Call<Uint8Array> {
   readonly bytes: Uint8Array;
   /** Its place in the session; 0 until it is first sent. */
   number = 0;
+  /** Where it stands: before it is first sent in the queue, and then among those that are numbered. */
+  standing: Place<Command> | null = null;
   /** The sending whose answer is awaited; 0 if none is. */
   sending = 0;
   /** Some earlier sending of it may have been committed. */
@@ -52,10 +55,12 @@ export class Commands {
   /** Who wants what is not sent yet to stay so for a while. */
   #holds = 0;
   /** Not sent yet, oldest first. */
-  #queue = new Set<Command>();
-  /** Sent and not settled, by number, in ascending order. */
-  readonly #numbered = new Map<number, Command>();
+  #queue = new List<Command>();
+  /** Sent and not settled, the lowest number first. */
+  readonly #numbered = new List<Command>();
   #numberedBytes = 0;
+  /** Some of those may have to be sent again. */
+  #looksBack = false;
 
   constructor(options: CommandsOptions) {
     this.#options = options;
@@ -77,7 +82,7 @@ export class Commands {
     this.#sender.wake();
     return this.#calls.open(options, (start: CallStart<Uint8Array>): Command => {
       const command = new Command(start, bytes);
-      this.#queue.add(command);
+      command.standing = this.#queue.add(command);
       return command;
     });
   }
@@ -99,10 +104,11 @@ export class Commands {
 
   /** The leader is gone, or another one leads: what is on its way may or may not have arrived. */
   leaderLost(): void {
-    for (const command of this.#numbered.values()) {
+    for (const command of this.#numbered) {
       if (command.sending !== 0) command.unsure = true;
       command.sending = 0;
     }
+    this.#looksBack = true;
   }
 
   close(): void {
@@ -129,20 +135,21 @@ export class Commands {
       bytes += command.bytes.byteLength;
       return run.length === 0 || bytes <= CLIENT_BATCH_BYTES_MAX;
     };
-    for (const command of this.#numbered.values()) {
+    for (const command of this.#looksBack ? this.#numbered : []) {
       const last = run.at(-1);
       if (command.sending !== 0) {
         if (last !== undefined) return run;
       } else if (last !== undefined && (command.number !== last.number + 1 || !fits(command))) return run;
       else if (last !== undefined || fits(command)) run.push(command);
     }
-    if (run.length > 0 && (run.at(-1)?.number ?? 0) + 1 !== this.#nextNumber) return run;
+    if (run.length === 0) this.#looksBack = false;
+    else if ((run.at(-1)?.number ?? 0) + 1 !== this.#nextNumber) return run;
     if (this.#holds > 0) return run;
-    for (const command of this.#queue) {
+    for (let command = this.#queue.first; command !== undefined; command = this.#queue.first) {
       if (this.#isWindowFull || !fits(command)) break;
+      this.#leave(command);
       command.number = this.#nextNumber++;
-      this.#queue.delete(command);
-      this.#numbered.set(command.number, command);
+      command.standing = this.#numbered.add(command);
       this.#numberedBytes += command.bytes.byteLength;
       run.push(command);
     }
@@ -156,8 +163,7 @@ export class Commands {
 
   /** Below this number nothing is waited for any more. */
   #floor(): number {
-    for (const number of this.#numbered.keys()) return number;
-    return this.#nextNumber;
+    return this.#numbered.first?.number ?? this.#nextNumber;
   }
 
   #sendRun(leader: Leader, session: number, run: readonly Command[]): void {
@@ -197,24 +203,24 @@ export class Commands {
       command.sending = 0;
       switch (outcome.type) {
         case "applied":
-          this.#end(command);
+          this.#leave(command);
           command.resolve(outcome.result);
           break;
         case "gap":
           gap = true;
           break;
         case "forgotten":
-          this.#end(command);
+          this.#leave(command);
           command.reject(unknownOutcome("its result is no longer kept"));
           break;
         case "failed":
-          this.#end(command);
+          this.#leave(command);
           command.reject(new ConclaveError("MACHINE_FAILED", "The state machine failed on this command."));
           break;
       }
     }
     // What fills the gap was turned away, and is sent again along with what came after it.
-    if (gap) this.#sender.retryLater();
+    if (gap) this.#lookBack();
     else this.#sender.wake();
   }
 
@@ -228,10 +234,10 @@ export class Commands {
       case "NOT_LEADER":
       case "UNKNOWN_ACTOR": // The process is there, and its node is not yet.
         this.#options.leadership().doubt(leader);
-        this.#sender.retryLater();
+        this.#lookBack();
         return;
       case "BUSY":
-        this.#sender.retryLater(error);
+        this.#lookBack(error);
         return;
       case "SESSION_EXPIRED":
         this.#sessionExpired(session);
@@ -241,7 +247,7 @@ export class Commands {
       case "TIMEOUT":
         for (const command of open) command.unsure = true;
         this.#options.leadership().doubt(leader);
-        this.#sender.retryLater();
+        this.#lookBack();
         return;
       case "TOO_LARGE":
         for (const command of open) this.#giveUp(command, error);
@@ -279,13 +285,15 @@ export class Commands {
     this.#session = null;
     this.#nextNumber = 1;
     const again: Command[] = [];
-    for (const command of [...this.#numbered.values()]) {
-      this.#unnumber(command);
+    for (const command of [...this.#numbered]) {
+      this.#leave(command);
       command.number = 0;
       if (command.unsure || command.sending !== 0) command.reject(unknownOutcome("the session has expired"));
       else if (!command.isOver) again.push(command);
     }
-    this.#queue = new Set([...again, ...this.#queue]);
+    again.push(...this.#queue);
+    this.#queue = new List();
+    for (const command of again) command.standing = this.#queue.add(command);
     this.#sender.wake();
   }
 
@@ -299,20 +307,24 @@ export class Commands {
   /** Ends a command early. If it may have been committed, that is what its caller has to know. */
   #giveUp(command: Command, reason: ConclaveError): void {
     const unsure = command.unsure || command.sending !== 0;
-    this.#end(command);
+    this.#leave(command);
     command.reject(unsure ? unknownOutcome(reason.message, reason) : reason);
     this.#sender.wake(); // The floor may have moved.
   }
 
-  #end(command: Command): void {
-    this.#queue.delete(command);
-    this.#unnumber(command);
+  /** What was sent, and is not known to have arrived, is sent again in a moment. */
+  #lookBack(refusal: ConclaveError | null = null): void {
+    this.#looksBack = true;
+    this.#sender.retryLater(refusal);
   }
 
-  #unnumber(command: Command): void {
-    if (this.#numbered.get(command.number) !== command) return;
-    this.#numbered.delete(command.number);
-    this.#numberedBytes -= command.bytes.byteLength;
+  /** It stands nowhere any more. */
+  #leave(command: Command): void {
+    const { standing, number } = command;
+    command.standing = null;
+    if (standing === null) return;
+    if (number === 0) this.#queue.remove(standing);
+    else if (this.#numbered.remove(standing)) this.#numberedBytes -= command.bytes.byteLength;
   }
 }
 

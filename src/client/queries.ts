@@ -5,6 +5,7 @@ import type { ClientEnvironment, Timer } from "../environment.ts";
 import { ConclaveError, hasCode, retryAfterMs } from "../errors.ts";
 import { CLIENT_BATCH_BYTES_MAX, CLIENT_READS_MAX, CLIENT_WINDOW_BYTES_MAX } from "../limits.ts";
 import { decodeList, encodeList } from "../machine/commands.ts";
+import { List, type Place } from "../passing.ts";
 import { type Consistency, NODE_ACTOR, nodeProtocol, QUERIES_MAX } from "../protocol/node.ts";
 import { Call, type CallStart, Calls, late } from "./call.ts";
 import type { Horizon } from "./horizon.ts";
@@ -15,6 +16,8 @@ import { Sender } from "./sender.ts";
 class Query extends Call<Uint8Array> {
   readonly bytes: Uint8Array;
   readonly consistency: Consistency;
+  /** Where it stands in the queue, if it does. */
+  queued: Place<Query> | null = null;
   /** Why it was last turned away, if it was for lack of room. */
   refusal: ConclaveError | null = null;
 
@@ -57,7 +60,7 @@ export class Queries {
   readonly #options: QueriesOptions;
   readonly #calls: Calls<Query>;
   readonly #sender: Sender;
-  #queue = new Set<Query>();
+  #queue = new List<Query>();
   /** Messages of linearizable queries that are on their way, and their bytes. */
   #sent = 0;
   #sentBytes = 0;
@@ -72,7 +75,7 @@ export class Queries {
       ...options,
       clock: options.environment.clock,
       giveUp: (query, reason) => {
-        this.#queue.delete(query);
+        this.#leave(query);
         query.reject(reason === "expired" ? this.#lateness(query) : reason);
       },
     });
@@ -84,7 +87,7 @@ export class Queries {
     return this.#calls.open(options, (start: CallStart<Uint8Array>): Query => {
       const { consistency = "linearizable", node = null } = options;
       const query = new Query(start, bytes, consistency);
-      if (consistency !== "stale" && node === null) this.#queue.add(query);
+      if (consistency !== "stale" && node === null) this.#enqueue(query);
       else this.#askAnyone(query, node).catch((error) => query.reject(error));
       return query;
     });
@@ -146,14 +149,23 @@ export class Queries {
   #nextBatch(): Query[] {
     const batch: Query[] = [];
     let bytes = 0;
-    for (const query of this.#queue) {
+    for (let query = this.#queue.first; query !== undefined; query = this.#queue.first) {
       bytes += query.bytes.byteLength;
       if (batch[0] !== undefined && batch[0].consistency !== query.consistency) break;
       if (batch.length === QUERIES_MAX || (bytes > CLIENT_BATCH_BYTES_MAX && batch.length > 0)) break;
-      this.#queue.delete(query);
+      this.#leave(query);
       batch.push(query);
     }
     return batch;
+  }
+
+  #enqueue(query: Query): void {
+    query.queued = this.#queue.add(query);
+  }
+
+  #leave(query: Query): void {
+    if (query.queued !== null) this.#queue.remove(query.queued);
+    query.queued = null;
   }
 
   /** Reads change nothing, so asking again is always safe. */
@@ -170,7 +182,10 @@ export class Queries {
       return;
     }
     for (const query of batch) query.refusal = hasCode(error, "BUSY") ? error : null;
-    this.#queue = new Set([...batch.filter((query) => !query.isOver), ...this.#queue]);
+    const later = [...this.#queue];
+    this.#queue = new List();
+    for (const query of batch) if (!query.isOver) this.#enqueue(query);
+    for (const query of later) this.#enqueue(query);
     this.#sender.retryLater(error);
   }
 

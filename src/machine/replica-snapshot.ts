@@ -7,7 +7,7 @@
 import { ByteReader, ByteWriter } from "../bytes.ts";
 import { type Outcome, readOutcome, writeOutcome } from "./commands.ts";
 import type { Restoration, RestorationSnapshot } from "./restoration.ts";
-import type { Session, Sessions } from "./session.ts";
+import { firstKept, type Session, type Sessions } from "./session.ts";
 import { emptyTree } from "./tree.ts";
 
 const Tag = { sessions: 1, sessionsEnd: 2, machine: 3, end: 4, restoration: 5, restorationPiece: 6 } as const;
@@ -52,10 +52,12 @@ const sessionsPiece = (): ByteWriter => new ByteWriter(PIECE_BYTES_MAX).u8(Tag.s
 
 /** Small ones, so that one session with many outcomes does not make one large piece. */
 function* itemsOf(sessions: Sessions): Generator<(writer: ByteWriter) => void> {
-  for (const [id, { next, outcomes }] of sessions.entries()) {
+  for (const [id, session] of sessions.entries()) {
+    const { next, outcomes } = session;
     yield (writer) => writer.u8(Item.session).u53(id).u53(next);
-    for (const [number, outcome] of outcomes) {
-      yield (writer) => writeOutcome(writer.u8(Item.outcome).u53(number), outcome);
+    let number = firstKept(session);
+    for (const outcome of outcomes) {
+      yield (writer) => writeOutcome(writer.u8(Item.outcome).u53(number++), outcome);
     }
   }
 }
@@ -73,8 +75,9 @@ export async function readHead(pieces: AsyncIterator<Uint8Array>, restoration: R
     const reader = await nextPiece(pieces);
     const tag = reader.u8();
     if (tag === Tag.sessionsEnd) {
-      checkCount("sessions", reader.u53(), sessions.sessions.size);
-      return sessions.sessions;
+      const read = sessions.finish();
+      checkCount("sessions", reader.u53(), read.size);
+      return read;
     }
     if (tag === Tag.sessions) sessions.read(reader);
     else if (tag === Tag.restoration) add = restoration.open(reader.raw(reader.remaining));
@@ -84,20 +87,39 @@ export async function readHead(pieces: AsyncIterator<Uint8Array>, restoration: R
 }
 
 class SessionsReader {
-  readonly sessions: Sessions = emptyTree();
+  readonly #sessions: Sessions = emptyTree();
+  /** The one that is being read, and the number of the command whose outcome comes next. */
   #session: Session | null = null;
+  #number = 0;
+
+  /** @throws RangeError if something is missing */
+  finish(): Sessions {
+    this.#endSession();
+    return this.#sessions;
+  }
 
   read(reader: ByteReader): void {
     while (reader.remaining > 0) {
       const item = reader.u8();
       const number = reader.u53();
       if (item === Item.session) {
-        this.#session = { next: reader.u53(), outcomes: new Map(), era: 0 };
-        this.sessions.set(number, this.#session);
+        this.#endSession();
+        this.#session = { next: reader.u53(), outcomes: [], era: 0 };
+        this.#sessions.set(number, this.#session);
       } else if (item === Item.outcome && this.#session !== null) {
-        this.#session.outcomes.set(number, ownOutcome(reader));
+        const { outcomes } = this.#session;
+        if (outcomes.length > 0 && number !== this.#number) throw new RangeError("an outcome is out of order");
+        outcomes.push(ownOutcome(reader));
+        this.#number = number + 1;
       } else throw new RangeError(`an item of kind ${item} stands among the sessions`);
     }
+  }
+
+  /** Its outcomes are those of its last commands. */
+  #endSession(): void {
+    const session = this.#session;
+    if (session === null || session.outcomes.length === 0 || this.#number === session.next) return;
+    throw new RangeError(`outcomes up to command ${this.#number} are given where ${session.next} is next`);
   }
 }
 

@@ -10,7 +10,7 @@ import type { StateMachine } from "./machine.ts";
 import { readHead, readMachine, snapshotPieces } from "./replica-snapshot.ts";
 import { Restoration } from "./restoration.ts";
 import { encodeStepResult } from "./restoration-steps.ts";
-import type { Session, Sessions } from "./session.ts";
+import { firstKept, raiseFloor, type Session, type Sessions } from "./session.ts";
 import { emptyTree } from "./tree.ts";
 
 /** The replicated state at an index, and what it was then, however long the pieces are drawn. */
@@ -72,7 +72,7 @@ export class Replica {
       case "restoration":
         return this.#applyBatch(index, decoded);
       case "open-session":
-        this.#sessions.set(index, { next: 1, outcomes: new Map(), era: this.#era });
+        this.#sessions.set(index, { next: 1, outcomes: [], era: this.#era });
         return { type: "session-opened", session: index };
       case "expire-sessions": {
         const idle = decoded.sessions.filter(({ id, next }) => this.#sessions.get(id)?.next === next);
@@ -161,15 +161,18 @@ export class Replica {
   #applyBatch(index: number, batch: CommandBatch): Applied {
     const session = this.#own(batch.session);
     if (session === undefined) return { type: "session-unknown" };
-    for (const number of session.outcomes.keys()) {
-      if (number >= batch.floor) break; // Numbers were added in ascending order.
-      session.outcomes.delete(number);
+    raiseFloor(session, batch.floor);
+    let number = batch.first;
+    const outcomes: Outcome[] = [];
+    for (const command of batch.commands) {
+      if (number === session.next) {
+        session.next++;
+        session.outcomes.push(
+          batch.type === "commands" ? this.#run(index, command) : this.#takeStep(batch.session, command),
+        );
+      }
+      outcomes.push(outcomeOf(session, number++));
     }
-    // The client has given up on whatever is missing before its floor: it must not take effect later.
-    if (session.next < batch.floor) session.next = batch.floor;
-    const run = (command: Uint8Array): Outcome =>
-      batch.type === "commands" ? this.#run(index, command) : this.#takeStep(batch.session, command);
-    const outcomes = batch.commands.map((command, i) => applyOnce(session, batch.first + i, () => run(command)));
     return { type: "outcomes", outcomes };
   }
 
@@ -177,7 +180,7 @@ export class Replica {
   #own(id: number): Session | undefined {
     const session = this.#sessions.get(id);
     if (session === undefined || session.era === this.#era) return session;
-    const own = { ...session, outcomes: new Map(session.outcomes), era: this.#era };
+    const own = { ...session, outcomes: [...session.outcomes], era: this.#era };
     this.#sessions.set(id, own);
     return own;
   }
@@ -198,11 +201,8 @@ export class Replica {
   }
 }
 
-function applyOnce(session: Session, number: number, run: () => Outcome): Outcome {
-  if (number > session.next) return { type: "gap" };
-  if (number < session.next) return session.outcomes.get(number) ?? { type: "forgotten" };
-  session.next++;
-  const outcome = run();
-  session.outcomes.set(number, outcome);
-  return outcome;
+/** What has become of a command. */
+function outcomeOf(session: Session, number: number): Outcome {
+  if (number >= session.next) return { type: "gap" };
+  return session.outcomes[number - firstKept(session)] ?? { type: "forgotten" };
 }

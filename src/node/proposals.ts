@@ -5,6 +5,7 @@ import type { Clock } from "../environment.ts";
 import { busy, ConclaveError } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { type Applied, encodeOutcomes } from "../machine/commands.ts";
+import { PassingMap } from "../passing.ts";
 import type { LeaderView } from "../protocol/leader.ts";
 import type { NodeAnswer } from "../protocol/node.ts";
 import type { ProposalOutcome } from "../raft/index.ts";
@@ -26,8 +27,8 @@ interface Placed extends Waiting {
 export class Proposals {
   readonly #room: Room;
   /** Given to the core, place in the log not known yet. */
-  readonly #offered = new Map<number, Waiting>();
-  readonly #placed = new Map<number, Placed>();
+  readonly #offered = new PassingMap<number, Waiting>();
+  readonly #placed = new PassingMap<number, Placed>();
   #lastTicket = 0;
 
   constructor(limits: Limits, clock: Clock) {

@@ -7,6 +7,7 @@ import { ConclaveError, messageOf } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { encodeList } from "../machine/commands.ts";
 import type { Replica } from "../machine/index.ts";
+import { List, PassingMap, type Place } from "../passing.ts";
 import type { LeaderView } from "../protocol/leader.ts";
 import type { NodeAnswer } from "../protocol/node.ts";
 import type { ReadOutcome } from "../raft/index.ts";
@@ -41,6 +42,8 @@ interface Read {
   room: Room;
   stay: Stay;
   readonly answer: Answer<NodeAnswer>;
+  /** Where it stands among those that may be served. */
+  ready: Place<Read> | null;
   /** What has been answered so far, and its size. */
   readonly results: Uint8Array[];
   resultBytes: number;
@@ -57,11 +60,11 @@ interface Waiting {
 export class Reads {
   readonly #options: ReadsOptions;
   /** By ticket, until the core has said from which index on they may be served. */
-  readonly #asked = new Map<number, Read>();
+  readonly #asked = new PassingMap<number, Read>();
   /** The lowest index first, and of those that wait for the same, the one that came first. */
   #waiting: Waiting[] = [];
   /** Those that may be served now, oldest first. */
-  readonly #ready = new Set<Read>();
+  readonly #ready = new List<Read>();
   /** Also for those that wait for this node to catch up. */
   readonly #unconfirmedRoom: Room;
   /** Those that are ready count for themselves: they wait for this node's time, the others for a majority's. */
@@ -102,7 +105,7 @@ export class Reads {
    */
   askStale(queries: readonly Uint8Array[], minIndex: number, answer: Answer<NodeAnswer>, link: object | null): void {
     if (minIndex <= this.#options.replica.appliedIndex) {
-      this.#ready.add(open(this.#readyRoom, queries, answer, link));
+      this.#serve(open(this.#readyRoom, queries, answer, link));
       return;
     }
     this.#readyRoom.check(link); // It will have to go there.
@@ -127,7 +130,7 @@ export class Reads {
     const { clock, continueLater } = this.#options;
     this.#release();
     const endMs = clock.nowMs() + TURN_MS_MAX;
-    for (const read of this.#ready) {
+    for (let read = this.#ready.first; read !== undefined; read = this.#ready.first) {
       for (let isOpen = true; isOpen; ) {
         isOpen = this.#serveOne(read);
         if (clock.nowMs() < endMs) continue;
@@ -158,12 +161,16 @@ export class Reads {
     const pending = this.#waiting.findIndex(({ index }) => index > appliedIndex);
     const due = this.#waiting.splice(0, pending === -1 ? this.#waiting.length : pending);
     for (const { read } of due) {
-      const { link, bytes } = read.stay;
+      const { link, bytes } = read.stay.item;
       read.room.leave(read.stay);
       read.room = this.#readyRoom;
       read.stay = this.#readyRoom.enter(link, bytes);
-      this.#ready.add(read);
+      this.#serve(read);
     }
+  }
+
+  #serve(read: Read): void {
+    read.ready = this.#ready.add(read);
   }
 
   /** Several that end at about the same time are looked at together. */
@@ -212,7 +219,7 @@ export class Reads {
 
   #end(read: Read, answer: () => void): void {
     read.room.leave(read.stay);
-    this.#ready.delete(read);
+    if (read.ready !== null) this.#ready.remove(read.ready);
     answer();
   }
 }
@@ -227,5 +234,5 @@ const behind = (index: number, appliedIndex: number): ConclaveError =>
 function open(room: Room, queries: readonly Uint8Array[], answer: Answer<NodeAnswer>, link: object | null): Read {
   room.check(link);
   const bytes = queries.reduce((sum, query) => sum + query.byteLength + LENGTH_BYTES, LENGTH_BYTES);
-  return { queries, room, stay: room.enter(link, bytes), answer, results: [], resultBytes: 0 };
+  return { queries, room, stay: room.enter(link, bytes), answer, ready: null, results: [], resultBytes: 0 };
 }

@@ -5,6 +5,7 @@
 
 import type { Clock } from "../environment.ts";
 import { busy, type ConclaveError } from "../errors.ts";
+import { List, PassingMap, type Place } from "../passing.ts";
 import { Pressure } from "./pressure.ts";
 
 export interface RoomOptions {
@@ -21,12 +22,15 @@ export interface RoomOptions {
 }
 
 /** What one of those inside takes. */
-export interface Stay {
+interface Guest {
   /** The link that it came by; null for what is the node's own. */
   readonly link: object | null;
   readonly bytes: number;
   readonly sinceMs: number;
 }
+
+/** One of those inside, until it leaves. */
+export type Stay = Place<Guest>;
 
 /** What one link holds of a room. */
 interface Held {
@@ -45,9 +49,9 @@ export class Room {
   readonly #options: RoomOptions;
   readonly #pressure: Pressure;
   /** Oldest first. */
-  readonly #stays = new Set<Stay>();
+  readonly #guests = new List<Guest>();
   #bytes = 0;
-  readonly #links = new Map<object, Held>();
+  readonly #links = new PassingMap<object, Held>();
 
   constructor(options: RoomOptions) {
     this.#options = options;
@@ -57,7 +61,7 @@ export class Room {
   /** @throws ConclaveError `BUSY` if there is no room for more that comes over this link; what is there may overshoot. */
   check(link: object | null): void {
     const { clock, what, countMax, bytesMax, linkCountMax, linkBytesMax, waitMsMax } = this.#options;
-    const freeCount = countMax - this.#stays.size;
+    const freeCount = countMax - this.#guests.size;
     const freeBytes = bytesMax - this.#bytes;
     if (freeCount <= 0 || freeBytes <= 0) throw this.#busy(`Too many ${what} wait on this node.`);
     const { count, bytes } = this.#heldBy(link);
@@ -74,34 +78,33 @@ export class Room {
 
   enter(link: object | null, bytes: number): Stay {
     const nowMs = this.#options.clock.nowMs();
-    const stay: Stay = { link, bytes, sinceMs: nowMs };
-    this.#stays.add(stay);
     this.#bytes += bytes;
     this.#pressure.added(bytes, nowMs);
     if (link !== null) {
       const held = this.#heldBy(link);
       this.#links.set(link, { count: held.count + 1, bytes: held.bytes + bytes });
     }
-    return stay;
+    return this.#guests.add({ link, bytes, sinceMs: nowMs });
   }
 
   /** What was waited for has come. */
   leave(stay: Stay): void {
-    if (this.#remove(stay)) this.#pressure.done(stay.bytes, this.#options.clock.nowMs());
+    if (this.#remove(stay)) this.#pressure.done(stay.item.bytes, this.#options.clock.nowMs());
   }
 
   /** It is given up. */
   giveUp(stay: Stay): void {
-    if (this.#remove(stay)) this.#pressure.gone(stay.bytes);
+    if (this.#remove(stay)) this.#pressure.gone(stay.item.bytes);
   }
 
   #remove(stay: Stay): boolean {
-    if (!this.#stays.delete(stay)) return false;
-    this.#bytes -= stay.bytes;
-    if (stay.link === null) return true;
-    const held = this.#heldBy(stay.link);
-    if (held.count === 1) this.#links.delete(stay.link);
-    else this.#links.set(stay.link, { count: held.count - 1, bytes: held.bytes - stay.bytes });
+    if (!this.#guests.remove(stay)) return false;
+    const { link, bytes } = stay.item;
+    this.#bytes -= bytes;
+    if (link === null) return true;
+    const held = this.#heldBy(link);
+    if (held.count === 1) this.#links.delete(link);
+    else this.#links.set(link, { count: held.count - 1, bytes: held.bytes - bytes });
     return true;
   }
 
@@ -111,7 +114,7 @@ export class Room {
 
   /** How long the oldest has waited: what stands still has no pace. */
   #ageMs(nowMs: number): number {
-    const [oldest] = this.#stays;
+    const oldest = this.#guests.first;
     return oldest === undefined ? 0 : nowMs - oldest.sinceMs;
   }
 

@@ -145,7 +145,7 @@ test("what is accepted waits for about as long as it may, under ten times the lo
     clock.advance(1);
     for (let i = 0; i < 20; i++) if (refusal(room) === null) queue.push(room.enter(null, 100));
     for (const stay of queue.splice(0, 2)) {
-      longestMs = Math.max(longestMs, clock.nowMs() - stay.sinceMs);
+      longestMs = Math.max(longestMs, clock.nowMs() - stay.item.sinceMs);
       served++;
       room.leave(stay);
     }

@@ -32,8 +32,10 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "machine/replica.ts",
-        find: 'if (number < session.next) return session.outcomes.get(number) ?? { type: "forgotten" };\n  session.next++;',
-        replace: "session.next = Math.max(session.next, number + 1);",
+        find: "      if (number === session.next) {\n        session.next++;",
+        replace:
+          "      {\n        if (number < session.next) session.outcomes.pop();\n" +
+          "        session.next = Math.max(session.next, number + 1);",
       },
     ],
   },
