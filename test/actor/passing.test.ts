@@ -7,9 +7,9 @@ import { suite } from "../support/suite.ts";
 
 const test = suite("passing");
 
-test("a list holds what was added and not removed, in that order", () => {
+test("a list holds what was added and not removed, in that order", () =>
   fc.assert(
-    fc.property(fc.array(fc.oneof(fc.constant("add" as const), fc.nat(20))), (steps) => {
+    fc.property(fc.array(fc.oneof(fc.constant("add" as const), fc.nat(20))), (steps): void => {
       const list = new List<number>();
       const model: { readonly item: number; readonly place: Place<number> }[] = [];
       let added = 0;
@@ -28,8 +28,7 @@ test("a list holds what was added and not removed, in that order", () => {
         assert.equal([list.size, list.first], [model.length, model[0]?.item]);
       }
     }),
-  );
-});
+  ));
 
 test("the place of what has left a list leads to nothing that is in it", () => {
   const list = new List<string>();
