@@ -9,7 +9,7 @@ import { suite } from "./support/suite.ts";
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   raft: [],
   link: ["bytes.ts", "environment.ts", "errors.ts", "msgpackr", "valibot"],
-  actor: ["link", "bytes.ts", "environment.ts", "errors.ts", "passing.ts", "msgpackr", "valibot"],
+  actor: ["link", "alarm.ts", "bytes.ts", "environment.ts", "errors.ts", "passing.ts", "msgpackr", "valibot"],
   machine: ["bytes.ts", "errors.ts", "sorted-btree"],
   storage: ["bytes.ts", "environment.ts", "errors.ts", "node:zlib", "valibot"],
   protocol: ["actor", "bytes.ts", "valibot"],

@@ -1,5 +1,6 @@
 /** Questions that wait for their answers. */
 
+import { Alarm } from "../alarm.ts";
 import type { Clock } from "../environment.ts";
 import { ConclaveError } from "../errors.ts";
 import { PassingMap } from "../passing.ts";
@@ -15,21 +16,28 @@ export interface Settle<A> {
 }
 
 interface Waiting {
+  readonly deadlineMs: number;
+  readonly timeoutMs: number;
   carrier: object | null;
   decode(body: Uint8Array): void;
   fail(error: ConclaveError): void;
 }
 
+/** Those that end at about the same time are looked at together. */
+const EXPIRY_EVERY_MS = 5;
+
 const CORRELATION_MAX = 0xffff_ffff;
 
 export class Asks {
   readonly #clock: Clock;
+  readonly #alarm: Alarm;
   readonly #waiting = new PassingMap<number, Waiting>();
   #lastCorrelation = 0;
   #closed = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.#alarm = new Alarm(clock, () => this.#expire());
   }
 
   /** @param codec null if answers come as they are, from an actor in this process */
@@ -49,7 +57,6 @@ export class Asks {
       }
       const correlation = this.#nextCorrelation();
       const end = (): boolean => {
-        timer.cancel();
         signal?.removeEventListener("abort", onAbort);
         return this.#waiting.delete(correlation);
       };
@@ -57,14 +64,14 @@ export class Asks {
         if (end()) reject(error);
       };
       const onAbort = (): void => fail(aborted(signal));
-      const timer = this.#clock.setTimer(timeoutMs, () =>
-        fail(new ConclaveError("TIMEOUT", `No answer came within ${timeoutMs} ms.`)),
-      );
       signal?.addEventListener("abort", onAbort);
       const ok = (answer: A): void => {
         if (end()) resolve(answer);
       };
+      const deadlineMs = this.#clock.nowMs() + timeoutMs;
       const waiting: Waiting = {
+        deadlineMs,
+        timeoutMs,
         carrier: null,
         fail,
         decode: (body) => {
@@ -76,6 +83,7 @@ export class Asks {
         },
       };
       this.#waiting.set(correlation, waiting);
+      this.#alarm.setFor(deadlineMs);
       try {
         send(correlation, {
           ok,
@@ -117,9 +125,20 @@ export class Asks {
 
   closeAll(): void {
     this.#closed = true;
+    this.#alarm.cancel();
     for (const waiting of [...this.#waiting.values()]) {
       waiting.fail(new ConclaveError("CLOSED", "The actor system was closed."));
     }
+  }
+
+  #expire(): void {
+    const nowMs = this.#clock.nowMs();
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const { deadlineMs, timeoutMs, fail } of [...this.#waiting.values()]) {
+      if (deadlineMs > nowMs) nextMs = Math.min(nextMs, deadlineMs);
+      else fail(new ConclaveError("TIMEOUT", `No answer came within ${timeoutMs} ms.`));
+    }
+    if (nextMs !== Number.POSITIVE_INFINITY) this.#alarm.setFor(Math.max(nextMs, nowMs + EXPIRY_EVERY_MS));
   }
 
   #nextCorrelation(): number {

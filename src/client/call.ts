@@ -105,7 +105,6 @@ export class Calls<C extends Call<never>> {
   readonly #ended = (call: C): void => {
     if (call.place !== null) this.#open.remove(call.place as Place<C>);
     if (this.#leaves.size > 0) this.#leaves.get(call)?.();
-    if (this.#open.size === 0) this.#alarm.cancel();
   };
 
   #listen(call: C, signal: AbortSignal): void {
@@ -120,6 +119,7 @@ export class Calls<C extends Call<never>> {
   /** Ends what is open, and takes nothing more. */
   close(): void {
     this.#closed = true;
+    this.#alarm.cancel();
     for (const call of [...this.#open]) this.#options.giveUp(call, closed());
   }
 

@@ -219,7 +219,7 @@ export class Client {
    * only commands of its own language.
    */
   command(command: Uint8Array, options: CallOptions = {}): Promise<Uint8Array> {
-    return this.#commands.submit(command, options);
+    return this.#commands.submit(command, (result) => result, options);
   }
 
   /** Asks a state machine of your own. Linearizable unless told otherwise. */
@@ -343,17 +343,24 @@ export class Client {
     return holder.context;
   }
 
-  async #run<C extends KeyValueCommand>(command: C, options: CallOptions): Promise<KeyValueResults[C["op"]]> {
+  #run<C extends KeyValueCommand>(command: C, options: CallOptions): Promise<KeyValueResults[C["op"]]> {
+    let bytes: Uint8Array;
+    try {
+      this.#check(command);
+      bytes = encodeCommand(command);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#commands.submit(bytes, RESULT_READERS[command.op] as ResultReader<C["op"]>, options);
+  }
+
+  #check(command: KeyValueCommand): void {
     this.#checkKey(command.key);
     if ("value" in command) this.#checkValue(command.value);
     if (command.op === "cas") this.#checkExpected(command.expected);
     if (command.op === "increment" && !Number.isSafeInteger(command.by)) {
       throw new ConclaveError("INVALID_ARGUMENT", "A key can only be incremented by a safe integer.");
     }
-    const bytes = await this.#commands.submit(encodeCommand(command), options);
-    const result = understood("UNKNOWN_OUTCOME", () => decodeResult<C["op"]>(command.op, bytes));
-    if (!("code" in result)) return result;
-    throw new ConclaveError(isErrorCode(result.code) ? result.code : "MACHINE_FAILED", result.message);
   }
 
   async #ask(query: KeyValueQuery, options: ReadOptions): Promise<KeyValuePage> {
@@ -395,6 +402,25 @@ export class Client {
     }
   }
 }
+
+type ResultReader<Op extends keyof KeyValueResults> = (bytes: Uint8Array) => KeyValueResults[Op];
+
+const resultReader =
+  <Op extends keyof KeyValueResults>(op: Op): ResultReader<Op> =>
+  (bytes) => {
+    const result = understood("UNKNOWN_OUTCOME", () => decodeResult<Op>(op, bytes));
+    if (!("code" in result)) return result;
+    throw new ConclaveError(isErrorCode(result.code) ? result.code : "MACHINE_FAILED", result.message);
+  };
+
+/** One for all calls of an operation: those who call often would have one each. */
+const RESULT_READERS: { readonly [Op in keyof KeyValueResults]: ResultReader<Op> } = {
+  put: resultReader("put"),
+  delete: resultReader("delete"),
+  cas: resultReader("cas"),
+  increment: resultReader("increment"),
+  append: resultReader("append"),
+};
 
 /** An answer that makes no sense is an error with a code, like every other. */
 function understood<T>(otherwise: ErrorCode, decode: () => T): T {

@@ -14,8 +14,9 @@ import type { Leader, Leadership } from "./leadership.ts";
 import { ASK_TIMEOUT_MS, type CallOptions } from "./options.ts";
 import { Sender } from "./sender.ts";
 
-class Command extends Call<Uint8Array> {
+class Command extends Call<never> {
   readonly bytes: Uint8Array;
+  readonly #read: (result: Uint8Array) => unknown;
   /** Its place in the session; 0 until it is first sent. */
   number = 0;
   /** Where it stands: before it is first sent in the queue, and then among those that are numbered. */
@@ -27,9 +28,22 @@ class Command extends Call<Uint8Array> {
   /** Why it was last turned away, if it was. */
   refusal: ConclaveError | null = null;
 
-  constructor(start: CallStart<Uint8Array>, bytes: Uint8Array) {
+  constructor(start: CallStart<never>, bytes: Uint8Array, read: (result: Uint8Array) => unknown) {
     super(start);
     this.bytes = bytes;
+    this.#read = read;
+  }
+
+  /** It was applied, and this is the machine's result. */
+  applied(result: Uint8Array): void {
+    let value: unknown;
+    try {
+      value = this.#read(result);
+    } catch (error) {
+      this.reject(error instanceof ConclaveError ? error : unknownOutcome(messageOf(error), error));
+      return;
+    }
+    this.resolve(value as never);
   }
 }
 
@@ -77,11 +91,15 @@ export class Commands {
     return this.#session;
   }
 
-  /** Applies one command; resolves with the machine's result. */
-  submit(bytes: Uint8Array, options: CallOptions): Promise<Uint8Array> {
+  /**
+   * Applies one command; resolves with what is read from the machine's result.
+   *
+   * @param read may throw a ConclaveError for a result that is a refusal; anything else is a result that can't be read
+   */
+  submit<T>(bytes: Uint8Array, read: (result: Uint8Array) => T, options: CallOptions): Promise<T> {
     this.#sender.wake();
-    return this.#calls.open(options, (start: CallStart<Uint8Array>): Command => {
-      const command = new Command(start, bytes);
+    return this.#calls.open<T>(options, (start: CallStart<never>): Command => {
+      const command = new Command(start, bytes, read);
       command.standing = this.#queue.add(command);
       return command;
     });
@@ -204,7 +222,7 @@ export class Commands {
       switch (outcome.type) {
         case "applied":
           this.#leave(command);
-          command.resolve(outcome.result);
+          command.applied(outcome.result);
           break;
         case "gap":
           gap = true;

@@ -32,23 +32,19 @@ export class Restorations {
   ): Promise<void> {
     const commands = new Commands({ ...this.#options, type: "restoration" });
     const limits = { timeoutMs: timeoutMs ?? STEP_MS_MAX, ...(signal === undefined ? {} : { signal }) };
-    const take = (step: RestorationStep): Promise<void> => taken(commands.submit(encodeStep(step), limits));
+    const take = (step: RestorationStep): Promise<void> => commands.submit(encodeStep(step), checkTaken, limits);
     let isEnding = false;
     this.#open.add(commands);
     try {
       // Whether there is anybody to restore it is known sooner.
-      await taken(
-        commands.submit(encodeStep({ type: "begin", force }), {
-          ...limits,
-          timeoutMs: timeoutMs ?? this.#options.timeoutMs,
-        }),
-      );
+      const patience = { ...limits, timeoutMs: timeoutMs ?? this.#options.timeoutMs };
+      await commands.submit(encodeStep({ type: "begin", force }), checkTaken, patience);
       const count = await takeAll(pieces, take);
       isEnding = true;
       await take({ type: "end", pieces: count });
     } catch (error) {
       if (isEnding) throw error;
-      await commands.submit(encodeStep({ type: "abandon" }), { timeoutMs: ABANDON_MS_MAX }).catch(() => {});
+      await commands.submit(encodeStep({ type: "abandon" }), () => {}, { timeoutMs: ABANDON_MS_MAX }).catch(() => {});
       // Whether a step was taken or not, without the last one nothing comes of it.
       throw hasCode(error, "UNKNOWN_OUTCOME") ? abandoned(error) : error;
     } finally {
@@ -95,8 +91,8 @@ function* stepsFor(piece: Uint8Array): Generator<RestorationStep> {
 }
 
 /** @throws ConclaveError the refusal, if it was one */
-async function taken(answer: Promise<Uint8Array>): Promise<void> {
-  const refusal = understood(await answer);
+function checkTaken(result: Uint8Array): void {
+  const refusal = understood(result);
   if (refusal !== null) throw new ConclaveError(refusal.code, refusal.message);
 }
 

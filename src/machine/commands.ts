@@ -67,7 +67,8 @@ export function decodePayload(bytes: Uint8Array): Payload {
   const session = reader.u53();
   const floor = reader.u53();
   const first = reader.u53();
-  const commands = Array.from({ length: countOf(reader, 4) }, () => reader.bytes());
+  const commands: Uint8Array[] = [];
+  for (let left = countOf(reader, 4); left > 0; left--) commands.push(reader.bytes());
   reader.end();
   return { type: kind === PayloadKind.commands ? "commands" : "restoration", session, floor, first, commands };
 }
@@ -117,7 +118,8 @@ export function encodeOutcomes(outcomes: readonly Outcome[]): Uint8Array {
 /** @throws RangeError if the bytes are no outcomes */
 export function decodeOutcomes(bytes: Uint8Array): Outcome[] {
   const reader = new ByteReader(bytes);
-  const outcomes = Array.from({ length: countOf(reader, 1) }, () => readOutcome(reader));
+  const outcomes: Outcome[] = [];
+  for (let left = countOf(reader, 1); left > 0; left--) outcomes.push(readOutcome(reader));
   reader.end();
   return outcomes;
 }
@@ -134,7 +136,8 @@ export function decodeList(bytes: Uint8Array, countMax: number): Uint8Array[] {
   const reader = new ByteReader(bytes);
   const count = countOf(reader, 4);
   if (count > countMax) throw new RangeError(`${count} are too many: at most ${countMax} may share a message`);
-  const items = Array.from({ length: count }, () => reader.bytes());
+  const items: Uint8Array[] = [];
+  for (let left = count; left > 0; left--) items.push(reader.bytes());
   reader.end();
   return items;
 }

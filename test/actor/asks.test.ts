@@ -27,11 +27,32 @@ function question(options: { timeoutMs?: number; signal?: AbortSignal; carrier?:
 
 const refusal = (code: ErrorCode): Uint8Array => encodeError(new ConclaveError(code, "no"));
 
-test("an answer settles its question and leaves no timer", async () => {
-  const { clock, asks, answer, correlation } = question();
+test("an answer settles its question, and questions share a timer, which leaves none behind", async () => {
+  const { clock, asks, answer, ask, sent, correlation } = question();
+  const second = ask();
+  assert.is(clock.timers, 1);
   asks.answered(correlation, LINK, codec.encode(7));
-  assert.is(await answer, 7);
+  asks.answered(sent[1]?.correlation ?? 0, LINK, codec.encode(8));
+  assert.equal([await answer, await second], [7, 8]);
+  clock.advance(1_000);
   assert.is(clock.timers, 0);
+});
+
+test("each question has its own deadline", async () => {
+  const { clock, asks, answer } = question();
+  const ended: string[] = [];
+  const patient = asks.ask({ timeoutMs: 3_000 }, codec, () => {});
+  const hasty = asks.ask({ timeoutMs: 10 }, codec, () => {});
+  const all = Object.entries({ answer, patient, hasty }).map(([name, one]) =>
+    codeOf(one).then((code) => ended.push(`${name} ${code}`)),
+  );
+  for (const ms of [10, 990, 2_000]) {
+    clock.advance(ms);
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    ended.push("|");
+  }
+  await Promise.all(all);
+  assert.equal(ended, ["hasty TIMEOUT", "|", "answer TIMEOUT", "|", "patient TIMEOUT", "|"]);
 });
 
 test("answers find their questions in any order", async () => {
@@ -111,12 +132,13 @@ test("a signal that has fired sends nothing", async () => {
   assert.is(clock.timers, 0);
 });
 
-test("a signal that fires later ends the question and its timer, and names the reason", async () => {
+test("a signal that fires later ends the question, and names the reason", async () => {
   const controller = new AbortController();
   const { answer, clock } = question({ signal: controller.signal });
   controller.abort("changed my mind");
   const caught = await answer.catch((reason: unknown) => reason);
   assert.ok(caught instanceof ConclaveError && caught.code === "ABORTED" && caught.cause === "changed my mind");
+  clock.advance(1_000);
   assert.is(clock.timers, 0);
 });
 
@@ -169,6 +191,7 @@ test("sending that throws fails the question with what was thrown", async () => 
     throw new ConclaveError("INVALID_ARGUMENT", "can't be sent");
   });
   assert.is(await codeOf(answer), "INVALID_ARGUMENT");
+  clock.advance(1_000);
   assert.is(clock.timers, 0);
 });
 
