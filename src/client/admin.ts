@@ -51,13 +51,18 @@ export class Admin {
     });
   }
 
+  /** Nobody waits for anything. */
+  get isIdle(): boolean {
+    return this.#calls.isIdle;
+  }
+
   close(): void {
     this.#calls.close();
   }
 
   async #send(request: Request): Promise<void> {
     while (!request.isOver) {
-      const { leader } = this.#options.leadership();
+      const leader = this.#options.leadership().wanted();
       if (leader === null || !(await this.#isDone(leader, request))) await this.#pause();
     }
   }

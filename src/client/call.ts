@@ -76,6 +76,11 @@ export class Calls<C extends Call<never>> {
     this.#alarm = new Alarm(options.clock, () => this.#expire());
   }
 
+  /** Nobody waits for anything. */
+  get isIdle(): boolean {
+    return this.#open.size === 0;
+  }
+
   /**
    * Opens a call. Fails with `CLOSED`, `BUSY`, `INVALID_ARGUMENT` or `ABORTED` if it can't be opened.
    *

@@ -111,6 +111,7 @@ export class Client {
       context: spawned,
       directories,
       nodes,
+      isIdle: () => [...this.#allCommands, this.#queries, this.#admin].every(({ isIdle }) => isIdle),
       onReady: (leader) => {
         for (const commands of this.#allCommands) {
           if (commands.session !== null) leader.node.tell({ type: "keep-session", session: commands.session });

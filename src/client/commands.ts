@@ -129,15 +129,20 @@ export class Commands {
     this.#looksBack = true;
   }
 
+  /** Nobody waits for anything. */
+  get isIdle(): boolean {
+    return this.#calls.isIdle;
+  }
+
   close(): void {
     this.#sender.stop();
     this.#calls.close();
   }
 
   #send(): void {
-    const { leader } = this.#options.leadership();
-    if (leader === null) return;
     if (this.#queue.size === 0 && this.#numbered.size === 0) return;
+    const leader = this.#options.leadership().wanted();
+    if (leader === null) return;
     if (this.#session === null) {
       this.#openSession(leader);
       return;

@@ -28,6 +28,8 @@ export interface LeadershipOptions {
   readonly context: ActorContext;
   readonly directories: readonly string[];
   readonly nodes: readonly string[];
+  /** Nobody waits for the leader. */
+  readonly isIdle: () => boolean;
   /** A leader was found, another one, or the link to it came back. */
   onReady(leader: Leader): void;
   /** What was sent to the leader may be lost. */
@@ -42,6 +44,11 @@ const SEARCH_EVERY_MS_MAX = 1_000;
 /** So many times the others are asked first, when a leader did not act as one. */
 const SEARCHES_IN_DOUBT = 1;
 const ASK_TIMEOUT_MS = 2_000;
+/**
+ * Who has nothing to ask of a new leader goes there within this time: thousands that did so in the moment in which they
+ * hear of it would keep it, and each other, from everything else.
+ */
+const GO_THERE_MS_MAX = 2_000;
 /** Of those heard of, so many are remembered. */
 const NODES_MAX = 128;
 
@@ -63,6 +70,10 @@ export class Leadership {
   /** Who leads, as it was last told. */
   #told: LeaderInfo | null = null;
   #searchTimer: Timer | null = null;
+  /** Until then there is no hurry to go to the leader that is known. */
+  #goThereTimer: Timer | null = null;
+  /** There was a leader to talk to before. */
+  #hasLed = false;
   /** Searches since there was a leader. */
   #searches = 0;
   /** The leader that this view names did not act as one: others are asked before it is believed again. */
@@ -80,6 +91,12 @@ export class Leadership {
 
   /** The leader that commands can be sent to now. */
   get leader(): Leader | null {
+    return this.#leader;
+  }
+
+  /** The same, for somebody who waits for it. */
+  wanted(): Leader | null {
+    if (this.#goThereTimer !== null) this.#goThere();
     return this.#leader;
   }
 
@@ -137,6 +154,7 @@ export class Leadership {
   close(): void {
     this.#closed = true;
     this.#searchTimer?.cancel();
+    this.#goThereTimer?.cancel();
   }
 
   linkUp(url: string, peer: Peer): void {
@@ -171,10 +189,11 @@ export class Leadership {
     this.#remember(known.url, known.id);
     if (this.#leader !== null && this.#leader.url !== known.url) {
       this.#drop();
-      this.#searchOn();
+      if (!this.#canWait) this.#searchOn();
     }
     this.#tell({ term, ...known });
-    this.#follow();
+    if (this.#canWait && !this.#linked.has(known.url)) this.#goThereLater();
+    else this.#follow();
   }
 
   /**
@@ -251,6 +270,25 @@ export class Leadership {
     return this.#options.context.ref(`${url}/${NODE_ACTOR}`, nodeProtocol);
   }
 
+  get #canWait(): boolean {
+    return this.#hasLed && this.#options.isIdle();
+  }
+
+  /** Nothing is looked for meanwhile: who leads is known. */
+  #goThereLater(): void {
+    this.#searchTimer?.cancel();
+    this.#searchTimer = null;
+    if (this.#goThereTimer !== null) return;
+    const { clock, random } = this.#options.environment;
+    this.#goThereTimer = clock.setTimer(random.next() * GO_THERE_MS_MAX, () => this.#goThere());
+  }
+
+  #goThere(): void {
+    this.#goThereTimer?.cancel();
+    this.#goThereTimer = null;
+    this.#follow();
+  }
+
   /** Goes to the leader that is known: with a link to it, it can be talked to. */
   #follow(): void {
     const { term, leader } = this.#view;
@@ -262,6 +300,7 @@ export class Leadership {
     }
     if (this.#leader?.url === leader.url && this.#leader.term === term) return;
     this.#leader = { term, id: leader.id, url: leader.url, node: this.#node(leader.url) };
+    this.#hasLed = true;
     this.#searchTimer?.cancel();
     this.#searchTimer = null;
     this.#searches = 0;

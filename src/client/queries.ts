@@ -98,6 +98,11 @@ export class Queries {
     this.#sender.startAfresh();
   }
 
+  /** Nobody waits for anything. */
+  get isIdle(): boolean {
+    return this.#calls.isIdle;
+  }
+
   close(): void {
     this.#sender.stop();
     this.#calls.close();
@@ -105,7 +110,7 @@ export class Queries {
   }
 
   #send(): void {
-    if (this.#options.leadership().leader === null) return;
+    if (this.#queue.size === 0 || this.#options.leadership().wanted() === null) return;
     while (this.#queue.size > 0 && this.#sent < CLIENT_READS_MAX && this.#sentBytes < CLIENT_WINDOW_BYTES_MAX) {
       void this.#ask(this.#nextBatch());
     }

@@ -2,6 +2,8 @@
 
 import * as assert from "uvu/assert";
 import { type Client, connect, type LeaderInfo } from "../../src/client/index.ts";
+import type { ClientEnvironment } from "../../src/environment.ts";
+import { realEnvironment } from "../../src/index.ts";
 import { codeOf, Events, eventually } from "../support/network.ts";
 import { suite } from "../support/suite.ts";
 import { failing, onStage, refuse, silent, times } from "./fakes.ts";
@@ -123,6 +125,41 @@ test("a node that no longer leads and says nothing of its successor: the others 
     n1.commandScript = [times(100_000, (_batch, answer) => answer.fail(refuse("NOT_LEADER")))];
     await writer.put("b", "1");
     assert.is(writer.leader?.id, "n2");
+  }));
+
+/** One that takes its time whenever it may. */
+const slow: ClientEnvironment = { ...realEnvironment, random: { ...realEnvironment.random, next: () => 0.999 } };
+
+test("who waits for nothing hears of a new leader, and goes there in its own time", () =>
+  onStage(async ({ client, directory, n1, n2 }) => {
+    const idle = await client({ directories: [directory.url], environment: slow });
+    await idle.put("a", "1");
+    const seen = watch(idle);
+    n1.view = n2.leading(2);
+    n2.view = n2.leading(2);
+    directory.push(n2.leading(2));
+    await seen.when("that n2 leads", leads("n2"));
+    // Another one, that has everything to do for the first time, is there before.
+    const busy = await client();
+    await busy.put("b", "1");
+    assert.is(n2.subscribed.all.length, 1);
+    await n2.subscribed.first(2);
+  }));
+
+test("who waits for nothing, and then asks, goes to the new leader at once", () =>
+  onStage(async ({ client, directory, n1, n2 }) => {
+    const idle = await client({ directories: [directory.url], environment: slow });
+    await idle.put("a", "1");
+    const seen = watch(idle);
+    n1.view = n2.leading(2);
+    n2.view = n2.leading(2);
+    directory.push(n2.leading(2));
+    await seen.when("that n2 leads", leads("n2"));
+    await Promise.all([
+      idle.put("b", "1", { timeoutMs: 1_000 }), // It would not go there by itself in this time.
+      idle.get("a", { timeoutMs: 1_000 }),
+    ]);
+    assert.is(n2.batches.all.length, 1);
   }));
 
 test("the leader dies: whoever knows the next one is found", () =>
