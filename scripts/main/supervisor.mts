@@ -119,7 +119,7 @@ export class Supervisor {
 
   #run(child: Supervised): Promise<void> {
     const script = path.join(import.meta.dirname, "..", child.script);
-    const running = spawnScript(script, [...child.args, "--log", "json"]);
+    const running = spawnScript(script, [...child.args, "--log", "json"], { isServer: true });
     child.process = running;
     child.ending = false;
     child.paused = false;
