@@ -6,6 +6,7 @@
 
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import * as module from "node:module";
 import * as os from "node:os";
 import * as path from "node:path";
 
@@ -17,11 +18,15 @@ const runsTypeScript = "Deno" in globalThis || "Bun" in globalThis || Boolean(pr
  * @returns {Promise<void>}
  */
 export async function handOver(script, load) {
+  const packages = path.join(import.meta.dirname ?? path.dirname(script), "..", "node_modules");
   if (runsTypeScript) {
+    // What was compiled once is found again by the next process: most of the time that a script takes to start.
+    module.enableCompileCache?.(path.join(packages, ".cache", "conclave"));
     await load();
+    module.flushCompileCache?.();
     return;
   }
-  const node = path.join(import.meta.dirname ?? path.dirname(script), "..", "node_modules", ".bin", "node");
+  const node = path.join(packages, ".bin", "node");
   if (!existsSync(node)) {
     console.error(
       `Node ${process.versions.node} can't run TypeScript. Run "npm ci" here to install one that can, or use Node 22.18 or later.`,
