@@ -193,6 +193,10 @@ export class ByteReader {
     return high * U32 + getU32(this.#bytes, at);
   }
 
+  skip(length: number): void {
+    this.#advance(length);
+  }
+
   /** The bytes themselves, not a copy. */
   raw(length: number): Uint8Array {
     const at = this.#advance(length);

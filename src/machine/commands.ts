@@ -61,16 +61,40 @@ export function decodePayload(bytes: Uint8Array): Payload {
     reader.end();
     return { type: "expire-sessions", sessions };
   }
-  if (kind !== PayloadKind.commands && kind !== PayloadKind.restoration) {
-    throw new RangeError(`a payload of kind ${kind} is not known`);
-  }
+  const type = batchType(kind);
+  if (type === null) throw new RangeError(`a payload of kind ${kind} is not known`);
   const session = reader.u53();
   const floor = reader.u53();
   const first = reader.u53();
   const commands: Uint8Array[] = [];
   for (let left = countOf(reader, 4); left > 0; left--) commands.push(reader.bytes());
   reader.end();
-  return { type: kind === PayloadKind.commands ? "commands" : "restoration", session, floor, first, commands };
+  return { type, session, floor, first, commands };
+}
+
+const batchType = (kind: number): CommandBatch["type"] | null =>
+  kind === PayloadKind.commands ? "commands" : kind === PayloadKind.restoration ? "restoration" : null;
+
+/** What stands before the commands of a batch, and how many there are. */
+export interface BatchHead extends Omit<CommandBatch, "commands" | "type"> {
+  readonly count: number;
+}
+
+/**
+ * Looks a batch through without taking it apart; null if the bytes are another payload.
+ *
+ * @throws RangeError if they are a batch, and not a whole one
+ */
+export function headOf(bytes: Uint8Array): BatchHead | null {
+  const reader = new ByteReader(bytes);
+  if (batchType(reader.u8()) === null) return null;
+  const session = reader.u53();
+  const floor = reader.u53();
+  const first = reader.u53();
+  const count = countOf(reader, 4);
+  for (let left = count; left > 0; left--) reader.skip(reader.u32());
+  reader.end();
+  return { session, floor, first, count };
 }
 
 /** How one command of a batch ended. */

@@ -10,6 +10,7 @@ import {
   encodeList,
   encodeOutcomes,
   encodePayload,
+  headOf,
   type Outcome,
   type Payload,
 } from "../../src/machine/commands.ts";
@@ -48,6 +49,41 @@ test("a list of more items than are allowed is refused", () => {
 
 test("payloads are read as they were written", () =>
   fc.assert(fc.property(payload, (one) => assert.equal(decodePayload(encodePayload(one)), one))));
+
+/** What a look at the head says, or that it does not like it. */
+const headIn = (bytes: Uint8Array): unknown => {
+  try {
+    return headOf(bytes);
+  } catch {
+    return "refused";
+  }
+};
+
+/** The same from all of it. */
+const headByDecoding = (bytes: Uint8Array): unknown => {
+  if (bytes[0] !== 1 && bytes[0] !== 4) return bytes.byteLength === 0 ? "refused" : null;
+  try {
+    const batch = decodePayload(bytes);
+    if (batch.type !== "commands" && batch.type !== "restoration") return null;
+    const { session, floor, first, commands } = batch;
+    return { session, floor, first, count: commands.length };
+  } catch {
+    return "refused";
+  }
+};
+
+test("a leader that looks at the head of a batch only takes and refuses what those take and refuse who apply it", () =>
+  fc.assert(
+    fc.property(payload, fc.nat(), fc.nat(255), fc.uint8Array({ maxLength: 60 }), (one, at, byte, anything) => {
+      const whole = encodePayload(one);
+      const spoilt = Uint8Array.from(whole);
+      spoilt[at % whole.byteLength] = byte;
+      for (const bytes of [whole, spoilt, whole.subarray(0, at % whole.byteLength), anything]) {
+        assert.equal(headIn(bytes), headByDecoding(bytes));
+      }
+    }),
+    { numRuns: 1_000 },
+  ));
 
 test("outcomes are read as they were written", () =>
   fc.assert(fc.property(fc.array(outcome), (list) => assert.equal(decodeOutcomes(encodeOutcomes(list)), list))));
