@@ -65,9 +65,10 @@ export class List<T> implements Iterable<T> {
   }
 }
 
-/** A map that is copied to a new one once so much was added to it. */
+/** A map is copied to a new one once this much, or as much as it holds, was added to it. */
 const ADDED_MIN = 1_024;
 
+/** What a `Map` is, in the same order. */
 export class PassingMap<Key, Value> {
   #map = new Map<Key, Value>();
   #added = 0;

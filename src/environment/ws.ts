@@ -68,8 +68,10 @@ function attach(socket: WebSocket, handlers: Omit<SocketHandlers, "onOpen">): vo
  */
 function isPrivate(url: string): boolean {
   const { protocol, hostname } = new URL(url);
-  return protocol === "wss:" || hostname === "localhost" || hostname === "[::1]" || hostname.startsWith("127.");
+  return protocol === "wss:" || LOOPBACK.test(hostname);
 }
+
+const LOOPBACK = /^(localhost|\[::1\]|127(\.\d+){3})$/;
 
 const leaveMaskAtZero = (): void => {};
 
