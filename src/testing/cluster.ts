@@ -14,7 +14,16 @@ import { type Crash, MemoryDisk, type Operation } from "./memory-disk.ts";
 import type { SimulatedNetwork, Undo } from "./network.ts";
 import { Operator } from "./operator.ts";
 import { Outlook } from "./outlook.ts";
-import { coldSegments, flipOne, identityOn, isBadStill, newestSnapshot, newPlace, type Place } from "./place.ts";
+import {
+  coldSegments,
+  flipOne,
+  identityOn,
+  isBadStill,
+  newestSnapshot,
+  newPlace,
+  noteSpoilt,
+  type Place,
+} from "./place.ts";
 import { type ClockRates, diskless, Process, UNEVEN } from "./process.ts";
 import { watched } from "./watched-machine.ts";
 import type { World } from "./world.ts";
@@ -389,6 +398,7 @@ export class SimulatedCluster {
   /** What is left of its disk is what it starts with the next time. */
   #goesOnWith(place: Place, memory: MemoryDisk): void {
     place.memory = memory;
+    noteSpoilt(place);
     if (place.data !== "rotten") return;
     place.data = isBadStill(place) ? "damaged" : "sound";
   }
@@ -403,6 +413,7 @@ export class SimulatedCluster {
     place.memory.roomBytes = roomBytes;
     place.log = this.#newLog(id);
     place.bad = null;
+    place.spoilt = null;
     place.wipes++;
     if (wasMet) place.hasFirstDisk = false;
     // One that nobody has met has promised nothing, and is as new as it says.
@@ -460,7 +471,10 @@ export class SimulatedCluster {
     const { memory } = place;
     // What has come of a snapshot from another node is looked at again before more is added to it.
     const partial = memory.paths().filter((path) => path.endsWith(".part"));
-    if (partial.length > 0) return flipOne(memory, partial, dice)?.path ?? null;
+    if (partial.length > 0) {
+      place.spoilt = flipOne(memory, partial, dice);
+      return place.spoilt?.path ?? null;
+    }
     // One whose name is not durable yet was never seen whole by whoever looks at the disk.
     const whole = newestSnapshot(memory).filter((path) => memory.durableBytesOf(path) !== null);
     const snapshots = dice.chance(0.6) ? whole : [];
@@ -538,6 +552,7 @@ export class SimulatedCluster {
 
   /** A node gave up on its disk, or was taken out, as it should; any other reason is a failure of its own. */
   #failed(place: Place, error: unknown): void {
+    noteSpoilt(place);
     const hasNoticed = place.data === "rotten" && hasCode(error, "DATA_CORRUPT");
     const isRemoved = hasCode(error, "REMOVED");
     if (!isOfDisk(error) && !hasNoticed && !isRemoved) {

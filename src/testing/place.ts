@@ -36,6 +36,8 @@ export interface Place {
   data: DataState;
   /** Which file has a bad bit, if one has. */
   bad: BadByte | null;
+  /** The same of what had come of another node's snapshot: it may be a part of a whole one by now. */
+  spoilt: BadByte | null;
   /** How often it has lost its disk. */
   wipes: number;
   /** It has lost none that another node had taken note of. */
@@ -68,6 +70,7 @@ export const newPlace = (id: string, port: number, log: DurableLog, isFounder: b
   isStopping: false,
   data: "sound",
   bad: null,
+  spoilt: null,
   wipes: 0,
   hasFirstDisk: true,
   slowed: new Set(),
@@ -125,6 +128,17 @@ export function flipOne(memory: MemoryDisk, files: readonly string[], dice: Dice
   memory.flip(path, bit);
   const at = Math.floor(bit / 8);
   return { path, at, value: memory.bytesOf(path)[at] };
+}
+
+/** A bit that was turned over in what had come of a snapshot is bad from the moment on in which the snapshot is whole. */
+export function noteSpoilt(place: Place): void {
+  const { spoilt, memory } = place;
+  if (spoilt === null || place.data !== "sound") return;
+  const path = spoilt.path.replace(/-[^-/]*\.part$/, ".snap");
+  if (!newestSnapshot(memory).includes(path) || memory.bytesOf(path)[spoilt.at] !== spoilt.value) return;
+  place.bad = { ...spoilt, path };
+  place.spoilt = null;
+  place.data = "rotten";
 }
 
 /** Would a node that starts now read the bad byte? The file may have been replaced since, by a sound one of its name. */
