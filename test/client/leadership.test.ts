@@ -6,7 +6,7 @@ import type { ClientEnvironment } from "../../src/environment.ts";
 import { realEnvironment } from "../../src/index.ts";
 import { codeOf, Events, eventually } from "../support/network.ts";
 import { suite } from "../support/suite.ts";
-import { failing, onStage, refuse, silent, times } from "./fakes.ts";
+import { failing, onStage, refuse, type Stage, silent, times } from "./fakes.ts";
 
 const watch = (client: Client): Events<LeaderInfo | null> => {
   const seen = new Events<LeaderInfo | null>();
@@ -130,15 +130,22 @@ test("a node that no longer leads and says nothing of its successor: the others 
 /** One that takes its time whenever it may. */
 const slow: ClientEnvironment = { ...realEnvironment, random: { ...realEnvironment.random, next: () => 0.999 } };
 
+/** A client that waits for nothing, and has heard that n2 leads in place of n1. */
+async function idleBehind({ client, directory, n1, n2 }: Stage): Promise<Client> {
+  const idle = await client({ directories: [directory.url], environment: slow });
+  await idle.put("a", "1");
+  const seen = watch(idle);
+  n1.view = n2.leading(2);
+  n2.view = n2.leading(2);
+  directory.push(n2.leading(2));
+  await seen.when("that n2 leads", leads("n2"));
+  return idle;
+}
+
 test("who waits for nothing hears of a new leader, and goes there in its own time", () =>
-  onStage(async ({ client, directory, n1, n2 }) => {
-    const idle = await client({ directories: [directory.url], environment: slow });
-    await idle.put("a", "1");
-    const seen = watch(idle);
-    n1.view = n2.leading(2);
-    n2.view = n2.leading(2);
-    directory.push(n2.leading(2));
-    await seen.when("that n2 leads", leads("n2"));
+  onStage(async (stage) => {
+    await idleBehind(stage);
+    const { client, n2 } = stage;
     // Another one, that has everything to do for the first time, is there before.
     const busy = await client();
     await busy.put("b", "1");
@@ -147,19 +154,13 @@ test("who waits for nothing hears of a new leader, and goes there in its own tim
   }));
 
 test("who waits for nothing, and then asks, goes to the new leader at once", () =>
-  onStage(async ({ client, directory, n1, n2 }) => {
-    const idle = await client({ directories: [directory.url], environment: slow });
-    await idle.put("a", "1");
-    const seen = watch(idle);
-    n1.view = n2.leading(2);
-    n2.view = n2.leading(2);
-    directory.push(n2.leading(2));
-    await seen.when("that n2 leads", leads("n2"));
+  onStage(async (stage) => {
+    const idle = await idleBehind(stage);
     await Promise.all([
       idle.put("b", "1", { timeoutMs: 1_000 }), // It would not go there by itself in this time.
       idle.get("a", { timeoutMs: 1_000 }),
     ]);
-    assert.is(n2.batches.all.length, 1);
+    assert.is(stage.n2.batches.all.length, 1);
   }));
 
 test("the leader dies: whoever knows the next one is found", () =>
