@@ -314,9 +314,10 @@ export class Commands {
       if (command.unsure || command.sending !== 0) command.reject(unknownOutcome("the session has expired"));
       else if (!command.isOver) again.push(command);
     }
-    again.push(...this.#queue);
+    // Each by itself: there may be more of them than a function takes arguments.
+    const later = [...this.#queue];
     this.#queue = new List();
-    for (const command of again) command.standing = this.#queue.add(command);
+    for (const command of [...again, ...later]) command.standing = this.#queue.add(command);
     this.#sender.wake();
   }
 
