@@ -544,4 +544,14 @@ test("a session that is no session does not make the client ask for ever and eve
     assert.ok(asked <= 60, `it asked ${asked} times within half a second`);
   }));
 
+test("however many wait when a session expires, all go on in a new one", () =>
+  onStage(async (stage) => {
+    const count = 150_000;
+    const client = await warm(stage, { callsMax: count, timeoutMs: 60_000 });
+    stage.n1.commandScript = [once((_batch, answer) => answer.fail(refuse("SESSION_EXPIRED")))];
+    const results = await Promise.all(Array.from({ length: count }, (_, i) => client.put(`k${i % 100}`, "1")));
+    assert.is(results.length, count);
+    assert.is(results.at(-1)?.revision, count + 1);
+  }));
+
 test.run();
