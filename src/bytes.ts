@@ -28,6 +28,11 @@ const SLAB_BYTES = 16 * 1024;
 let slab = new Uint8Array(SLAB_BYTES);
 let slabUsed = 0;
 
+/** Where a floating-point number is turned into its bytes, and back. */
+const floatView = new DataView(new ArrayBuffer(8));
+const floatBytes = new Uint8Array(floatView.buffer);
+const NAN_HIGH = 0x7ff80000;
+
 /** Zeros. To ask the system for each array between the smallest and the large would take longer than to fill it. */
 export function allocate(bytes: number): Uint8Array {
   if (bytes <= ON_HEAP_BYTES_MAX || bytes > SLAB_BYTES / 4) return new Uint8Array(bytes);
@@ -118,6 +123,13 @@ export class ByteWriter {
     return this;
   }
 
+  /** Any number, in eight bytes; NaN has many forms, which differ from machine to machine, and is written in one. */
+  f64(value: number): this {
+    if (Number.isNaN(value)) return this.u32(0).u32(NAN_HIGH);
+    floatView.setFloat64(0, value, true);
+    return this.raw(floatBytes);
+  }
+
   raw(bytes: Uint8Array): this {
     const at = this.#advance(bytes.byteLength);
     this.#bytes.set(bytes, at);
@@ -191,6 +203,11 @@ export class ByteReader {
     const high = getU32(this.#bytes, at + 4);
     if (high >= 2 ** 21) throw new RangeError("a number is past the safe integers");
     return high * U32 + getU32(this.#bytes, at);
+  }
+
+  f64(): number {
+    floatBytes.set(this.raw(8));
+    return floatView.getFloat64(0, true);
   }
 
   skip(length: number): void {
