@@ -17,6 +17,8 @@ export type ClientEnvironment = Omit<Environment, "disk">;
 export interface Clock {
   /** Milliseconds, with fractions, since an arbitrary start. Never goes back; not the time of day. */
   nowMs(): number;
+  /** The time of day: whole milliseconds since 1970. It may jump, and go back. */
+  timeMs(): number;
   /** Calls `fire` once, not before `delayMs` have passed. */
   setTimer(delayMs: number, fire: () => void): Timer;
   /** Calls `run` once, after what the sockets hold at this moment has been delivered. */

@@ -18,6 +18,8 @@ export const ERROR_CODES = {
   INVALID_ARGUMENT: "An argument has the wrong type or range. Nothing was sent.",
   NOT_A_NUMBER: "The value to increment is not an integer, or the sum would not be a safe one. Nothing was changed.",
   WRONG_TYPE: "Text can't be appended to bytes, nor bytes to text. Nothing was changed.",
+  REJECTED: "The state machine refused the command for a reason of its own. Nothing was changed.",
+  MACHINE_INACTIVE: "The cluster does not use a machine of that name, or not in that version yet. Nothing was changed.",
   CLOSED: "The client, actor system or node was closed.",
   // What the parts of a cluster say to one another.
   NOT_LEADER: "This node does not lead; the details name the leader if it is known.",
@@ -35,6 +37,7 @@ export const ERROR_CODES = {
   ADDRESS_IN_USE: "Another process listens on the port.",
   DATA_LOCKED: "Another process uses the data directory.",
   DATA_FOREIGN: "The data directory belongs to another node or cluster.",
+  MACHINE_MISSING: "The cluster uses a machine, or a version of one, that this program does not have.",
   REMOVED: "The node was removed from its cluster, and can only come back as a new one, with an empty data directory.",
   DATA_CORRUPT: "The log is damaged before its end, or a snapshot is; the message names file and offset.",
   DISK_FULL: "The disk is full: nothing is written until there is space again.",

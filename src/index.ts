@@ -7,10 +7,31 @@ export { restoreBackup, saveBackup } from "./backup/index.ts";
 export * from "./client/index.ts";
 export { type Config, hostOf, parseConfig, portOf, readConfig } from "./config/index.ts";
 export { type DirectoryOptions, type RunningDirectory, startDirectory } from "./directory/index.ts";
+export { type ClusterNode, type JoinOptions, join } from "./embed/index.ts";
 export { realEnvironment } from "./environment/real.ts";
 export type { Disk, Environment } from "./environment.ts";
 export { DEFAULT_LIMITS, type Limits } from "./limits.ts";
-export { type ApplyContext, KeyValueMachine, type Replacement, type StateMachine } from "./machine/index.ts";
+export {
+  type AnyMachine,
+  type ApplyContext,
+  type Changes,
+  type CommandContext,
+  changesOf,
+  KeyValueMachine,
+  type Machine,
+  type MachineOptions,
+  Machines,
+  type MachineTimer,
+  type MachineVersion,
+  machine,
+  Rejection,
+  type Replacement,
+  type StandardSchema,
+  type StateMachine,
+  type SupportedMachine,
+  type Timers,
+  type Upgrade,
+} from "./machine/index.ts";
 export {
   type Member,
   type NodeOptions,

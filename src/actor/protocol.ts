@@ -58,44 +58,45 @@ export function decodeError(bytes: Uint8Array): ConclaveError {
 
 /** `ws://host:port/name`: a process and an actor in it. */
 export interface Address {
-  /** `ws://host:port`, the way every link to that process is known. */
+  /** `ws://host:port`, or with a path where processes share a port: the way every link to that process is known. */
   readonly url: string;
   readonly name: string;
 }
 
 /** The canonical form of a process's URL, so that one process is not known by two. @throws ConclaveError */
 export function normalUrl(text: string): string {
-  const address = addressOf(text);
-  if (address !== null) return address.url;
+  const url = urlOf(text);
+  if (url !== null) return url;
   throw new ConclaveError("INVALID_ARGUMENT", `"${text}" is no address; one looks like ws://127.0.0.1:7101`);
 }
 
 /** Is this an address that a link can be made to? */
-export const isUrl = (text: string): boolean => addressOf(text) !== null;
+export const isUrl = (text: string): boolean => urlOf(text) !== null;
 
 /** @throws ConclaveError `INVALID_ARGUMENT` */
 export function parseAddress(text: string): Address {
-  const url = normalUrl(text);
-  const name = addressOf(text)?.name ?? "";
+  const whole = normalUrl(text);
+  const end = whole.lastIndexOf("/");
+  const name = end < whole.indexOf("//") + 2 ? "" : nameIn(whole.slice(end + 1));
   if (name === "" || name.includes("/")) {
     throw new ConclaveError("INVALID_ARGUMENT", `"${text}" names no actor; an address looks like ws://host:port/name`);
   }
-  return { url, name };
+  return { url: whole.slice(0, end), name };
 }
 
-/** Addresses that were taken apart. There are few of them, each is met again and again, and parsing is slow. */
-const addresses = new Map<string, Address | null>();
-const ADDRESSES_MAX = 1_000;
+/** URLs that were read. There are few of them, each is met again and again, and reading one is slow. */
+const urls = new Map<string, string | null>();
+const URLS_MAX = 1_000;
 
-function addressOf(text: string): Address | null {
-  const known = addresses.get(text);
+function urlOf(text: string): string | null {
+  const known = urls.get(text);
   if (known !== undefined) return known;
   const parsed = URL.parse(text);
   const isLink = parsed?.protocol === "ws:" || parsed?.protocol === "wss:";
-  const address = isLink ? { url: `${parsed.protocol}//${parsed.host}`, name: nameIn(parsed.pathname.slice(1)) } : null;
-  if (addresses.size >= ADDRESSES_MAX) addresses.clear();
-  addresses.set(text, address);
-  return address;
+  const url = isLink ? `${parsed.protocol}//${parsed.host}${parsed.pathname.replace(/\/+$/, "")}` : null;
+  if (urls.size >= URLS_MAX) urls.clear();
+  urls.set(text, url);
+  return url;
 }
 
 function nameIn(path: string): string {

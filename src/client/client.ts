@@ -5,8 +5,10 @@ import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, type ErrorCode, isErrorCode, messageOf } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import { ANY_CLUSTER } from "../link/index.ts";
+import type { AnyMachine, Machine } from "../machine/definition.ts";
 import {
   type Change,
+  decodeChanges,
   decodePage,
   decodeResult,
   type Expected,
@@ -29,6 +31,7 @@ import { closed } from "./call.ts";
 import { Commands } from "./commands.ts";
 import { Horizon } from "./horizon.ts";
 import { type LeaderInfo, Leadership } from "./leadership.ts";
+import { type MachineClient, type MachineDoors, machineClient } from "./machine-client.ts";
 import type {
   BackupOptions,
   CallOptions,
@@ -39,7 +42,7 @@ import type {
 } from "./options.ts";
 import { Queries } from "./queries.ts";
 import { Restorations } from "./restorations.ts";
-import { Watches } from "./watches.ts";
+import { type Source, Watches } from "./watches.ts";
 
 /** What a node says of itself, or why it says nothing. */
 export type NodeReport =
@@ -71,6 +74,9 @@ export class Client {
   readonly #watches: Watches;
   readonly #backups: Backups;
   readonly #restorations: Restorations;
+  /** What the clients of single machines go through. */
+  readonly #doors: MachineDoors;
+  readonly #machines = new Map<object, ReturnType<typeof machineClient>>();
   readonly #listeners = new Set<(leader: LeaderInfo | null) => void>();
   #closed = false;
 
@@ -106,6 +112,12 @@ export class Client {
       queries: this.#queries,
       holdCommands: (until) => this.#commands.holdUntil(until),
     });
+    this.#doors = {
+      ...shared,
+      command: (bytes, read, callOptions) => this.#commands.submit(bytes, read, callOptions),
+      query: (bytes, readOptions) => this.#queries.ask(bytes, readOptions),
+      watch: (source, watchOptions) => this.#watches.open(source, watchOptions),
+    };
     this.#leadership = new Leadership({
       environment,
       context: spawned,
@@ -212,7 +224,27 @@ export class Client {
     if (!Number.isSafeInteger(fromRevision) || fromRevision < 1) {
       throw new ConclaveError("INVALID_ARGUMENT", "A watch begins with a revision from 1 on.");
     }
-    return this.#watches.open(prefix, options);
+    const source: Source<Change> = {
+      newestQuery: encodeQuery({ op: "get", key: "" }),
+      newest: (answer) => decodePage(answer).revision,
+      query: (from, limit) => encodeQuery({ op: "changes", prefix, fromRevision: from, limit }),
+      read: decodeChanges,
+    };
+    return this.#watches.open(source, options);
+  }
+
+  /**
+   * The machine of that name, which the nodes of the cluster run beside others, as an object with its commands and queries
+   * for methods, and `changes` for what it emits. Arguments and results have the types of the definition.
+   *
+   * @example
+   * await client.of(bank).transfer({ from: "ann", to: "bob", amount: 10 });
+   */
+  of<State, Emitted, C, Q, A>(machine: Machine<State, Emitted, C, Q, A>): MachineClient<C, Q, A, Emitted> {
+    const made = this.#machines.get(machine) ?? machineClient(machine as AnyMachine, this.#doors);
+    this.#machines.set(machine, made);
+    if (this.#closed) made.close();
+    return made.methods as MachineClient<C, Q, A, Emitted>;
   }
 
   /**
@@ -311,6 +343,7 @@ export class Client {
     this.#queries.close();
     this.#admin.close();
     this.#watches.close();
+    for (const { close } of this.#machines.values()) close();
     this.#backups.close();
     this.#restorations.close();
     this.#leadership.close();

@@ -1,18 +1,11 @@
 /**
- * Watches: changes of the store as they come, each once and in order. A watch asks a node for the next page, and the
+ * Watches: changes of a state machine as they come, each once and in order. A watch asks a node for the next page, and the
  * node answers once there is something; where it was is known here alone, so any node can take over from any other.
  */
 
 import type { ActorContext } from "../actor/index.ts";
 import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, hasCode, messageOf } from "../errors.ts";
-import {
-  type Change,
-  type ChangesPage,
-  decodeChanges,
-  decodePage,
-  encodeQuery,
-} from "../machine/key-value-protocol.ts";
 import { NODE_ACTOR, nodeProtocol } from "../protocol/node.ts";
 import { aborted, closed } from "./call.ts";
 import type { Leadership } from "./leadership.ts";
@@ -42,8 +35,25 @@ const START_TIMEOUT_MS = 60_000;
 /** The consumer wants no more. */
 const RETURNED = new ConclaveError("ABORTED", "The watch was ended by its consumer.");
 
-interface Watch {
-  readonly prefix: string;
+/** What is watched, and how a state machine is asked for it. */
+export interface Source<Change> {
+  /** A question that is answered at once, and from whose answer `newest` reads the revision of the last change. */
+  readonly newestQuery: Uint8Array;
+  newest(answer: Uint8Array): number;
+  /** Asks for the changes from a revision on, of which `read` makes a page. */
+  query(fromRevision: number, limit: number): Uint8Array;
+  read(answer: Uint8Array): SourcePage<Change>;
+}
+
+/** Some of the changes, in order, and from where on there may be more; or only from where on they are still to be had. */
+export type SourcePage<Change> =
+  | { readonly type: "changes"; readonly changes: readonly Revised<Change>[]; readonly nextRevision: number }
+  | { readonly type: "compacted"; readonly firstRevision: number };
+
+type Revised<Change> = Change & { readonly revision: number };
+
+interface Watch<Change> {
+  readonly source: Source<Change>;
   /** The only node to ask; null if any will do. */
   readonly node: string | null;
   /** Fires when the watch is to end. */
@@ -64,13 +74,16 @@ export class Watches {
     this.#options = options;
   }
 
-  open(prefix: string, { fromRevision, signal, node }: WatchOptions): AsyncIterableIterator<Change> {
+  open<Change>(
+    source: Source<Change>,
+    { fromRevision, signal, node }: WatchOptions,
+  ): AsyncIterableIterator<Revised<Change>> {
     const end = new AbortController();
     const ended = signal === undefined ? end.signal : AbortSignal.any([end.signal, signal]);
-    const start = fromRevision === undefined ? this.#afterNow(ended) : Promise.resolve(fromRevision);
+    const start = fromRevision === undefined ? this.#afterNow(source, ended) : Promise.resolve(fromRevision);
     start.catch(() => {}); // Whoever reads the watch will know of it.
     if (fromRevision === undefined) this.#options.holdCommands(start);
-    const watch: Watch = { prefix, node: node ?? null, ended, url: null, pageMax: PAGE_MAX };
+    const watch: Watch<Change> = { source, node: node ?? null, ended, url: null, pageMax: PAGE_MAX };
     const changes = this.#changes(watch, start, end);
     return {
       next: () => changes.next(),
@@ -89,7 +102,11 @@ export class Watches {
     for (const end of this.#open) end.abort(closed());
   }
 
-  async *#changes(watch: Watch, start: Promise<number>, end: AbortController): AsyncGenerator<Change, void, undefined> {
+  async *#changes<Change>(
+    watch: Watch<Change>,
+    start: Promise<number>,
+    end: AbortController,
+  ): AsyncGenerator<Revised<Change>, void, undefined> {
     const { ended } = watch;
     this.#open.add(end);
     try {
@@ -113,12 +130,12 @@ export class Watches {
   }
 
   /** The revision after the newest there is. A linearizable read tells, whatever time it takes. */
-  async #afterNow(ended: AbortSignal): Promise<number> {
-    const query = encodeQuery({ op: "get", key: "" });
+  async #afterNow<Change>(source: Source<Change>, ended: AbortSignal): Promise<number> {
     for (;;) {
       try {
-        const answer = await this.#options.queries.ask(query, { signal: ended, timeoutMs: START_TIMEOUT_MS });
-        return understood(() => decodePage(answer)).revision + 1;
+        const options = { signal: ended, timeoutMs: START_TIMEOUT_MS };
+        const answer = await this.#options.queries.ask(source.newestQuery, options);
+        return understood(() => source.newest(answer)) + 1;
       } catch (error) {
         if (isFinal(error) || hasCode(error, "CLOSED") || ended.aborted) throw error;
         await this.#pause(RETRY_DELAY_MS_MAX, ended);
@@ -127,7 +144,7 @@ export class Watches {
   }
 
   /** The next page, from whichever node has it: for as long as it takes. */
-  async #page(watch: Watch, from: number): Promise<ChangesPage & { readonly type: "changes" }> {
+  async #page<Change>(watch: Watch<Change>, from: number): Promise<SourcePage<Change> & { readonly type: "changes" }> {
     for (let round = 0; ; round++) {
       const errors: unknown[] = [];
       for (const [url] of this.#options.leadership().candidates(watch.node, watch.url)) {
@@ -148,12 +165,12 @@ export class Watches {
   }
 
   /** The next page, from one node, which may find that there is none yet as often as it likes. */
-  async #pageOf(url: string, watch: Watch, from: number): Promise<ChangesPage> {
+  async #pageOf<Change>(url: string, watch: Watch<Change>, from: number): Promise<SourcePage<Change>> {
     for (;;) {
       try {
         const answer = await this.#poll(url, watch, from);
         watch.url = url;
-        if (answer !== null) return understood(() => pageIn(answer, from));
+        if (answer !== null) return understood(() => pageFrom(watch.source.read(answer), from));
       } catch (error) {
         if (!hasCode(error, "ANSWER_TOO_LARGE") || watch.pageMax === 1) throw error;
         watch.pageMax = Math.ceil(watch.pageMax / 2);
@@ -161,11 +178,12 @@ export class Watches {
     }
   }
 
-  async #poll(url: string, { prefix, ended, url: known, pageMax }: Watch, from: number): Promise<Uint8Array | null> {
+  async #poll<Change>(url: string, watch: Watch<Change>, from: number): Promise<Uint8Array | null> {
+    const { source, ended, url: known, pageMax } = watch;
     const node = this.#options.context.ref(`${url}/${NODE_ACTOR}`, nodeProtocol);
     const id = ++this.#lastId;
     const waitMs = url === known ? WAIT_MS : FIRST_WAIT_MS;
-    const query = encodeQuery({ op: "changes", prefix, fromRevision: from, limit: pageMax });
+    const query = source.query(from, pageMax);
     try {
       const options = { timeoutMs: waitMs + PATIENCE_MS, signal: ended };
       const answer = await node.ask({ type: "poll", id, waitMs, query }, options);
@@ -184,8 +202,7 @@ export class Watches {
 }
 
 /** A page that continues where the last one ended. @throws RangeError if it does not */
-function pageIn(answer: Uint8Array, from: number): ChangesPage {
-  const page = decodeChanges(answer);
+function pageFrom<Change>(page: SourcePage<Change>, from: number): SourcePage<Change> {
   if (page.type === "compacted") return page;
   let next = from;
   for (const { revision } of page.changes) {
@@ -200,6 +217,7 @@ function understood<T>(decode: () => T): T {
   try {
     return decode();
   } catch (cause) {
+    if (cause instanceof ConclaveError) throw cause;
     throw new ConclaveError("BAD_MESSAGE", `The state machine's answer makes no sense: ${messageOf(cause)}`, { cause });
   }
 }

@@ -12,9 +12,9 @@ const name = v.pipe(
 
 const url = v.pipe(
   v.string(),
-  v.regex(/^wss?:\/\/[^/\s?#@]+:\d{1,5}$/, "write it as ws://HOST:PORT"),
+  v.regex(/^wss?:\/\/[^/\s?#@]+:\d{1,5}(\/[A-Za-z0-9._~-]+)*$/, "write it as ws://HOST:PORT"),
   v.check((text) => URL.canParse(text), "write it as ws://HOST:PORT"),
-  v.check((text) => !/:0+$/.test(text), "name a port from 1 to 65535: others have to find it"),
+  v.check((text) => !/:0+(\/|$)/.test(text), "name a port from 1 to 65535: others have to find it"),
 );
 
 const host = v.pipe(v.string(), v.minLength(1, "leave it out to bind to the url's host"));
@@ -35,9 +35,11 @@ export const configSchema = v.strictObject({
   $schema: v.optional(v.string()),
   cluster: v.pipe(name, v.description("The name of the cluster. Processes of different clusters do not talk.")),
   directories: v.pipe(
-    v.array(v.strictObject({ url, host: v.optional(host) })),
+    v.array(v.strictObject({ url, host: v.optional(host), node: v.optional(name) })),
     v.minLength(1, "name at least one directory"),
-    v.description("Where directories listen. Nodes register with all of them, clients use any that answers."),
+    v.description(
+      "Where directories listen: nodes register with all of them, clients use any that answers. One may name the node whose process runs it.",
+    ),
   ),
   nodes: v.pipe(
     v.array(v.strictObject({ id: name, url, host: v.optional(host), priority: v.optional(priority) })),
@@ -94,6 +96,7 @@ export function problemOf(config: Config): Problem | null {
       "give every node an id of its own",
     ) ??
     repeatedAddress(config) ??
+    unknownNode(config) ??
     timingProblem(config) ??
     limitsProblem(config)
   );
@@ -112,6 +115,12 @@ function repeatedAddress({ directories, nodes }: Config): Problem | null {
   const second = places.find(({ host: taken }, i) => places.findIndex((place) => place.host === taken) !== i);
   if (second === undefined) return null;
   return { path: second.path, remedy: `${second.host} is taken: give every process a port of its own` };
+}
+
+function unknownNode({ directories, nodes }: Config): Problem | null {
+  const index = directories.findIndex(({ node }) => node !== undefined && !nodes.some(({ id }) => id === node));
+  if (index === -1) return null;
+  return { path: `directories[${index}].node`, remedy: `no node "${directories[index]?.node}" is configured` };
 }
 
 function limitsProblem({ limits: given }: Config): Problem | null {

@@ -22,7 +22,7 @@ function setTimer(delayMs: number, fire: () => void): Timer {
   return { cancel: () => clearTimeout(handle) };
 }
 
-export const standardClock: Clock = { nowMs: () => performance.now(), setTimer, defer };
+export const standardClock: Clock = { nowMs: () => performance.now(), timeMs: () => Date.now(), setTimer, defer };
 
 export const standardRandom: Random = {
   next: () => Math.random(),

@@ -1,6 +1,7 @@
 /** `Network` over the package `ws`, which Node, Deno and Bun all run. */
 
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { Duplex } from "node:stream";
 import { type RawData, WebSocket, WebSocketServer } from "ws";
 import type {
   AcceptedSocket,
@@ -83,6 +84,37 @@ function connect(url: string, options: ConnectOptions, handlers: SocketHandlers)
   return wrap(socket);
 }
 
+/** Takes the connections of an HTTP server that want to become WebSockets, at one path or at any. */
+function attachTo(http: Server, path: string | null, options: ListenOptions, accept: (socket: AcceptedSocket) => void) {
+  const server = new WebSocketServer({
+    ...SOCKET_OPTIONS,
+    noServer: true,
+    maxPayload: options.messageBytesMax,
+    verifyClient: ({ req }, decide) => {
+      const { origin } = req.headers;
+      if (origin !== undefined && !options.allowedOrigins.includes(origin)) decide(false, 403, "origin not allowed");
+      else if (server.clients.size >= options.connectionsMax) decide(false, 503, "too many connections");
+      else decide(true);
+    },
+  });
+  const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    if (path !== null && pathOf(request) !== path) return; // Somebody else's.
+    server.handleUpgrade(request, socket, head, (made) =>
+      accept(Object.assign(wrap(made), { handle: (on: Omit<SocketHandlers, "onOpen">) => attach(made, on) })),
+    );
+  };
+  http.on("upgrade", upgrade);
+  return {
+    close: async (): Promise<void> => {
+      http.off("upgrade", upgrade);
+      for (const socket of server.clients) socket.terminate();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+const pathOf = ({ url = "/" }: IncomingMessage): string => url.replace(/[?#].*$/, "").replace(/\/+$/, "");
+
 async function listen(options: ListenOptions, accept: (socket: AcceptedSocket) => void): Promise<Listener> {
   const { upgradeTimeoutMs = UPGRADE_TIMEOUT_MS } = options;
   const http = createServer({
@@ -97,37 +129,41 @@ async function listen(options: ListenOptions, accept: (socket: AcceptedSocket) =
   http.setTimeout(upgradeTimeoutMs); // Of silence; a WebSocket has none.
   // Beyond WebSockets only those that are about to become one, or to be told why not.
   http.maxConnections = options.connectionsMax + UPGRADES_MAX;
-  const server = new WebSocketServer({
-    ...SOCKET_OPTIONS,
-    server: http,
-    maxPayload: options.messageBytesMax,
-    verifyClient: ({ req }, decide) => {
-      const { origin } = req.headers;
-      if (origin !== undefined && !options.allowedOrigins.includes(origin)) decide(false, 403, "origin not allowed");
-      else if (server.clients.size >= options.connectionsMax) decide(false, 503, "too many connections");
-      else decide(true);
-    },
-  });
-  server.on("connection", (socket) =>
-    accept(Object.assign(wrap(socket), { handle: (on: Omit<SocketHandlers, "onOpen">) => attach(socket, on) })),
-  );
+  const attached = attachTo(http, null, options, accept);
   await new Promise<void>((resolve, reject) => {
     http.once("listening", resolve);
-    server.once("error", (error) => reject(listenError(error, options)));
+    http.once("error", (error) => reject(listenError(error, options)));
     http.listen(options.port, options.host);
   });
-  server.on("error", () => {}); // Errors of single connections are theirs; nothing else can fail once it listens.
-  const address = http.address();
+  http.on("error", () => {}); // Errors of single connections are theirs; nothing else can fail once it listens.
   return {
-    port: typeof address === "object" && address !== null ? address.port : options.port,
+    port: boundPort(http, options),
     close: async () => {
-      for (const socket of server.clients) socket.terminate();
-      await new Promise<void>((resolve) => server.close(() => resolve()));
+      await attached.close();
       await new Promise<void>((resolve) => {
         http.close(() => resolve());
         http.closeAllConnections();
       });
     },
+  };
+}
+
+function boundPort(http: Server, options: ListenOptions): number {
+  const address = http.address();
+  return typeof address === "object" && address !== null ? address.port : options.port;
+}
+
+/**
+ * The network of a program that serves something else on the same port: WebSockets of others at `path` are taken from its
+ * server, which goes on serving everything else, and is not closed.
+ */
+export function networkOn(http: Server, path: string): Network {
+  return {
+    connect,
+    listen: async (options, accept) => ({
+      ...attachTo(http, path.replace(/\/+$/, ""), options, accept),
+      port: boundPort(http, options),
+    }),
   };
 }
 

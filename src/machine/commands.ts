@@ -9,6 +9,8 @@ import { ByteReader, ByteWriter } from "../bytes.ts";
 export interface CommandBatch {
   /** `restoration`: they are none of the machine's, but the steps by which a backup is restored. */
   readonly type: "commands" | "restoration";
+  /** The time of day at which a leader took it in, in milliseconds since 1970; 0 before that. */
+  readonly timeMs?: number;
   /** The log index of the entry that opened the session. */
   readonly session: number;
   /** The client waits for no answer before this number any more. */
@@ -23,17 +25,38 @@ export type Payload =
   /** Opens a session; its id is the index of this entry. */
   | { readonly type: "open-session" }
   /** Ends sessions that have been idle; one that was used after the leader looked stays. */
-  | { readonly type: "expire-sessions"; readonly sessions: readonly { readonly id: number; readonly next: number }[] };
+  | { readonly type: "expire-sessions"; readonly sessions: readonly { readonly id: number; readonly next: number }[] }
+  /** Timers that have run out; one that was set anew or cancelled after the leader looked does nothing. */
+  | { readonly type: "fire-timers"; readonly timeMs: number; readonly timers: readonly FiredTimer[] }
+  /** From here on a machine of that name is there, in that version. */
+  | { readonly type: "activate"; readonly name: string; readonly version: number };
 
-const PayloadKind = { commands: 1, openSession: 2, expireSessions: 3, restoration: 4 } as const;
+/** A timer of a machine, and which setting of it is meant. */
+export interface FiredTimer {
+  readonly id: string;
+  readonly generation: number;
+}
+
+const PayloadKind = {
+  commands: 1,
+  openSession: 2,
+  expireSessions: 3,
+  restoration: 4,
+  fireTimers: 5,
+  activate: 6,
+} as const;
+
+/** Where the time stands in a batch: at the same place in each, so that it can be filled in where it arrived. */
+const TIME_AT = 1;
+const TIME_BYTES = 8;
 
 export function encodePayload(payload: Payload): Uint8Array {
   switch (payload.type) {
     case "commands":
     case "restoration": {
-      const { type, session, floor, first, commands } = payload;
+      const { type, timeMs = 0, session, floor, first, commands } = payload;
       const bytes = commands.reduce((sum, command) => sum + 4 + command.byteLength, 0);
-      const writer = new ByteWriter(29 + bytes).u8(PayloadKind[type]);
+      const writer = new ByteWriter(37 + bytes).u8(PayloadKind[type]).u53(timeMs);
       writer.u53(session).u53(floor).u53(first).u32(commands.length);
       for (const command of commands) writer.bytes(command);
       return writer.finish();
@@ -45,6 +68,13 @@ export function encodePayload(payload: Payload): Uint8Array {
       for (const { id, next } of payload.sessions) writer.u53(id).u53(next);
       return writer.finish();
     }
+    case "fire-timers": {
+      const writer = new ByteWriter().u8(PayloadKind.fireTimers).u53(payload.timeMs).u32(payload.timers.length);
+      for (const { id, generation } of payload.timers) writer.text(id).u53(generation);
+      return writer.finish();
+    }
+    case "activate":
+      return new ByteWriter().u8(PayloadKind.activate).text(payload.name).u32(payload.version).finish();
   }
 }
 
@@ -61,22 +91,40 @@ export function decodePayload(bytes: Uint8Array): Payload {
     reader.end();
     return { type: "expire-sessions", sessions };
   }
+  if (kind === PayloadKind.fireTimers) {
+    const timeMs = reader.u53();
+    const timers: FiredTimer[] = [];
+    for (let left = countOf(reader, 12); left > 0; left--) timers.push({ id: reader.text(), generation: reader.u53() });
+    reader.end();
+    return { type: "fire-timers", timeMs, timers };
+  }
+  if (kind === PayloadKind.activate) {
+    const activation = { type: "activate", name: reader.text(), version: reader.u32() } as const;
+    reader.end();
+    return activation;
+  }
   const type = batchType(kind);
   if (type === null) throw new RangeError(`a payload of kind ${kind} is not known`);
+  const timeMs = reader.u53();
   const session = reader.u53();
   const floor = reader.u53();
   const first = reader.u53();
   const commands: Uint8Array[] = [];
   for (let left = countOf(reader, 4); left > 0; left--) commands.push(reader.bytes());
   reader.end();
-  return { type, session, floor, first, commands };
+  return { type, timeMs, session, floor, first, commands };
+}
+
+/** Writes into a batch when it was taken in: where its bytes are, since to copy them would cost more than all else. */
+export function stampTime(batch: Uint8Array, timeMs: number): void {
+  batch.set(new ByteWriter(TIME_BYTES).u53(timeMs).finish(), TIME_AT);
 }
 
 const batchType = (kind: number): CommandBatch["type"] | null =>
   kind === PayloadKind.commands ? "commands" : kind === PayloadKind.restoration ? "restoration" : null;
 
 /** What stands before the commands of a batch, and how many there are. */
-export interface BatchHead extends Omit<CommandBatch, "commands" | "type"> {
+export interface BatchHead extends Omit<CommandBatch, "commands" | "type" | "timeMs"> {
   readonly count: number;
 }
 
@@ -88,6 +136,7 @@ export interface BatchHead extends Omit<CommandBatch, "commands" | "type"> {
 export function headOf(bytes: Uint8Array): BatchHead | null {
   const reader = new ByteReader(bytes);
   if (batchType(reader.u8()) === null) return null;
+  reader.u53(); // The time; the leader fills it in.
   const session = reader.u53();
   const floor = reader.u53();
   const first = reader.u53();
@@ -112,7 +161,9 @@ export type Applied =
   | { readonly type: "outcomes"; readonly outcomes: readonly Outcome[] }
   | { readonly type: "session-opened"; readonly session: number }
   | { readonly type: "session-unknown" }
-  | { readonly type: "sessions-expired"; readonly count: number };
+  | { readonly type: "sessions-expired"; readonly count: number }
+  | { readonly type: "timers-fired" }
+  | { readonly type: "activated" };
 
 const OutcomeKind = { applied: 0, gap: 1, forgotten: 2, failed: 3 } as const;
 const OUTCOME_TYPES = ["applied", "gap", "forgotten", "failed"] as const;

@@ -124,7 +124,10 @@ export class KeyValueMachine implements StateMachine {
     return {
       add: (piece) => reader.add(piece),
       snapshot: () => reader.pieces(),
-      commit: () => this.#replace(reader.finish()),
+      finish: () => {
+        const state = reader.finish();
+        return () => this.#replace(state);
+      },
     };
   }
 

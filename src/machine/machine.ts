@@ -1,8 +1,46 @@
 /** What a user's replicated state machine has to be. */
 
-/** Where in the log a command stands: the same on every replica. */
+/** What goes with a command: the same on every replica. */
 export interface ApplyContext {
+  /** Where in the log its entry stands. */
   readonly index: number;
+  /** Which command of its entry it is, from 0 on. */
+  readonly position: number;
+  /** The time of day at the leader that took it in, in milliseconds since 1970. It never goes back along the log. */
+  readonly timeMs: number;
+  readonly timers: Timers;
+}
+
+/**
+ * Timers of the replicated state. A machine sets them in `apply`, and keeps them as a part of its state: what is told
+ * here is only for whoever leads, which lets the log know once one has run out. A new leader gives each its full time.
+ */
+export interface Timers {
+  set(timer: MachineTimer): void;
+  clear(id: string): void;
+}
+
+/** A timer of the replicated state, as it is set. */
+export interface MachineTimer {
+  readonly id: string;
+  /** Another one for each setting of the timer. */
+  readonly generation: number;
+  readonly delayMs: number;
+}
+
+/** A machine that shares the log with others, and which version of it. */
+export interface MachineVersion {
+  readonly name: string;
+  readonly version: number;
+}
+
+/** A machine that a program can run. */
+export interface SupportedMachine {
+  readonly name: string;
+  /** Its versions, the newest first. */
+  readonly versions: readonly number[];
+  /** The version that the cluster uses, as far as its log was applied; null if it does not use it yet. */
+  readonly active: number | null;
 }
 
 /** A state on its way into a machine, piece by piece, beside the one that the machine has. */
@@ -17,11 +55,12 @@ export interface Replacement {
   /** What was added so far, as pieces that make the same of a new replacement; as it is at the call, like a snapshot. */
   snapshot(): Iterable<Uint8Array>;
   /**
-   * Puts it in the place of the machine's state, all at once.
+   * Looks whether all is there; nothing has changed yet.
    *
-   * @throws if the pieces are not all there; then the machine's state stays as it was
+   * @returns what puts it in the place of the machine's state, all at once, and can't fail
+   * @throws if the pieces are not all there
    */
-  commit(): void;
+  finish(): () => void;
 }
 
 /**
@@ -66,4 +105,16 @@ export interface StateMachine {
   replacement?(): Replacement;
   /** Is there nothing in it that a backup would replace? A machine without this method is never taken for empty. */
   isEmpty?(): boolean;
+  /** Every timer that is set. */
+  timers?(): Iterable<MachineTimer>;
+  /** A timer has run out, unless it was set anew or cleared since. It is applied like a command. */
+  fire?(id: string, generation: number, context: ApplyContext): void;
+  /** The machines with names that this program can run. */
+  supported?(): readonly SupportedMachine[];
+  /**
+   * From here on the cluster uses that machine, in that version. It is applied like a command.
+   *
+   * @throws ConclaveError `MACHINE_MISSING` if this program has no such machine: it can't go on
+   */
+  activate?(machine: MachineVersion): void;
 }

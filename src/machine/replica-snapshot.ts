@@ -18,12 +18,17 @@ const PIECE_BYTES_MAX = 64 * 1024;
 
 /** The state at one moment: all of it must stay as it is while the pieces are drawn. */
 export interface StateParts {
+  /** The latest time that any entry brought. */
+  readonly timeMs: number;
   readonly sessions: Sessions;
   readonly restoration: RestorationSnapshot | null;
   readonly machine: Iterable<Uint8Array>;
 }
 
-export function* snapshotPieces(index: number, { sessions, restoration, machine }: StateParts): Generator<Uint8Array> {
+export function* snapshotPieces(
+  index: number,
+  { timeMs, sessions, restoration, machine }: StateParts,
+): Generator<Uint8Array> {
   let piece = sessionsPiece();
   for (const write of itemsOf(sessions)) {
     write(piece);
@@ -36,7 +41,7 @@ export function* snapshotPieces(index: number, { sessions, restoration, machine 
     yield tagged(Tag.restoration, restoration.head);
     for (const bytes of restoration.pieces) yield tagged(Tag.restorationPiece, bytes);
   }
-  yield new ByteWriter(9).u8(Tag.sessionsEnd).u53(sessions.size).finish();
+  yield new ByteWriter(17).u8(Tag.sessionsEnd).u53(sessions.size).u53(timeMs).finish();
   let count = 0;
   for (const bytes of machine) {
     count++;
@@ -68,7 +73,10 @@ function* itemsOf(sessions: Sessions): Generator<(writer: ByteWriter) => void> {
  * @param restoration goes on where the one was that is in the snapshot, if there is one
  * @throws RangeError, or what the machine throws, if the pieces are no snapshot
  */
-export async function readHead(pieces: AsyncIterator<Uint8Array>, restoration: Restoration): Promise<Sessions> {
+export async function readHead(
+  pieces: AsyncIterator<Uint8Array>,
+  restoration: Restoration,
+): Promise<Pick<StateParts, "timeMs" | "sessions">> {
   const sessions = new SessionsReader();
   let add: ((piece: Uint8Array) => void) | null = null;
   for (;;) {
@@ -77,7 +85,7 @@ export async function readHead(pieces: AsyncIterator<Uint8Array>, restoration: R
     if (tag === Tag.sessionsEnd) {
       const read = sessions.finish();
       checkCount("sessions", reader.u53(), read.size);
-      return read;
+      return { timeMs: reader.u53(), sessions: read };
     }
     if (tag === Tag.sessions) sessions.read(reader);
     else if (tag === Tag.restoration) add = restoration.open(reader.raw(reader.remaining));

@@ -5,8 +5,15 @@
  */
 
 import { ConclaveError, messageOf } from "../errors.ts";
-import { type Applied, type CommandBatch, decodePayload, type Outcome, type Payload } from "./commands.ts";
-import type { StateMachine } from "./machine.ts";
+import {
+  type Applied,
+  type CommandBatch,
+  decodePayload,
+  type FiredTimer,
+  type Outcome,
+  type Payload,
+} from "./commands.ts";
+import type { ApplyContext, MachineTimer, StateMachine, SupportedMachine, Timers } from "./machine.ts";
 import { readHead, readMachine, snapshotPieces } from "./replica-snapshot.ts";
 import { Restoration } from "./restoration.ts";
 import { encodeStepResult } from "./restoration-steps.ts";
@@ -20,6 +27,14 @@ export interface Snapshot {
   readonly pieces: Iterable<Uint8Array>;
 }
 
+/** Whoever keeps the time for the machine's timers. */
+export interface TimeKeeper extends Timers {
+  /** What was told before means nothing any more: see `Replica.timers`. */
+  startOver(): void;
+}
+
+const NOBODY: TimeKeeper = { set: () => {}, clear: () => {}, startOver: () => {} };
+
 /** A command that made the machine throw. */
 type OnMachineFailure = (index: number, error: string) => void;
 
@@ -31,7 +46,10 @@ export class Replica {
   /** How many snapshots have been taken. */
   #era = 0;
   #appliedIndex = 0;
+  /** The latest time that any entry brought. */
+  #timeMs = 0;
   #isRestoring = false;
+  #timeKeeper = NOBODY;
 
   constructor(machine: StateMachine, onFailure: OnMachineFailure) {
     this.#machine = machine;
@@ -41,6 +59,21 @@ export class Replica {
 
   get appliedIndex(): number {
     return this.#appliedIndex;
+  }
+
+  /** Whom to tell of the machine's timers. */
+  keepTimeBy(timeKeeper: TimeKeeper): void {
+    this.#timeKeeper = timeKeeper;
+  }
+
+  /** The machine's timers as they are set. */
+  timers(): Iterable<MachineTimer> {
+    return this.#machine.timers?.() ?? [];
+  }
+
+  /** The machines with names that this program can run. */
+  get supported(): readonly SupportedMachine[] {
+    return this.#machine.supported?.() ?? [];
   }
 
   get sessionCount(): number {
@@ -82,6 +115,13 @@ export class Replica {
         }
         return { type: "sessions-expired", count: idle.length };
       }
+      case "fire-timers":
+        this.#passTime(decoded.timeMs);
+        for (const [position, timer] of decoded.timers.entries()) this.#fire(this.#contextOf(index, position), timer);
+        return { type: "timers-fired" };
+      case "activate":
+        this.#machine.activate?.(decoded);
+        return { type: "activated" };
     }
   }
 
@@ -112,6 +152,7 @@ export class Replica {
     this.#era++;
     const index = this.#appliedIndex;
     const parts = {
+      timeMs: this.#timeMs,
       sessions: this.#sessions.clone(),
       restoration: this.#restoration.snapshot(),
       machine: this.#machine.snapshot(),
@@ -132,11 +173,13 @@ export class Replica {
     const iterator = pieces[Symbol.asyncIterator]();
     try {
       const restoration = new Restoration(this.#machine);
-      const sessions = await readHead(iterator, restoration);
+      const { timeMs, sessions } = await readHead(iterator, restoration);
       await this.#machine.restore(readMachine(iterator, index));
       this.#sessions = sessions;
       this.#restoration = restoration;
       this.#appliedIndex = index;
+      this.#timeMs = timeMs;
+      this.#timeKeeper.startOver();
     } finally {
       this.#isRestoring = false;
       await iterator.return?.();
@@ -161,14 +204,17 @@ export class Replica {
   #applyBatch(index: number, batch: CommandBatch): Applied {
     const session = this.#own(batch.session);
     if (session === undefined) return { type: "session-unknown" };
+    this.#passTime(batch.timeMs ?? 0);
     raiseFloor(session, batch.floor);
     let number = batch.first;
     const outcomes: Outcome[] = [];
-    for (const command of batch.commands) {
+    for (const [position, command] of batch.commands.entries()) {
       if (number === session.next) {
         session.next++;
         session.outcomes.push(
-          batch.type === "commands" ? this.#run(index, command) : this.#takeStep(batch.session, command),
+          batch.type === "commands"
+            ? this.#run(this.#contextOf(index, position), command)
+            : this.#takeStep(batch.session, command),
         );
       }
       outcomes.push(outcomeOf(session, number++));
@@ -186,16 +232,35 @@ export class Replica {
   }
 
   #takeStep(session: number, step: Uint8Array): Outcome {
-    return { type: "applied", result: encodeStepResult(this.#restoration.apply(session, step)) };
+    const result = encodeStepResult(this.#restoration.apply(session, step));
+    this.#timeKeeper.startOver(); // It may have been the last step, and the state may be another one.
+    return { type: "applied", result };
   }
 
-  #run(index: number, command: Uint8Array): Outcome {
+  /** Whose clock is behind those before it does not turn time back. */
+  #passTime(timeMs: number): void {
+    this.#timeMs = Math.max(this.#timeMs, timeMs);
+  }
+
+  #contextOf(index: number, position: number): ApplyContext {
+    return { index, position, timeMs: this.#timeMs, timers: this.#timeKeeper };
+  }
+
+  #fire(context: ApplyContext, { id, generation }: FiredTimer): void {
     try {
-      const result = this.#machine.apply(command, { index });
+      this.#machine.fire?.(id, generation, context);
+    } catch (error) {
+      this.#onFailure(context.index, messageOf(error));
+    }
+  }
+
+  #run(context: ApplyContext, command: Uint8Array): Outcome {
+    try {
+      const result = this.#machine.apply(command, context);
       if (!(result instanceof Uint8Array)) throw new TypeError("the machine's result is no Uint8Array");
       return { type: "applied", result };
     } catch (error) {
-      this.#onFailure(index, messageOf(error));
+      this.#onFailure(context.index, messageOf(error));
       return { type: "failed" };
     }
   }

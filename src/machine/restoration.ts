@@ -134,7 +134,7 @@ export class Restoration {
     if (pieces !== announced || parts.length > 0) return foreign(`${pieces} pieces have come of ${announced}`);
     if (!force && !this.#isEmpty) return EXISTING;
     try {
-      replacement.commit();
+      replacement.finish()();
     } catch (error) {
       return foreign(messageOf(error));
     }

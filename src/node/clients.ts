@@ -4,7 +4,7 @@ import type { Answer, Peer } from "../actor/index.ts";
 import type { Clock } from "../environment.ts";
 import { busy, ConclaveError } from "../errors.ts";
 import type { Limits } from "../limits.ts";
-import { type Applied, decodeList, encodeList, encodePayload } from "../machine/commands.ts";
+import { type Applied, decodeList, encodeList, encodePayload, type Payload, stampTime } from "../machine/commands.ts";
 import type { Replica } from "../machine/index.ts";
 import type { LeaderView } from "../protocol/leader.ts";
 import { type NodeAnswer, type NodeMessage, QUERIES_MAX } from "../protocol/node.ts";
@@ -89,6 +89,7 @@ export class Clients {
     this.#checkRoom(peer);
     const session = admit(batch, this.#parts.replica, this.#parts.limits);
     if (peer !== null) this.holdSession(session, peer);
+    stampTime(batch, this.#parts.clock.timeMs());
     this.#propose(batch, peer, answer, events);
   }
 
@@ -179,7 +180,12 @@ export class Clients {
   expireSessions(events: RaftEvent[]): void {
     const sessions = this.#sessions.idle(this.#parts.clock.nowMs());
     if (!this.#isLeader || sessions.length === 0) return;
-    this.#propose(encodePayload({ type: "expire-sessions", sessions }), null, null, events);
+    this.propose({ type: "expire-sessions", sessions }, events);
+  }
+
+  /** The leader proposes something of its own. */
+  propose(payload: Payload, events: RaftEvent[]): void {
+    this.#propose(encodePayload(payload), null, null, events);
   }
 
   /** What the core has made of proposals. */

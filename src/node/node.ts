@@ -28,6 +28,7 @@ import {
   step,
 } from "../raft/index.ts";
 import type { SnapshotStore, Wal } from "../storage/index.ts";
+import { Activator } from "./activator.ts";
 import { Announcer, type AnnouncerStory } from "./announcer.ts";
 import { Applier } from "./applier.ts";
 import { Clients } from "./clients.ts";
@@ -40,6 +41,7 @@ import { Reception, type ReceptionStory } from "./reception.ts";
 import { type SnapshotEvent, type SnapshotStory, Snapshots } from "./snapshots.ts";
 import { StallGuard, type StallStory } from "./stall-guard.ts";
 import { toEntry } from "./stored.ts";
+import { LeaderTimekeeper } from "./timekeeper.ts";
 import { Unwritten } from "./unwritten.ts";
 
 /** What a node has to tell. */
@@ -62,6 +64,8 @@ export type NodeEvent =
   | { readonly type: "fetched-to-apply"; readonly entries: readonly Entry[] }
   | { readonly type: "continue" }
   | { readonly type: "housekeeping" }
+  /** Timers of the state machine may have run out. */
+  | { readonly type: "timers" }
   | { readonly type: "admitted" }
   | SnapshotEvent
   /** The log's disk has become full, or has room again. */
@@ -110,6 +114,8 @@ export class NodeActor {
   readonly #announcer: Announcer;
   readonly #applier: Applier;
   readonly #clients: Clients;
+  readonly #timekeeper: LeaderTimekeeper;
+  readonly #activator: Activator;
   readonly #room: DiskRoom;
   readonly #unwritten: Unwritten;
   readonly #guard: StallGuard;
@@ -121,6 +127,7 @@ export class NodeActor {
   #housekeeping: Timer | null = null;
   #farewell: Timer | null = null;
   #configuration: Configuration;
+  #wasLeader = false;
   #stopped = false;
 
   constructor(context: ActorContext<NodeEvent>, parts: NodeParts) {
@@ -153,6 +160,9 @@ export class NodeActor {
     this.#unwritten = new Unwritten(limits, clock);
     this.#peers = new Peers({ id, configuration: () => configurationOf(raft), firstMet: parts.firstMet });
     this.#outbox = new Outbox(raft, this.#peers);
+    this.#activator = new Activator({ raft, replica, peers: this.#peers });
+    this.#timekeeper = new LeaderTimekeeper(clock, replica, () => context.post({ type: "timers" }));
+    replica.keepTimeBy(this.#timekeeper);
     this.#members = new Members({
       raft,
       peers: this.#peers,
@@ -203,6 +213,7 @@ export class NodeActor {
         if (applied?.type === "sessions-expired" && applied.count > 0) {
           tell({ event: "sessions-expired", count: applied.count });
         }
+        if (applied?.type === "activated") this.#activator.look();
       },
     });
     this.#snapshots = new Snapshots({
@@ -228,6 +239,7 @@ export class NodeActor {
       snapshots: this.#snapshots,
       announcer: this.#announcer,
       room: this.#room,
+      activator: this.#activator,
       status: () => this.status(),
       tell,
     });
@@ -291,6 +303,7 @@ export class NodeActor {
     this.#guard.stop();
     this.#joiner.stop();
     this.#clients.stop();
+    this.#timekeeper.stop();
     this.#announcer.stop();
     this.#snapshots.stop();
   }
@@ -309,12 +322,17 @@ export class NodeActor {
     }
     this.#peers.reconcile(events);
     this.#members.tend(this.#nowMs, events);
+    if (this.isLeader) {
+      for (const machine of this.#activator.due()) this.#clients.propose({ type: "activate", ...machine }, events);
+    }
     events.push({ type: "applied", index: this.#applier.appliedIndex });
     try {
       this.#carryOut(step(this.#raft, events, this.#nowMs));
     } catch (error) {
       // The core may now be ahead of what was carried out, the disk above all: it must not go on as if it were not.
-      this.#fail(new ConclaveError("ACTOR_FAILED", `The node failed: ${messageOf(error)}`, { cause: error }));
+      const failure = `The node failed: ${messageOf(error)}`;
+      const isKnown = hasCode(error, "MACHINE_MISSING");
+      this.#fail(isKnown ? error : new ConclaveError("ACTOR_FAILED", failure, { cause: error }));
       throw error;
     }
   }
@@ -339,6 +357,12 @@ export class NodeActor {
       case "fetched-to-apply":
         this.#applier.fetched(event.entries);
         return;
+      case "timers": {
+        const timers = this.#timekeeper.due();
+        const timeMs = this.#parts.environment.clock.timeMs();
+        if (timers.length > 0) this.#clients.propose({ type: "fire-timers", timeMs, timers }, events);
+        return;
+      }
       case "continue":
         return; // What is left to apply and to answer goes on after every batch.
       case "tick":
@@ -366,6 +390,7 @@ export class NodeActor {
         return;
       case "housekeeping":
         this.#clients.expireSessions(events);
+        this.#activator.startOver();
         this.#snapshots.keepHouse();
         return;
     }
@@ -399,6 +424,7 @@ export class NodeActor {
     this.#peers.add(peer);
     this.#peers.reconcile(events);
     this.#members.greet(peer);
+    this.#activator.greet(peer);
     if (this.#room.isFull) peer.ref(NODE_ACTOR, nodeProtocol).tell({ type: "disk-full", isFull: true });
   }
 
@@ -429,6 +455,7 @@ export class NodeActor {
     this.#clients.place(effects);
     for (const outcome of effects.changes) this.#members.changes.place(outcome, this.#announcer.view);
     this.#noteMembers(effects.story);
+    this.#noteLeadership();
     this.#clients.noteRole(effects.story); // After the proposals have found their places: if leadership is lost already, they are abandoned.
     this.#announce();
     this.#members.changes.settle();
@@ -450,6 +477,14 @@ export class NodeActor {
     this.#setTimer(effects.deadlineMs);
   }
 
+  #noteLeadership(): void {
+    if (this.isLeader === this.#wasLeader) return;
+    this.#wasLeader = this.isLeader;
+    this.#timekeeper.lead(this.isLeader);
+    this.#activator.startOver();
+    if (this.isLeader) this.#context.post({ type: "continue" }); // What there is to activate is proposed with the next batch.
+  }
+
   /** The members may be others than before: so may be whom to keep links to, and what those that stand mean. */
   #noteMembers(story: readonly RaftStory[]): void {
     const configuration = configurationOf(this.#raft);
@@ -457,6 +492,7 @@ export class NodeActor {
     if (hasChanged || story.some(({ event }) => event === "configuration")) this.#members.keepLinks();
     if (!hasChanged) return;
     this.#configuration = configuration;
+    this.#activator.look();
     for (const peer of this.#peers.all) this.#members.greet(peer);
     this.#context.post({ type: "continue" }); // What the links mean now is for the next batch.
   }

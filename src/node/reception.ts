@@ -4,6 +4,7 @@ import type { Answer, Peer, Sender } from "../actor/index.ts";
 import { ConclaveError, messageOf } from "../errors.ts";
 import { NODE_ACTOR, type NodeAnswer, type NodeMessage, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
 import { isAnswer, type RaftEvent } from "../raft/index.ts";
+import type { Activator } from "./activator.ts";
 import type { Announcer } from "./announcer.ts";
 import type { Clients } from "./clients.ts";
 import type { DiskRoom } from "./disk-room.ts";
@@ -25,6 +26,7 @@ export interface ReceptionParts {
   readonly snapshots: Snapshots;
   readonly announcer: Announcer;
   readonly room: DiskRoom;
+  readonly activator: Activator;
   status(): NodeStatus;
   readonly tell: (story: ReceptionStory) => void;
 }
@@ -82,6 +84,9 @@ export class Reception {
       }
       case "disk-full":
         this.#parts.room.note(peer.hello.name, message.isFull);
+        return;
+      case "machines":
+        this.#parts.activator.learn(peer, message.machines);
         return;
       case "not-a-member":
         this.#parts.members.disowned(peer, message.index);

@@ -65,6 +65,9 @@ const wishSchema = v.variant("type", [
 export type MemberWish = v.InferOutput<typeof wishSchema>;
 
 /** How many wishes a change may hold. */
+/** How many machines may share a log, and how far back their versions may go. */
+const MACHINES_MAX = 1_000;
+const VERSIONS_MAX = 1_000;
 const WISHES_MAX = 64;
 
 const controlSchema = v.variant("type", [
@@ -94,6 +97,14 @@ const controlSchema = v.variant("type", [
   v.object({ type: v.literal("not-a-member"), index: count }),
   /** "My disk is full", or has room again: from one node to the others. */
   v.object({ type: v.literal("disk-full"), isFull: v.boolean() }),
+  /** "These are the machines that I can run, and in which versions": from one node to another, once their link stands. */
+  v.object({
+    type: v.literal("machines"),
+    machines: v.pipe(
+      v.array(v.object({ name, versions: v.pipe(v.array(count), v.maxLength(VERSIONS_MAX)) })),
+      v.maxLength(MACHINES_MAX),
+    ),
+  }),
   /** Changes the members, and answers once the change is through. */
   v.object({ type: v.literal("change"), wishes: v.pipe(v.array(wishSchema), v.maxLength(WISHES_MAX)) }),
   v.object({ type: v.literal("members") }),

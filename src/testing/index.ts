@@ -1,5 +1,5 @@
 /**
- * Tests for what runs on Conclave: `conclave/testing`. Whole clusters in one process, in virtual time, with everything
+ * Tests for what runs on Conclave: `conclave/testing`. A cluster in memory for a program's own tests; and whole clusters in one process, in virtual time, with everything
  * going wrong that can, on a seed; a state machine of your own in them; and checks of what its clients were told.
  *
  * @example
@@ -33,6 +33,7 @@ export {
   simulate,
   type TraceLine,
 } from "./simulate.ts";
+export { type TestCluster, type TestClusterOptions, testCluster } from "./test-cluster.ts";
 export { type FaultKind, PROFILES, type Profile } from "./weather.ts";
 export { keyValueWorkload, type NewWorkload, type Worker, type Workload } from "./workload.ts";
 export type { What } from "./world.ts";

@@ -7,19 +7,30 @@ export type OnApplied = (command: Uint8Array, context: ApplyContext, result: Uin
 
 /** The same machine, but for one who hears what it applies. */
 export function listening(machine: StateMachine, applied: OnApplied): StateMachine {
-  const { poll, leap, replacement, isEmpty } = machine;
-  return {
+  return passedOn(machine, {
     apply: (command, context) => {
       const result = machine.apply(command, context);
       applied(command, context, result);
       return result;
     },
+  });
+}
+
+/** What a machine may do without. */
+const OPTIONAL = ["poll", "leap", "replacement", "isEmpty", "timers", "fire", "supported", "activate"] as const;
+
+/** The same machine, but for some of its methods. */
+export function passedOn(machine: StateMachine, own: Partial<StateMachine>): StateMachine {
+  const optional = OPTIONAL.flatMap((name) => {
+    const method = machine[name] as ((...args: never) => unknown) | undefined;
+    return method === undefined ? [] : [[name, method.bind(machine)] as const];
+  });
+  return {
+    apply: (command, context) => machine.apply(command, context),
     query: (query) => machine.query(query),
-    ...(poll === undefined ? {} : { poll: (query) => poll.call(machine, query) }),
     snapshot: () => machine.snapshot(),
     restore: (pieces) => machine.restore(pieces),
-    ...(leap === undefined ? {} : { leap: () => leap.call(machine) }),
-    ...(replacement === undefined ? {} : { replacement: () => replacement.call(machine) }),
-    ...(isEmpty === undefined ? {} : { isEmpty: () => isEmpty.call(machine) }),
+    ...Object.fromEntries(optional),
+    ...own,
   };
 }

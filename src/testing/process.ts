@@ -96,8 +96,10 @@ export class Process implements Station {
   #clock({ least, most }: ClockRates): Clock {
     const startMs = this.#dice.below(1e6);
     const rate = this.#dice.chance(0.5) ? this.#dice.between(0.98, 1.02) : this.#dice.between(least, most);
+    const nowMs = (): number => startMs + Math.max(this.#world.nowMs, this.stalledUntilMs) * rate;
     return {
-      nowMs: () => startMs + Math.max(this.#world.nowMs, this.stalledUntilMs) * rate,
+      nowMs,
+      timeMs: () => EPOCH_MS + Math.floor(nowMs()),
       setTimer: (delayMs, fire) => this.#at(Math.min(Math.max(delayMs, 0), 1e9) / rate + ROUNDING_MS, "timer", fire),
       defer: (run) => void this.#at(0, "turn", run),
     };
@@ -110,6 +112,9 @@ export class Process implements Station {
     return new Promise((resolve) => void this.#at(this.#dice.seldom(0.01, mostMs), "disk", resolve));
   }
 }
+
+/** When the simulated world began, by the time of day. */
+const EPOCH_MS = 1_700_000_000_000;
 
 /** A machine for a process that keeps nothing. */
 export const diskless = (host: string): Machine => ({ host, memory: new MemoryDisk(), syncMsMax: () => 1 });

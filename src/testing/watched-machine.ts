@@ -2,6 +2,7 @@
 
 import { crc32 } from "node:zlib";
 import type { StateMachine } from "../machine/index.ts";
+import { passedOn } from "./listening.ts";
 
 /** What there is to tell of a state machine. */
 export interface MachineEar {
@@ -16,16 +17,14 @@ export interface MachineEar {
 
 /** Passes everything on, and tells of it. */
 export function watched(machine: StateMachine, ear: MachineEar): StateMachine {
-  const { poll } = machine;
-  return {
+  // Its snapshots come in parts, of which no replacement could make anything.
+  const { replacement: _, ...heard } = passedOn(machine, {
     apply: (command, context) => {
       if (ear.isOfInterest(context.index)) ear.hasState(digestOf(machine));
       const result = machine.apply(command, context);
       ear.applied(context.index, command, result);
       return result;
     },
-    query: (query) => machine.query(query),
-    ...(poll === undefined ? {} : { poll: (query: Uint8Array) => poll.call(machine, query) }),
     snapshot: () => {
       ear.hasState(digestOf(machine));
       return split(machine.snapshot());
@@ -34,7 +33,8 @@ export function watched(machine: StateMachine, ear: MachineEar): StateMachine {
       await machine.restore(joined(pieces));
       ear.restored(digestOf(machine));
     },
-  };
+  });
+  return heard;
 }
 
 /** How large a piece of a snapshot may be: so small that there are several, even of a small state. */

@@ -99,11 +99,12 @@ test("bytes that are no error are BAD_MESSAGE", () => {
 });
 
 test("a process is known by one URL, however it is written", () => {
-  for (const text of ["ws://127.0.0.1:7101", "ws://127.0.0.1:7101/", "WS://127.0.0.1:7101/node?x=1#y"]) {
+  for (const text of ["ws://127.0.0.1:7101", "ws://127.0.0.1:7101/", "WS://127.0.0.1:7101/?x=1#y"]) {
     assert.is(normalUrl(text), "ws://127.0.0.1:7101");
   }
   assert.is(normalUrl("ws://LocalHost:80/"), "ws://localhost");
   assert.is(normalUrl("wss://[::1]:7101"), "wss://[::1]:7101");
+  assert.is(normalUrl("wss://example.org/app/conclave/"), "wss://example.org/app/conclave");
 });
 
 test("what is no WebSocket URL is INVALID_ARGUMENT", () => {
@@ -115,10 +116,11 @@ test("what is no WebSocket URL is INVALID_ARGUMENT", () => {
 test("an address is a process and a name in it", () => {
   assert.equal(parseAddress("ws://127.0.0.1:7101/node"), { url: "ws://127.0.0.1:7101", name: "node" });
   assert.equal(parseAddress("ws://h:1/a%20b"), { url: "ws://h:1", name: "a b" });
+  assert.equal(parseAddress("ws://h:1/app/node"), { url: "ws://h:1/app", name: "node" });
 });
 
-test("an address without a name, or with a path, or that can't be read, is INVALID_ARGUMENT", () => {
-  for (const text of ["ws://h:1", "ws://h:1/", "ws://h:1/a/b", "nonsense", "ws://h:1/%E0%A4%A"]) {
+test("an address without a name, or that can't be read, is INVALID_ARGUMENT", () => {
+  for (const text of ["ws://h:1", "ws://h:1/", "ws://h:1/a%2Fb", "nonsense", "ws://h:1/%E0%A4%A"]) {
     assert.throws(() => parseAddress(text), invalid, text);
   }
 });

@@ -13,6 +13,7 @@ import {
   headOf,
   type Outcome,
   type Payload,
+  stampTime,
 } from "../../src/machine/commands.ts";
 import { suite } from "../support/suite.ts";
 import { record, refuses, refusesEveryTruncation, survivesAnything } from "./refusals.ts";
@@ -23,11 +24,18 @@ const bytes = fc.uint8Array({ maxLength: 30 });
 const payload: fc.Arbitrary<Payload> = fc.oneof(
   record({
     type: fc.constantFrom("commands" as const, "restoration" as const),
+    timeMs: fc.maxSafeNat(),
     session: fc.maxSafeNat(),
     floor: fc.maxSafeNat(),
     first: fc.maxSafeNat(),
     commands: fc.array(bytes),
   }),
+  record({
+    type: fc.constant("fire-timers" as const),
+    timeMs: fc.maxSafeNat(),
+    timers: fc.array(record({ id: fc.string(), generation: fc.maxSafeNat() }), { maxLength: 40 }),
+  }),
+  record({ type: fc.constant("activate" as const), name: fc.string(), version: fc.nat(2 ** 32 - 1) }),
   fc.constant({ type: "open-session" as const }),
   record({
     type: fc.constant("expire-sessions" as const),
@@ -85,6 +93,16 @@ test("a leader that looks at the head of a batch only takes and refuses what tho
     { numRuns: 1_000 },
   ));
 
+test("a batch says when it was taken in, and all else of it stays as it was", () =>
+  fc.assert(
+    fc.property(payload, fc.maxSafeNat(), (one, timeMs) => {
+      if (one.type !== "commands" && one.type !== "restoration") return;
+      const bytes = encodePayload(one);
+      stampTime(bytes, timeMs);
+      assert.equal(decodePayload(bytes), { ...one, timeMs });
+    }),
+  ));
+
 test("outcomes are read as they were written", () =>
   fc.assert(fc.property(fc.array(outcome), (list) => assert.equal(decodeOutcomes(encodeOutcomes(list)), list))));
 
@@ -107,8 +125,9 @@ test("any bytes are read or refused", () => {
 
 test("a forged count is refused before anything is made of it", () => {
   const count = 0xffffffff;
-  refuses(decodePayload, new ByteWriter().u8(1).u53(1).u53(1).u53(1).u32(count).raw(new Uint8Array(9)).finish());
+  refuses(decodePayload, new ByteWriter().u8(1).u53(1).u53(1).u53(1).u53(1).u32(count).raw(new Uint8Array(9)).finish());
   refuses(decodePayload, new ByteWriter().u8(3).u32(count).raw(new Uint8Array(99)).finish());
+  refuses(decodePayload, new ByteWriter().u8(5).u53(1).u32(count).raw(new Uint8Array(99)).finish());
   refuses(decodeOutcomes, new ByteWriter().u32(count).u8(1).finish());
   refuses(anyList, new ByteWriter().u32(count).u32(0).finish());
   refuses(anyList, new ByteWriter().u32(1).u32(count).finish());

@@ -48,6 +48,10 @@ const NODE_MESSAGES: { readonly [T in NodeMessage["type"]]: fc.Arbitrary<NodeMes
   "am-i-a-member": fc.record({ type: is("am-i-a-member") }),
   "not-a-member": fc.record({ type: is("not-a-member"), index: count }),
   "disk-full": fc.record({ type: is("disk-full"), isFull: fc.boolean() }),
+  machines: fc.record({
+    type: is("machines"),
+    machines: fc.array(fc.record({ name, versions: fc.array(count, { maxLength: 3 }) }), { maxLength: 3 }),
+  }),
   change: fc.record({ type: is("change"), wishes: fc.array(wish, { maxLength: 5 }) }),
   members: fc.record({ type: is("members") }),
   "take-snapshot": fc.record({ type: is("take-snapshot") }),

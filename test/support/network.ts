@@ -113,6 +113,10 @@ export class HandClock implements Clock {
     return this.#nowMs;
   }
 
+  timeMs(): number {
+    return 1_700_000_000_000 + Math.floor(this.#nowMs);
+  }
+
   setTimer(delayMs: number, fire: () => void): Timer {
     const timer = { dueMs: this.#nowMs + delayMs, fire };
     this.#timers.push(timer);

@@ -3,7 +3,7 @@
 import * as assert from "uvu/assert";
 import type { Change, Client } from "../../src/client/index.ts";
 import { ConclaveError } from "../../src/errors.ts";
-import { KeyValueMachine } from "../../src/machine/index.ts";
+import { type ApplyContext, KeyValueMachine } from "../../src/machine/index.ts";
 import { encodeCommand, type KeyValueCommand } from "../../src/machine/key-value-protocol.ts";
 import { Dice } from "../../src/testing/dice.ts";
 import type { Worker } from "../../src/testing/index.ts";
@@ -47,6 +47,13 @@ const [first, second, third, fourth, fifth, sixth, seventh] = CHANGES as [
 const compacted = (firstRevision: number): ConclaveError =>
   new ConclaveError("COMPACTED", "gone", { details: { firstRevision } });
 
+const contextAt = (index: number): ApplyContext => ({
+  index,
+  position: 0,
+  timeMs: 0,
+  timers: { set: () => {}, clear: () => {} },
+});
+
 /** Watchers of a store, on two replicas of it, to which so much was done already. */
 class Stage {
   readonly watchers = new Watchers();
@@ -54,7 +61,7 @@ class Stage {
 
   do(commands: readonly KeyValueCommand[]): void {
     for (const replica of this.#replicas) {
-      for (const [i, command] of commands.entries()) replica.apply(encodeCommand(command), { index: i + 1 });
+      for (const [i, command] of commands.entries()) replica.apply(encodeCommand(command), contextAt(i + 1));
     }
   }
 

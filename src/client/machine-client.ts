@@ -1,0 +1,126 @@
+/** A machine of the cluster as an object: its commands and queries for methods, and the changes that it emits. */
+
+import type { ClientEnvironment } from "../environment.ts";
+import { ConclaveError, messageOf } from "../errors.ts";
+import { type AnyMachine, checkedArgs, type MethodsOf } from "../machine/definition.ts";
+import {
+  decodeCallResult,
+  decodeTypedChanges,
+  encodeCall,
+  refusalError,
+  type TypedChangesPage,
+} from "../machine/typed-protocol.ts";
+import { decodeValue } from "../machine/value-codec.ts";
+import { MachineGate } from "./machine-gate.ts";
+import type { CallOptions, ReadOptions, WatchOptions } from "./options.ts";
+import type { Source, SourcePage } from "./watches.ts";
+
+/** A change that a machine has emitted, and which one it is: each has a revision of its own, one more than the last. */
+export interface Emission<Change> {
+  readonly revision: number;
+  readonly change: Change;
+}
+
+/** What `client.of` gives. */
+export type MachineClient<C, Q, A, Change> = MethodsOf<C, A, CallOptions> &
+  MethodsOf<Q, A, ReadOptions> & {
+    /**
+     * What the machine emits, each change once and in order, as `Client.watch` gives those of the key-value store.
+     *
+     * @throws ConclaveError `COMPACTED`, `MACHINE_INACTIVE`, and as `Client.watch`
+     */
+    readonly changes: (options?: WatchOptions) => AsyncIterableIterator<Emission<Change>>;
+  };
+
+/** The ways into the cluster. */
+export interface MachineDoors {
+  readonly environment: ClientEnvironment;
+  readonly timeoutMs: number;
+  readonly callsMax: number;
+  command<T>(bytes: Uint8Array, read: (result: Uint8Array) => T, options: CallOptions): Promise<T>;
+  query(bytes: Uint8Array, options: ReadOptions): Promise<Uint8Array>;
+  watch<Change>(
+    source: Source<Change>,
+    options: WatchOptions,
+  ): AsyncIterableIterator<Change & { readonly revision: number }>;
+}
+
+/** @returns the object, and how to end what waits in it */
+export function machineClient(
+  machine: AnyMachine,
+  doors: MachineDoors,
+): { readonly methods: unknown; readonly close: () => void } {
+  const { name, version } = machine;
+  const source = changesOf(machine);
+  const gate = new MachineGate({
+    ...doors,
+    probe: async (options) => source.newest(await doors.query(source.newestQuery, options)),
+  });
+  const call = (type: "command" | "query", called: string, given: unknown): Uint8Array => {
+    const args = checkedArgs(machine, called, given);
+    try {
+      return encodeCall(name, { type, version, name: called, args });
+    } catch (cause) {
+      throw new ConclaveError("INVALID_ARGUMENT", `${name}.${called}: ${messageOf(cause)}`, { cause });
+    }
+  };
+  const methods = new Map<string, unknown>();
+  for (const called of Object.keys(machine.commands)) {
+    methods.set(called, (args: unknown, options: CallOptions = {}) =>
+      attempt(() => {
+        const bytes = call("command", called, args);
+        return gate.pass(options, (left) => doors.command(bytes, valueIn, left));
+      }),
+    );
+  }
+  for (const called of Object.keys(machine.queries ?? {})) {
+    methods.set(called, (args: unknown, options: ReadOptions = {}) =>
+      attempt(() => {
+        const bytes = call("query", called, args);
+        return gate.pass(options, (left) => doors.query(bytes, left).then(valueIn));
+      }),
+    );
+  }
+  methods.set("changes", (options: WatchOptions = {}) => doors.watch(source, options));
+  return { methods: Object.freeze(Object.fromEntries(methods)), close: () => gate.close() };
+}
+
+/** What is thrown at once comes as a rejection like any other. */
+function attempt<T>(run: () => Promise<T>): Promise<T> {
+  try {
+    return run();
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+/** @throws ConclaveError `REJECTED`, `MACHINE_INACTIVE` */
+function valueIn(bytes: Uint8Array): unknown {
+  const result = decodeCallResult(bytes);
+  if (result.type === "done") return result.value;
+  throw refusalError(result);
+}
+
+function changesOf({ name, version }: AnyMachine): Source<Emission<unknown>> {
+  return {
+    newestQuery: encodeCall(name, { type: "changes", version, fromRevision: 0, limit: 0 }),
+    newest: (answer) => {
+      const page = present(answer);
+      return page.type === "changes" ? page.nextRevision - 1 : page.firstRevision - 1;
+    },
+    query: (fromRevision, limit) => encodeCall(name, { type: "changes", version, fromRevision, limit }),
+    read: (answer): SourcePage<Emission<unknown>> => {
+      const page = present(answer);
+      if (page.type === "compacted") return page;
+      const changes = page.changes.map(({ revision, bytes }) => ({ revision, change: decodeValue(bytes) }));
+      return { ...page, changes };
+    },
+  };
+}
+
+/** @throws ConclaveError `MACHINE_INACTIVE` */
+function present(answer: Uint8Array): Exclude<TypedChangesPage, { readonly type: "inactive" }> {
+  const page = decodeTypedChanges(answer);
+  if (page.type === "inactive") throw new ConclaveError("MACHINE_INACTIVE", page.message);
+  return page;
+}

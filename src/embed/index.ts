@@ -1,0 +1,3 @@
+/** Nodes in programs of the user's own. */
+
+export { type ClusterNode, type JoinOptions, join } from "./join.ts";

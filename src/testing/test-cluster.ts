@@ -1,0 +1,148 @@
+/** A cluster for the tests of programs that use one: in their process, in memory, and at the mercy of the test. */
+
+import { type Client, type ConnectOptions, connect } from "../client/index.ts";
+import { type ClusterNode, type JoinOptions, join } from "../embed/index.ts";
+import { MemoryNetwork } from "../environment/memory-network.ts";
+import { standardClock, standardRandom } from "../environment/standard.ts";
+import { ConclaveError } from "../errors.ts";
+import { MemoryDisk } from "./memory-disk.ts";
+
+/** What `testCluster` takes. */
+export interface TestClusterOptions extends Pick<JoinOptions, "machines" | "guard"> {
+  /** How many nodes; they are called n1, n2, and so on. Default 3. */
+  readonly nodes?: number;
+  /** In place of the key-value store: a state machine of bytes, one for each start of each node. */
+  readonly machine?: () => NonNullable<JoinOptions["machine"]>;
+  /** What would stand in a configuration beside names and addresses, such as `electionTimeoutMinMs`. */
+  readonly config?: Readonly<Record<string, unknown>>;
+}
+
+/** A cluster in this process. Nothing of it touches the network or the disk. */
+export interface TestCluster {
+  /** The names of all nodes, whether they run or not. */
+  readonly ids: readonly string[];
+  /** A client beside the cluster, which no partition cuts off unless it names "client". */
+  readonly client: Client;
+  /** A node that runs. @throws ConclaveError `INVALID_ARGUMENT` if none of that name does */
+  node(id: string): ClusterNode;
+  /** The node that leads, as soon as one does and says so. */
+  leader(): Promise<ClusterNode>;
+  /** Another client beside the cluster. It is closed with the cluster. */
+  connect(options?: Omit<ConnectOptions, "nodes" | "directories" | "environment">): Promise<Client>;
+  /** What a power failure does: the node is gone at once, with all that its disk had not made durable. */
+  kill(id: string): void;
+  /** Starts a node that was killed, with what its disk holds; one that runs is killed before. */
+  restart(id: string, options?: Pick<JoinOptions, "machines">): Promise<ClusterNode>;
+  /** Nothing gets from one group to another any more. Who is in no group is reached by everybody. */
+  partition(...groups: readonly (readonly string[])[]): void;
+  /** Everything gets everywhere again. */
+  heal(): void;
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+const CLIENT = "client";
+const PORT = 7_000;
+
+/**
+ * Starts a cluster in this process, in memory.
+ *
+ * @example
+ * await using cluster = await testCluster({ nodes: 3, machines: [bank] });
+ * await cluster.client.of(bank).open({ name: "ann" });
+ * cluster.kill((await cluster.leader()).id);
+ * assert.is(await cluster.client.of(bank).balance({ name: "ann" }), 0);
+ */
+export async function testCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
+  const { nodes: count = 3, machine, machines = [] } = options;
+  const ids = Array.from({ length: count }, (_, i) => `n${i + 1}`);
+  const members = ids.map((id) => ({ id, url: `ws://${id}:${PORT}` }));
+  const urls = members.map(({ url }) => url);
+  const network = new MemoryNetwork();
+  const disks = new Map(ids.map((id) => [id, new MemoryDisk()]));
+  const running = new Map<string, ClusterNode>();
+  const clients: Client[] = [];
+  /** Each life of a node has a place of its own: nothing that is left of an earlier one gets through. */
+  const lives = new Map<string, number>();
+  const placeOf = (id: string): string => `${id}#${lives.get(id) ?? 0}`;
+  const standard = { clock: standardClock, random: standardRandom };
+
+  const start = async (id: string, changes: Pick<JoinOptions, "machines"> = {}): Promise<ClusterNode> => {
+    const node = await join({
+      ...options,
+      ...changes,
+      id,
+      config: { cluster: "test", nodes: members, directories: [{ url: `ws://nowhere:${PORT}` }], ...options.config },
+      machines: changes.machines ?? machines,
+      ...(machine === undefined ? { machine: undefined } : { machine: machine() }),
+      dataDir: "/data",
+      environment: { ...standard, network: network.at(placeOf(id)), disk: diskOf(id) },
+    });
+    running.set(id, node);
+    return node;
+  };
+  const diskOf = (id: string): MemoryDisk => {
+    const disk = disks.get(id);
+    if (disk === undefined)
+      throw new ConclaveError("INVALID_ARGUMENT", `There is no node "${id}", only ${ids.join(", ")}.`);
+    return disk;
+  };
+  const kill = (id: string): void => {
+    const disk = diskOf(id);
+    const node = running.get(id);
+    if (node === undefined) return;
+    running.delete(id);
+    network.breakOff(placeOf(id));
+    disks.set(id, disk.crash());
+    lives.set(id, (lives.get(id) ?? 0) + 1);
+    void node.close().catch(() => {}); // It talks to nobody, and writes on a disk that is no more.
+  };
+  const newClient: TestCluster["connect"] = async (given = {}) => {
+    const environment = { ...standard, network: network.at(CLIENT) };
+    const client = await connect({ ...given, nodes: urls, environment });
+    clients.push(client);
+    return client;
+  };
+  let closing: Promise<void> | null = null;
+  const end = async (): Promise<void> => {
+    network.heal();
+    await Promise.all(clients.map((client) => client.close()));
+    await Promise.all([...running.values()].map((node) => node.close()));
+  };
+  const close = (): Promise<void> => {
+    closing ??= end();
+    return closing;
+  };
+  await Promise.all(ids.map((id) => start(id)));
+  return {
+    ids,
+    client: await newClient(),
+    node: (id) => {
+      const node = running.get(id);
+      if (node === undefined) throw new ConclaveError("INVALID_ARGUMENT", `The node "${id}" does not run.`);
+      return node;
+    },
+    leader: async () => {
+      for (;;) {
+        const led = [...running.values()].filter(({ isLeader }) => isLeader);
+        const [newest] = led.sort((a, b) => b.status().term - a.status().term);
+        if (newest !== undefined) return newest;
+        await new Promise<void>((resolve) => void standardClock.setTimer(1, resolve));
+      }
+    },
+    connect: newClient,
+    kill,
+    restart: (id, changes) => {
+      kill(id);
+      return start(id, changes);
+    },
+    partition: (...groups) => {
+      for (const [i, group] of groups.entries()) {
+        for (const other of groups.slice(i + 1).flat()) for (const one of group) network.cut(one, other);
+      }
+    },
+    heal: () => network.heal(),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}

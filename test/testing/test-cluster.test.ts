@@ -1,0 +1,61 @@
+/** Clusters in memory, for the tests of those who use one. */
+
+import * as assert from "uvu/assert";
+import { machine } from "../../src/index.ts";
+import { testCluster } from "../../src/testing/index.ts";
+import { codeOf } from "../support/network.ts";
+import { suite } from "../support/suite.ts";
+
+const test = suite("test cluster");
+
+const counter = machine({
+  name: "counter",
+  version: 1,
+  state: () => ({ value: 0 }),
+  commands: {
+    add(state, by: number) {
+      state.value += by;
+      return state.value;
+    },
+  },
+  queries: { value: (state) => state.value },
+});
+
+test("a cluster outlives its leader, which comes back with what it had promised", async () => {
+  await using cluster = await testCluster({ machines: [counter] });
+  const api = cluster.client.of(counter);
+  for (let i = 1; i <= 10; i++) assert.is(await api.add(1), i);
+  const first = await cluster.leader();
+  cluster.kill(first.id);
+  assert.throws(() => cluster.node(first.id), /does not run/);
+  assert.is(await api.add(1), 11);
+  assert.is.not((await cluster.leader()).id, first.id);
+  const back = await cluster.restart(first.id);
+  assert.is(await back.client.of(counter).value(), 11);
+  // All of them at once: what was acknowledged is on their disks.
+  for (const id of cluster.ids) cluster.kill(id);
+  await Promise.all(cluster.ids.map((id) => cluster.restart(id)));
+  assert.is(await cluster.client.of(counter).value(undefined, { timeoutMs: 20_000 }), 11);
+});
+
+test("who is cut off from the majority does nothing, and goes on when it is healed", async () => {
+  await using cluster = await testCluster({ machines: [counter], config: { electionTimeoutMaxMs: 400 } });
+  assert.is(await cluster.client.of(counter).add(1), 1);
+  const { id } = await cluster.leader();
+  const others = cluster.ids.filter((other) => other !== id);
+  cluster.partition([id], [...others, "client"]);
+  const alone = cluster.node(id).client.of(counter);
+  assert.is(await codeOf(alone.value(undefined, { timeoutMs: 100 })), "TIMEOUT");
+  assert.is(await cluster.client.of(counter).add(1, { timeoutMs: 30_000 }), 2);
+  cluster.heal();
+  assert.is(await alone.value(undefined, { timeoutMs: 30_000 }), 2);
+});
+
+test("a node of its own has a client beside it that needs no network", async () => {
+  await using cluster = await testCluster({ nodes: 1, machines: [counter] });
+  cluster.partition(["n1"], ["client"]);
+  assert.is(await cluster.node("n1").client.of(counter).add(5), 5);
+  assert.throws(() => cluster.kill("n9"), /only n1/);
+});
+
+test.run();
