@@ -26,7 +26,7 @@ export type { Consistency, MemberView, MemberWish, NodeStatus } from "../protoco
 export type { BackupPart } from "./backups.ts";
 export type { Client, ListOptions, NodeReport } from "./client.ts";
 export type { LeaderInfo } from "./leadership.ts";
-export type { Emission, MachineClient } from "./machine-client.ts";
+export type { ChangesOptions, Emission, MachineClient } from "./machine-client.ts";
 export type {
   BackupOptions,
   CallOptions,

@@ -21,6 +21,12 @@ export interface Emission<Change> {
   readonly change: Change;
 }
 
+/** What subscribing to a machine takes. */
+export interface ChangesOptions extends WatchOptions {
+  /** Only changes that were emitted for this topic. */
+  readonly topic?: string;
+}
+
 /** What `client.of` gives. */
 export type MachineClient<C, Q, A, Change> = MethodsOf<C, A, CallOptions> &
   MethodsOf<Q, A, ReadOptions> & {
@@ -29,7 +35,7 @@ export type MachineClient<C, Q, A, Change> = MethodsOf<C, A, CallOptions> &
      *
      * @throws ConclaveError `COMPACTED`, `MACHINE_INACTIVE`, and as `Client.watch`
      */
-    readonly changes: (options?: WatchOptions) => AsyncIterableIterator<Emission<Change>>;
+    readonly changes: (options?: ChangesOptions) => AsyncIterableIterator<Emission<Change>>;
   };
 
 /** The ways into the cluster. */
@@ -51,10 +57,10 @@ export function machineClient(
   doors: MachineDoors,
 ): { readonly methods: unknown; readonly close: () => void } {
   const { name, version } = machine;
-  const source = changesOf(machine);
+  const everything = changesOf(machine, null);
   const gate = new MachineGate({
     ...doors,
-    probe: async (options) => source.newest(await doors.query(source.newestQuery, options)),
+    probe: async (options) => everything.newest(await doors.query(everything.newestQuery, options)),
   });
   const call = (type: "command" | "query", called: string, given: unknown): Uint8Array => {
     const args = checkedArgs(machine, called, given);
@@ -81,7 +87,9 @@ export function machineClient(
       }),
     );
   }
-  methods.set("changes", (options: WatchOptions = {}) => doors.watch(source, options));
+  methods.set("changes", ({ topic, ...options }: ChangesOptions = {}) =>
+    doors.watch(topic === undefined ? everything : changesOf(machine, topic), options),
+  );
   return { methods: Object.freeze(Object.fromEntries(methods)), close: () => gate.close() };
 }
 
@@ -101,14 +109,16 @@ function valueIn(bytes: Uint8Array): unknown {
   throw refusalError(result);
 }
 
-function changesOf({ name, version }: AnyMachine): Source<Emission<unknown>> {
+function changesOf({ name, version }: AnyMachine, topic: string | null): Source<Emission<unknown>> {
+  const query = (fromRevision: number, limit: number): Uint8Array =>
+    encodeCall(name, { type: "changes", version, topic, fromRevision, limit });
   return {
-    newestQuery: encodeCall(name, { type: "changes", version, fromRevision: 0, limit: 0 }),
+    newestQuery: query(0, 0),
     newest: (answer) => {
       const page = present(answer);
       return page.type === "changes" ? page.nextRevision - 1 : page.firstRevision - 1;
     },
-    query: (fromRevision, limit) => encodeCall(name, { type: "changes", version, fromRevision, limit }),
+    query,
     read: (answer): SourcePage<Emission<unknown>> => {
       const page = present(answer);
       if (page.type === "compacted") return page;

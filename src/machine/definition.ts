@@ -37,8 +37,10 @@ export interface CommandContext<Change = unknown> {
   id(): string;
   /** A number that no other call of this machine gives, and larger than every one before: a fencing token. */
   token(): number;
-  /** Tells subscribers of a change, if the command goes through. */
-  emit(change: Change): void;
+  /** The revision of the last change that was emitted before: whoever subscribes behind it misses nothing that follows. */
+  readonly revision: number;
+  /** Tells subscribers of a change, if the command goes through: those to everything, and those to this topic. */
+  emit(change: Change, topic?: string): void;
   /**
    * Has a command of this machine applied once `delayMs` have passed by the leader's clock, or later: a new leader gives
    * every timer its full time again. A timer of the same id is set anew.
@@ -51,7 +53,13 @@ export interface CommandContext<Change = unknown> {
 /** Changes the state, and may return a plain value. */
 export type CommandFunction<State, Change> = (state: State, args: never, context: CommandContext<Change>) => unknown;
 /** Looks at the state, and returns a plain value. */
-export type QueryFunction<State> = (state: State, args: never) => unknown;
+export type QueryFunction<State> = (state: State, args: never, context: QueryContext) => unknown;
+
+/** What a query gets beside state and arguments. */
+export interface QueryContext {
+  /** The revision of the last change that was emitted: whoever subscribes behind it misses nothing that follows. */
+  readonly revision: number;
+}
 
 /** What Standard Schema libraries, such as valibot, zod and arktype, have in common (standardschema.dev). */
 export interface StandardSchema<Input = unknown, Output = Input> {
@@ -134,7 +142,7 @@ export interface AnyMachine {
   readonly version: number;
   readonly state: () => unknown;
   readonly commands: Readonly<Record<string, (state: never, args: never, context: never) => unknown>>;
-  readonly queries?: Readonly<Record<string, (state: never, args: never) => unknown>>;
+  readonly queries?: Readonly<Record<string, (state: never, args: never, context: never) => unknown>>;
   readonly changes?: Changes<unknown>;
   readonly args?: Schemas;
   readonly upgrade?: Upgrade<unknown>;

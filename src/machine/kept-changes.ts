@@ -7,8 +7,9 @@ export interface KeptBounds {
   readonly bytesMax: number;
 }
 
-/** A page ends once it holds so much. */
+/** A page ends once it holds so much, or has passed so many changes by: who asks must not hold up others. */
 const PAGE_BYTES_MAX = 256 * 1024;
+const PAGE_SCANNED_MAX = 10_000;
 
 export class KeptChanges {
   readonly #bounds: KeptBounds;
@@ -33,9 +34,9 @@ export class KeptChanges {
     return this.#lastRevision + 1 - (this.#kept.length - this.#first);
   }
 
-  add(bytes: Uint8Array): void {
+  add({ topic, bytes }: Omit<KeptChange, "revision">): void {
     this.#lastRevision++;
-    this.#kept.push({ revision: this.#lastRevision, bytes });
+    this.#kept.push({ revision: this.#lastRevision, topic, bytes });
     this.#bytes += bytes.byteLength;
     while (this.#kept.length - this.#first > this.#bounds.countMax || this.#bytes > this.#bounds.bytesMax) {
       this.#bytes -= this.#kept[this.#first]?.bytes.byteLength ?? 0;
@@ -53,19 +54,24 @@ export class KeptChanges {
     return this.#kept.slice(this.#first) as KeptChange[];
   }
 
-  /** From a revision on; from 0, none, but which revision comes next. */
-  page(fromRevision: number, limit: number): TypedChangesPage {
+  /**
+   * Those of a topic, or all if it is null, from a revision on; from revision 0 none, but which one comes next.
+   */
+  page(topic: string | null, fromRevision: number, limit: number): TypedChangesPage {
     const { firstRevision } = this;
     if (fromRevision === 0) return { type: "changes", changes: [], nextRevision: this.#lastRevision + 1 };
     if (fromRevision < firstRevision) return { type: "compacted", firstRevision };
     const changes: KeptChange[] = [];
     let bytes = 0;
-    for (let revision = fromRevision; changes.length < limit && bytes < PAGE_BYTES_MAX; revision++) {
+    let revision = fromRevision;
+    const end = fromRevision + PAGE_SCANNED_MAX;
+    for (; revision < end && changes.length < limit && bytes < PAGE_BYTES_MAX; revision++) {
       const change = this.#kept[this.#first + revision - firstRevision];
       if (change === undefined) break;
+      if (topic !== null && change.topic !== topic) continue;
       changes.push(change);
       bytes += change.bytes.byteLength;
     }
-    return { type: "changes", changes, nextRevision: fromRevision + changes.length };
+    return { type: "changes", changes, nextRevision: revision };
   }
 }

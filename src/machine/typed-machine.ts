@@ -29,6 +29,8 @@ import { decodeValue, encodeValue } from "./value-codec.ts";
 
 /** Further than anybody got with what was lost. */
 const LEAP = 1_000_000;
+/** Whoever has asked for changes that are not his, this many of them, is told so, and need not have them passed again. */
+const PASSED_BY_MAX = 1_000;
 
 export interface TypedMachineOptions {
   /** Clocks, randomness and the like throw while a command runs: a help for those who write machines. */
@@ -78,7 +80,9 @@ export class TypedMachine implements StateMachine {
     const { queries = {} } = this.#parts.definition;
     const query = Object.hasOwn(queries, call.name) ? queries[call.name] : undefined;
     if (query === undefined) return refusal("NO_SUCH_QUERY", `There is no query "${call.name}".`);
-    return refusals(() => this.#parts.state.look((state) => done(query(state as never, call.args as never))));
+    const { state, changes } = this.#parts;
+    const context = { revision: changes.lastRevision };
+    return refusals(() => state.look((seen) => done(query(seen as never, call.args as never, context as never))));
   }
 
   /** Changes are waited for; all else is answered at once. */
@@ -86,7 +90,11 @@ export class TypedMachine implements StateMachine {
     const call = callIn(bytes);
     if (call?.type !== "changes") return this.query(bytes);
     const page = this.#page(call);
-    const isNews = page.type !== "changes" || page.changes.length > 0 || call.fromRevision === 0;
+    const isNews =
+      page.type !== "changes" ||
+      page.changes.length > 0 ||
+      call.fromRevision === 0 ||
+      page.nextRevision - call.fromRevision >= PASSED_BY_MAX;
     return isNews ? encodeTypedChanges(page) : null;
   }
 
@@ -111,7 +119,7 @@ export class TypedMachine implements StateMachine {
       const upgraded = state.look((old) => plainOf(this.#determined(() => next.upgrade?.state(plainOf(old) as never))));
       state.set(upgraded);
       const kept = new KeptChanges(boundsOf(next), changes.firstRevision - 1);
-      for (const { bytes } of changes.all()) kept.add(bytes);
+      for (const change of changes.all()) kept.add(change);
       this.#parts = { ...rest, state, changes: kept, definition: next };
     }
   }
@@ -203,7 +211,7 @@ export class TypedMachine implements StateMachine {
     const { definition, state, changes, timers } = this.#parts;
     const command = Object.hasOwn(definition.commands, name) ? definition.commands[name] : undefined;
     if (command === undefined) return refusal("NO_SUCH_COMMAND", `There is no command "${name}".`);
-    const doing = new Doing(definition, context, this.#parts.serial);
+    const doing = new Doing(definition, context, this.#parts.serial, changes.lastRevision);
     const result = state.change((draft) =>
       done(this.#determined(() => command(draft as never, args as never, doing as never))),
     );
@@ -221,8 +229,8 @@ export class TypedMachine implements StateMachine {
   #page(call: Call & { readonly type: "changes" }): TypedChangesPage {
     const tooNew = this.#tooNew(call);
     if (tooNew !== null) return { type: "inactive", message: tooNew.message };
-    const { fromRevision, limit } = call;
-    return this.#parts.changes.page(fromRevision, limit);
+    const { topic, fromRevision, limit } = call;
+    return this.#parts.changes.page(topic, fromRevision, limit);
   }
 }
 
@@ -231,19 +239,21 @@ class Doing implements CommandContext {
   readonly index: number;
   readonly timeMs: number;
   readonly random: () => number;
-  readonly emitted: Uint8Array[] = [];
+  readonly revision: number;
+  readonly emitted: { readonly topic: string; readonly bytes: Uint8Array }[] = [];
   /** By id; null for one that is to be cleared. */
   readonly alarms = new Map<string, Alarm | null>();
   serial: number;
   readonly #definition: AnyMachine;
   #isOver = false;
 
-  constructor(definition: AnyMachine, { index, position, timeMs }: ApplyContext, serial: number) {
+  constructor(definition: AnyMachine, { index, position, timeMs }: ApplyContext, serial: number, revision: number) {
     this.#definition = definition;
     this.index = index;
     this.timeMs = timeMs;
     this.random = randomOf(index, position);
     this.serial = serial;
+    this.revision = revision;
   }
 
   id(): string {
@@ -255,11 +265,11 @@ class Doing implements CommandContext {
     return ++this.serial;
   }
 
-  emit(change: unknown): void {
+  emit(change: unknown, topic = ""): void {
     this.#check();
     const { changes, name } = this.#definition;
     if (changes === undefined) throw new TypeError(`"${name}" declares no changes, and emits one`);
-    this.emitted.push(encodeValue(plainOf(change)));
+    this.emitted.push({ topic, bytes: encodeValue(plainOf(change)) });
   }
 
   setTimer(id: string, delayMs: number, command: string, args?: unknown): void {

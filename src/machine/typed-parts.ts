@@ -71,7 +71,7 @@ function* piecesOf(
   state: Iterable<Uint8Array>,
 ): Generator<Uint8Array> {
   yield head;
-  yield* packed(Piece.changes, changes, (writer, { bytes }) => void writer.bytes(bytes));
+  yield* packed(Piece.changes, changes, (writer, { topic, bytes }) => void writer.text(topic).bytes(bytes));
   yield* packed(Piece.timers, timers, (writer, { id, generation, delayMs, command, args }) => {
     writer.text(id).u53(generation).u53(delayMs).text(command).bytes(args);
   });
@@ -121,8 +121,9 @@ export class PartsReader {
     const parts = this.#parts;
     if (parts === null) throw new RangeError("a snapshot of a machine begins with its head");
     if (kind === Piece.state) this.#state.add(reader.raw(reader.remaining));
-    else if (kind === Piece.changes) while (reader.remaining > 0) parts.changes.add(reader.bytes().slice());
-    else if (kind === Piece.timers) while (reader.remaining > 0) readTimer(reader, parts.timers);
+    else if (kind === Piece.changes) {
+      while (reader.remaining > 0) parts.changes.add({ topic: reader.text(), bytes: reader.bytes().slice() });
+    } else if (kind === Piece.timers) while (reader.remaining > 0) readTimer(reader, parts.timers);
     else throw new RangeError(`a piece of kind ${kind} is not known`);
   }
 

@@ -17,7 +17,13 @@ export type Call = {
 } & (
   | { readonly type: "command" | "query"; readonly name: string; readonly args: unknown }
   /** Changes from a revision on: a question that waits for its answer. 0: only which revision comes next. */
-  | { readonly type: "changes"; readonly fromRevision: number; readonly limit: number }
+  | {
+      readonly type: "changes";
+      /** Null for those of every topic. */
+      readonly topic: string | null;
+      readonly fromRevision: number;
+      readonly limit: number;
+    }
 );
 
 const Kind = { command: 1, query: 2, changes: 3 } as const;
@@ -25,7 +31,14 @@ const Kind = { command: 1, query: 2, changes: 3 } as const;
 /** @throws TypeError if the arguments can't be stored */
 export function encodeCall(machine: string, call: Call): Uint8Array {
   const writer = new ByteWriter(128).u8(NAMED).text(machine).u8(Kind[call.type]).u32(call.version);
-  if (call.type === "changes") return writer.u53(call.fromRevision).u32(call.limit).finish();
+  if (call.type === "changes") {
+    const { topic, fromRevision, limit } = call;
+    writer
+      .u53(fromRevision)
+      .u32(limit)
+      .u8(topic === null ? 0 : 1);
+    return writer.text(topic ?? "").finish();
+  }
   writer.text(call.name);
   writeValue(writer, call.args);
   return writer.finish();
@@ -58,10 +71,16 @@ function readCall(reader: ByteReader): Call {
       return { type, version, name: reader.text(), args: readValue(reader) };
     }
     case Kind.changes:
-      return { type: "changes", version, fromRevision: reader.u53(), limit: reader.u32() };
+      return { type: "changes", version, fromRevision: reader.u53(), limit: reader.u32(), topic: readTopic(reader) };
     default:
       throw new RangeError(`a call of kind ${kind} is not known`);
   }
+}
+
+function readTopic(reader: ByteReader): string | null {
+  const isGiven = reader.u8() === 1;
+  const topic = reader.text();
+  return isGiven ? topic : null;
 }
 
 /** Why a machine refused a call: a reason of its own, or that it is not there in that version. */
@@ -123,6 +142,7 @@ export function refusalError({ type, code, message, details }: CallRefusal): Con
 /** A change as the machine keeps it. */
 export interface KeptChange {
   readonly revision: number;
+  readonly topic: string;
   readonly bytes: Uint8Array;
 }
 
@@ -139,7 +159,7 @@ export function encodeTypedChanges(page: TypedChangesPage): Uint8Array {
   if (page.type === "compacted") return writer.u53(page.firstRevision).finish();
   if (page.type === "inactive") return writer.text(page.message).finish();
   writer.u53(page.nextRevision).u32(page.changes.length);
-  for (const { revision, bytes } of page.changes) writer.u53(revision).bytes(bytes);
+  for (const { revision, topic, bytes } of page.changes) writer.u53(revision).text(topic).bytes(bytes);
   return writer.finish();
 }
 
@@ -167,7 +187,9 @@ function readPage(kind: number, reader: ByteReader): TypedChangesPage {
     case Page.changes: {
       const nextRevision = reader.u53();
       const changes: KeptChange[] = [];
-      for (let left = reader.u32(); left > 0; left--) changes.push({ revision: reader.u53(), bytes: reader.bytes() });
+      for (let left = reader.u32(); left > 0; left--) {
+        changes.push({ revision: reader.u53(), topic: reader.text(), bytes: reader.bytes() });
+      }
       return { type: "changes", changes, nextRevision };
     }
     default:

@@ -37,7 +37,7 @@ const bank = machine({
       state.accounts.set(to, (state.accounts.get(to) ?? 0) + amount);
       const left = (state.accounts.get(from) ?? 0) - amount;
       state.accounts.set(from, left);
-      context.emit({ from, to, amount });
+      context.emit({ from, to, amount }, amount % 2 === 0 ? "even" : "odd");
       context.setTimer("audit", 1_000, "audit");
       if (left < -100) throw new Rejection("INSUFFICIENT_FUNDS", { left });
       if (amount === 13) throw new TypeError("a bug");
@@ -53,6 +53,7 @@ const bank = machine({
   queries: {
     balance: (state, { name }: { name: string }) => state.accounts.get(name) ?? null,
     opened: (state) => state.opened,
+    revision: (_state, _args: undefined, context) => context.revision,
     spoil: (state) => state.opened.push("no"),
   },
 });
@@ -89,9 +90,9 @@ class Stage {
     return decodeCallResult(this.machines.query(encodeCall(machineName, { type: "query", version, name, args })));
   }
 
-  changes(machineName: string, fromRevision: number): TypedChangesPage {
+  changes(machineName: string, fromRevision: number, topic: string | null = null): TypedChangesPage {
     const bytes = this.machines.query(
-      encodeCall(machineName, { type: "changes", version: 1, fromRevision, limit: 10 }),
+      encodeCall(machineName, { type: "changes", version: 1, topic, fromRevision, limit: 10 }),
     );
     return decodeTypedChanges(bytes);
   }
@@ -214,6 +215,19 @@ test("changes are kept in order, as far back as was said", () => {
     [4, { from: "ann", to: "bob", amount: 4 }],
     [5, { from: "ann", to: "bob", amount: 5 }],
   ]);
+});
+
+test("a topic has only its own changes, and passes the others by", () => {
+  const stage = begun();
+  for (let amount = 1; amount <= 3; amount++) stage.do("bank", "transfer", { from: "ann", to: "bob", amount });
+  const page = stage.changes("bank", 1, "even");
+  assert.equal(page.type === "changes" && page.changes.map(({ revision, topic }) => [revision, topic]), [[2, "even"]]);
+  assert.is(page.type === "changes" && page.nextRevision, 4);
+  assert.equal(stage.ask("bank", "revision"), { type: "done", value: 3 });
+  const ask = (topic: string, fromRevision: number): Uint8Array | null =>
+    stage.machines.poll(encodeCall("bank", { type: "changes", version: 1, topic, fromRevision, limit: 10 }));
+  assert.is(ask("even", 3), null);
+  assert.ok(ask("odd", 3));
 });
 
 test("a snapshot holds everything, as it was when it was taken", async () => {
