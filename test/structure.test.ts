@@ -35,6 +35,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "machine/commands.ts",
     "machine/definition.ts",
     "machine/key-value-protocol.ts",
+    "machine/recipes/locks.ts",
     "machine/restoration-steps.ts",
     "machine/typed-protocol.ts",
     "machine/value-codec.ts",

@@ -23,6 +23,7 @@ import {
   type Value,
   valueBytes,
 } from "../machine/key-value-protocol.ts";
+import { locks } from "../machine/recipes/locks.ts";
 import { CLIENT_ACTOR, type ClientMessage, clientProtocol } from "../protocol/client.ts";
 import { type MemberView, type MemberWish, NODE_ACTOR, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
 import { Admin } from "./admin.ts";
@@ -41,6 +42,16 @@ import type {
   WatchOptions,
 } from "./options.ts";
 import { Queries } from "./queries.ts";
+import {
+  Coordination,
+  type Elected,
+  type ElectOptions,
+  type Held,
+  type LockOptions,
+  type Observed,
+  type SemaphoreOptions,
+  type Turn,
+} from "./recipes/coordination.ts";
 import { Restorations } from "./restorations.ts";
 import { type Source, Watches } from "./watches.ts";
 
@@ -74,11 +85,13 @@ export class Client {
   readonly #watches: Watches;
   readonly #backups: Backups;
   readonly #restorations: Restorations;
+  readonly #coordination: Coordination;
   /** What the clients of single machines go through. */
   readonly #doors: MachineDoors;
   readonly #machines = new Map<object, ReturnType<typeof machineClient>>();
   readonly #listeners = new Set<(leader: LeaderInfo | null) => void>();
   #closed = false;
+  #closing: Promise<void> | null = null;
 
   /** @internal use `connect` */
   constructor(options: ConnectOptions, environment: ClientEnvironment) {
@@ -118,6 +131,7 @@ export class Client {
       query: (bytes, readOptions) => this.#queries.ask(bytes, readOptions),
       watch: (source, watchOptions) => this.#watches.open(source, watchOptions),
     };
+    this.#coordination = new Coordination({ environment, locks: () => this.of(locks) });
     this.#leadership = new Leadership({
       environment,
       context: spawned,
@@ -133,6 +147,7 @@ export class Client {
       },
       onLost: () => {
         for (const commands of this.#allCommands) commands.leaderLost();
+        this.#queries.leaderLost();
       },
       onChange: (leader) => {
         for (const listener of [...this.#listeners]) call(listener, leader);
@@ -248,6 +263,59 @@ export class Client {
   }
 
   /**
+   * Waits in line for a lock, and holds it until it is released, or this client was not heard of for its time to live.
+   *
+   * @example
+   * await using lock = await client.lock("invoices", { ttlMs: 5_000 });
+   * await store.write(invoice, { fencingToken: lock.token, signal: lock.signal });
+   *
+   * @throws ConclaveError `ABORTED`, `CLOSED`; `REJECTED` if what is asked for makes no sense
+   */
+  lock(name: string, options: LockOptions = {}): Promise<Held> {
+    return this.#coordination.lock(name, options);
+  }
+
+  /** Takes a lock if nobody holds it; null otherwise. @throws as every call */
+  tryLock(name: string, options: Omit<LockOptions, "reentrant"> = {}): Promise<Held | null> {
+    return this.#coordination.tryLock(name, options);
+  }
+
+  /** Waits in line for one of so many permits. */
+  semaphore(name: string, options: SemaphoreOptions): Promise<Held> {
+    return this.#coordination.semaphore(name, options);
+  }
+
+  /** Stands for an election, and resolves when it is won: of all who stand for it one is elected at a time. */
+  elect(name: string, options: ElectOptions = {}): Promise<Elected> {
+    return this.#coordination.elect(name, options);
+  }
+
+  /**
+   * Who is elected, or null: first as it is, and then every change, in order. It goes on until the loop is left, or fails
+   * with `ABORTED` or `CLOSED`.
+   */
+  observe(name: string, options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<Observed | null> {
+    return this.#coordination.observe(name, options.signal);
+  }
+
+  /**
+   * Runs a function in one of all the processes that call this: in the one that is elected, and in another one as soon as
+   * that is gone, by default within a second. The function is to stop when its signal fires; it is run again, here, when
+   * this process is elected again. What it returns, or throws, while it is the one, ends the call, and another process's
+   * turn begins: a function that is to go on for ever waits for its signal.
+   *
+   * @example
+   * await client.runOnLeader("nightly", async ({ signal, token }) => {
+   *   while (!signal.aborted) await nextNight(signal).then(() => cleanUp(token));
+   * });
+   *
+   * @throws whatever the function throws; ConclaveError `ABORTED`, `CLOSED`
+   */
+  runOnLeader<T>(name: string, run: (turn: Turn) => Promise<T> | T, options: ElectOptions = {}): Promise<T> {
+    return this.#coordination.runOnLeader(name, run, options);
+  }
+
+  /**
    * For a state machine of your own: has it apply a command, once, and returns its result. The key-value store takes
    * only commands of its own language.
    */
@@ -335,9 +403,14 @@ export class Client {
     return this.#closed ? Promise.reject(closed()) : this.#restorations.restore(pieces, options);
   }
 
-  /** Ends every open call with `CLOSED`, or `UNKNOWN_OUTCOME` if it was sent, and every link. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
+  /** Releases what is held of locks and elections, and ends every open call with `CLOSED`, or `UNKNOWN_OUTCOME` if it was sent, and every link. */
+  close(): Promise<void> {
+    this.#closing ??= this.#end();
+    return this.#closing;
+  }
+
+  async #end(): Promise<void> {
+    if (this.#coordination.holdsAnything) await this.#coordination.releaseAll();
     this.#closed = true;
     this.#commands.close();
     this.#queries.close();

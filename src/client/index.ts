@@ -35,6 +35,15 @@ export type {
   RestoreOptions,
   WatchOptions,
 } from "./options.ts";
+export type {
+  Elected,
+  ElectOptions,
+  Held,
+  LockOptions,
+  Observed,
+  SemaphoreOptions,
+  Turn,
+} from "./recipes/coordination.ts";
 
 /**
  * Connects to a cluster. Resolves at once: calls wait, within their deadline, for a leader to be found.

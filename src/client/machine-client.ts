@@ -2,7 +2,7 @@
 
 import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, messageOf } from "../errors.ts";
-import { type AnyMachine, checkedArgs, type MethodsOf } from "../machine/definition.ts";
+import { type AnyMachine, checkedArgs, type Machine, type MethodsOf } from "../machine/definition.ts";
 import {
   decodeCallResult,
   decodeTypedChanges,
@@ -37,6 +37,10 @@ export type MachineClient<C, Q, A, Change> = MethodsOf<C, A, CallOptions> &
      */
     readonly changes: (options?: ChangesOptions) => AsyncIterableIterator<Emission<Change>>;
   };
+
+/** The client of a machine, by the type of its definition. */
+export type ClientOf<M> =
+  M extends Machine<infer _State, infer Change, infer C, infer Q, infer A> ? MachineClient<C, Q, A, Change> : never;
 
 /** The ways into the cluster. */
 export interface MachineDoors {

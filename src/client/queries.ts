@@ -28,6 +28,12 @@ class Query extends Call<Uint8Array> {
   }
 }
 
+/** A message that is on its way. */
+interface Sent {
+  readonly batch: readonly Query[];
+  place: Place<Sent> | null;
+}
+
 interface Question {
   readonly consistency: Consistency;
   readonly anywhere: boolean;
@@ -62,7 +68,7 @@ export class Queries {
   readonly #sender: Sender;
   #queue = new List<Query>();
   /** Messages of linearizable queries that are on their way, and their bytes. */
-  #sent = 0;
+  readonly #sent = new List<Sent>();
   #sentBytes = 0;
   /** What is about to leave for a node, by how it is asked and whom. */
   readonly #companies = new Map<string, Company>();
@@ -98,6 +104,16 @@ export class Queries {
     this.#sender.startAfresh();
   }
 
+  /** The leader is gone, or another one leads: what it was asked, the next one is, without waiting for the link to break. */
+  leaderLost(): void {
+    const batches = [...this.#sent];
+    for (const sent of batches) {
+      if (sent.place !== null) this.#sent.remove(sent.place);
+      for (const { bytes } of sent.batch) this.#sentBytes -= bytes.byteLength;
+    }
+    this.#enqueueFirst(batches.flatMap(({ batch }) => batch));
+  }
+
   /** Nobody waits for anything. */
   get isIdle(): boolean {
     return this.#calls.isIdle;
@@ -111,7 +127,7 @@ export class Queries {
 
   #send(): void {
     if (this.#queue.size === 0 || this.#options.leadership().wanted() === null) return;
-    while (this.#queue.size > 0 && this.#sent < CLIENT_READS_MAX && this.#sentBytes < CLIENT_WINDOW_BYTES_MAX) {
+    while (this.#queue.size > 0 && this.#sent.size < CLIENT_READS_MAX && this.#sentBytes < CLIENT_WINDOW_BYTES_MAX) {
       void this.#ask(this.#nextBatch());
     }
   }
@@ -130,11 +146,13 @@ export class Queries {
       return;
     }
     const bytes = batch.reduce((sum, query) => sum + query.bytes.byteLength, 0);
-    this.#sent++;
     this.#sentBytes += bytes;
-    const ended = (): void => {
-      this.#sent--;
+    const sent: Sent = { batch, place: null };
+    sent.place = this.#sent.add(sent);
+    const ended = (): boolean => {
+      if (sent.place === null || !this.#sent.remove(sent.place)) return false;
       this.#sentBytes -= bytes;
+      return true;
     };
     const question = { consistency: batch[0]?.consistency ?? "linearizable", anywhere: false } as const;
     return this.#answers(leader.node, question, batch, ASK_TIMEOUT_MS).then(
@@ -144,7 +162,7 @@ export class Queries {
         this.#sender.wake(); // There is room for what the window held back.
       },
       async (error) => {
-        ended();
+        if (!ended()) return; // They were asked again, of another leader.
         if (!hasCode(error, "BUSY") && !isFinal(error)) leadership.doubt(leader);
         await this.#again(batch, error);
       },
@@ -187,11 +205,15 @@ export class Queries {
       return;
     }
     for (const query of batch) query.refusal = hasCode(error, "BUSY") ? error : null;
+    this.#enqueueFirst(batch);
+    this.#sender.retryLater(error);
+  }
+
+  #enqueueFirst(queries: readonly Query[]): void {
     const later = [...this.#queue];
     this.#queue = new List();
-    for (const query of batch) if (!query.isOver) this.#enqueue(query);
+    for (const query of queries) if (!query.isOver) this.#enqueue(query);
     for (const query of later) this.#enqueue(query);
-    this.#sender.retryLater(error);
   }
 
   /** One node after the other, beginning with the leader, whose link stands. */

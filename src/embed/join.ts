@@ -11,7 +11,7 @@ import { realEnvironment } from "../environment/real.ts";
 import { networkOn } from "../environment/ws.ts";
 import type { Environment } from "../environment.ts";
 import { ConclaveError } from "../errors.ts";
-import { type AnyMachine, KeyValueMachine, Machines, type StateMachine } from "../machine/index.ts";
+import { type AnyMachine, KeyValueMachine, Machines, RECIPES, type StateMachine } from "../machine/index.ts";
 import { type NodeProcessStory, type RunningNode, startNode } from "../node/index.ts";
 
 /** What `join` takes. */
@@ -82,7 +82,7 @@ export async function join(options: JoinOptions): Promise<ClusterNode> {
   }
   const outer = options.server === undefined ? environment.network : networkOn(options.server, new URL(url).pathname);
   const { listening, calling } = withLoopback(outer, url);
-  const machine = new Machines(options.machine ?? new KeyValueMachine(), options.machines ?? [], {
+  const machine = new Machines(options.machine ?? new KeyValueMachine(), [...RECIPES, ...(options.machines ?? [])], {
     isGuarded: options.guard ?? !isProduction(),
   });
   let stop: (why: ConclaveError | null) => void = () => {};
@@ -116,6 +116,7 @@ export async function join(options: JoinOptions): Promise<ClusterNode> {
     throw error;
   }
   const client = await connect({
+    directories: config.directories.map((directory) => directory.url),
     nodes: [url, ...config.nodes.map((member) => member.url)],
     cluster: config.cluster,
     keyBytesMax: config.limits.keyBytesMax,

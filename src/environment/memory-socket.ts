@@ -1,6 +1,6 @@
 /** Two ends of a connection within one process: what a WebSocket does, without a socket. */
 
-import type { AcceptedSocket, ConnectOptions, Socket, SocketHandlers } from "../environment.ts";
+import type { AcceptedSocket, ConnectOptions, Socket, SocketHandlers, Timer } from "../environment.ts";
 import { standardClock } from "./standard.ts";
 
 /** Whether, and when, what is sent from one end arrives at the other. */
@@ -16,6 +16,8 @@ type Item =
 /** What TCP says of a connection that broke. */
 const ABNORMAL = 1006;
 const TOO_BIG = 1009;
+/** How long the other end may take to answer a closing handshake. */
+const CLOSE_TIMEOUT_MS = 1_000;
 
 /** One end. What it sends arrives in a later turn of the event loop, in order. */
 class End {
@@ -28,6 +30,7 @@ class End {
   #bytes = 0;
   #isScheduled = false;
   #isClosed = false;
+  #patience: Timer | null = null;
 
   constructor(bytesMax: number, route: MemoryRoute) {
     this.#bytesMax = bytesMax;
@@ -39,7 +42,7 @@ class End {
     get bufferedBytes() {
       return end.#bytes;
     },
-    close: (code, reason) => end.#send({ type: "close", code, reason }),
+    close: (code, reason) => end.#close(code, reason),
     terminate: () => end.terminate(),
   }))(this);
 
@@ -64,8 +67,16 @@ class End {
   closed(code: number, reason: string): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#patience?.cancel();
     const { handlers } = this;
     standardClock.defer(() => handlers?.onClose(code, reason));
+  }
+
+  /** An other end that does not answer is given up. */
+  #close(code: number, reason: string): void {
+    if (this.#isClosed || this.#patience !== null) return;
+    this.#send({ type: "close", code, reason });
+    this.#patience = standardClock.setTimer(CLOSE_TIMEOUT_MS, () => this.terminate());
   }
 
   #send(item: Item): void {

@@ -1,13 +1,15 @@
-/**
- * Drafts of Maps and Sets: what has become different lies over the Map or Set of the state, which is not copied. What
- * has been added lies in the draft's own memory, that of a real Map or Set.
- */
+/** Drafts of Maps and Sets: what has become different lies over the Map or Set of the state, which is not copied. */
 
 import { type DraftNode, NODE, type Settlement, type Transaction } from "./draft-node.ts";
 import { COLLECTION_SIZE_MAX, enter, isObject, type Place, refusal } from "./plain-value.ts";
 
 /** What is over a key that was deleted. */
 const DELETED = Symbol("deleted");
+/**
+ * All there is in a draft for those who look past its methods: it can't be cloned as if it were empty, and says so to
+ * whoever prints it.
+ */
+const NOTE = Symbol("a draft, see plainOf");
 
 const iteratorPrototype: object = Object.getPrototypeOf(Object.getPrototypeOf([].values()));
 
@@ -25,11 +27,13 @@ export class DraftMap extends Map<unknown, unknown> implements DraftNode {
   readonly #base: Map<unknown, unknown>;
   /** What keys of the base hold instead: drafts that were handed out, new values, or nothing any more. */
   readonly #over = new Map<unknown, unknown>();
+  readonly #added = new Map<unknown, unknown>();
   #deleted = 0;
   #isCleared = false;
 
   constructor(transaction: Transaction, base: Map<unknown, unknown>, depth: number) {
     super();
+    super.set(NOTE, NOTE);
     this.transaction = transaction;
     this.depth = depth;
     this.#base = base;
@@ -45,29 +49,29 @@ export class DraftMap extends Map<unknown, unknown> implements DraftNode {
 
   override get size(): number {
     this.transaction.checkRead();
-    return (this.#isCleared ? 0 : this.#base.size - this.#deleted) + super.size;
+    return (this.#isCleared ? 0 : this.#base.size - this.#deleted) + this.#added.size;
   }
 
   override has(key: unknown): boolean {
     this.transaction.checkRead();
-    return this.#isInBase(key) || super.has(key);
+    return this.#isInBase(key) || this.#added.has(key);
   }
 
   override get(key: unknown): unknown {
     this.transaction.checkRead();
-    return this.#isInBase(key) ? this.#inBase(key) : super.get(key);
+    return this.#isInBase(key) ? this.#inBase(key) : this.#added.get(key);
   }
 
   override set(key: unknown, value: unknown): this {
     this.transaction.checkWrite();
     if (this.#isInBase(key)) this.#over.set(key, value);
-    else super.set(key, value);
+    else this.#added.set(key, value);
     return this;
   }
 
   override delete(key: unknown): boolean {
     this.transaction.checkWrite();
-    if (!this.#isInBase(key)) return super.delete(key);
+    if (!this.#isInBase(key)) return this.#added.delete(key);
     this.#over.set(key, DELETED);
     this.#deleted++;
     return true;
@@ -75,9 +79,8 @@ export class DraftMap extends Map<unknown, unknown> implements DraftNode {
 
   override clear(): void {
     this.transaction.checkWrite();
-    super.clear();
+    this.#added.clear();
     this.#over.clear();
-    this.#deleted = 0;
     this.#isCleared = this.#base.size > 0;
   }
 
@@ -118,7 +121,7 @@ export class DraftMap extends Map<unknown, unknown> implements DraftNode {
       const over = this.#over.has(key) ? this.#over.get(key) : value;
       if (over !== DELETED) map.set(key, over);
     }
-    for (const [key, value] of super.entries()) map.set(key, value);
+    for (const [key, value] of this.#added) map.set(key, value);
     return map;
   }
 
@@ -138,7 +141,7 @@ export class DraftMap extends Map<unknown, unknown> implements DraftNode {
       const value = settlement.value(over, at, old);
       if (!Object.is(value, old)) set.push([key, value]);
     }
-    for (const [key, value] of super.entries()) {
+    for (const [key, value] of this.#added) {
       at.key = key;
       set.push([settlement.key(key, at), settlement.value(value, at)]);
     }
@@ -178,7 +181,7 @@ export class DraftMap extends Map<unknown, unknown> implements DraftNode {
         this.transaction.checkRead();
       }
     }
-    for (const key of super.keys()) {
+    for (const key of this.#added.keys()) {
       yield pick(key);
       this.transaction.checkRead();
     }
@@ -190,10 +193,12 @@ export class DraftSet extends Set<unknown> implements DraftNode {
   readonly depth: number;
   readonly #base: Set<unknown>;
   readonly #deleted = new Set<unknown>();
+  readonly #added = new Set<unknown>();
   #isCleared = false;
 
   constructor(transaction: Transaction, base: Set<unknown>, depth: number) {
     super();
+    super.add(NOTE);
     this.transaction = transaction;
     this.depth = depth;
     this.#base = base;
@@ -209,31 +214,30 @@ export class DraftSet extends Set<unknown> implements DraftNode {
 
   override get size(): number {
     this.transaction.checkRead();
-    return (this.#isCleared ? 0 : this.#base.size - this.#deleted.size) + super.size;
+    return (this.#isCleared ? 0 : this.#base.size - this.#deleted.size) + this.#added.size;
   }
 
   override has(member: unknown): boolean {
     this.transaction.checkRead();
-    return this.#isInBase(member) || super.has(member);
+    return this.#isInBase(member) || this.#added.has(member);
   }
 
   override add(member: unknown): this {
     this.transaction.checkWrite();
-    if (!this.#isInBase(member)) super.add(member);
+    if (!this.#isInBase(member)) this.#added.add(member);
     return this;
   }
 
   override delete(member: unknown): boolean {
     this.transaction.checkWrite();
-    if (!this.#isInBase(member)) return super.delete(member);
+    if (!this.#isInBase(member)) return this.#added.delete(member);
     this.#deleted.add(member);
     return true;
   }
 
   override clear(): void {
     this.transaction.checkWrite();
-    super.clear();
-    this.#deleted.clear();
+    this.#added.clear();
     this.#isCleared = this.#base.size > 0;
   }
 
@@ -308,7 +312,7 @@ export class DraftSet extends Set<unknown> implements DraftNode {
     const isCleared = this.#isCleared;
     const deleted = [...this.#deleted];
     const added: unknown[] = [];
-    for (const member of super.values()) {
+    for (const member of this.#added) {
       at.key = member;
       added.push(settlement.key(member, at));
     }
@@ -337,7 +341,7 @@ export class DraftSet extends Set<unknown> implements DraftNode {
         this.transaction.checkRead();
       }
     }
-    for (const member of super.values()) {
+    for (const member of this.#added) {
       yield pick(member);
       this.transaction.checkRead();
     }

@@ -23,5 +23,6 @@ export type {
   Timers,
 } from "./machine.ts";
 export { Machines } from "./machines.ts";
+export { RECIPES } from "./recipes/index.ts";
 export { Replica, type Snapshot, type TimeKeeper } from "./replica.ts";
 export { machinePieces } from "./replica-snapshot.ts";

@@ -152,7 +152,8 @@ export const VIEW_TYPES: readonly (ViewType | undefined)[] = [
 export const viewNumber = (view: ArrayBufferView): number =>
   VIEW_TYPES.findIndex((type) => type !== undefined && view instanceof type);
 
-const isDate = (value: object): value is Date => prototypeOf(value) === Date.prototype;
+export const dateAt = (time: number): Date => new Date(time);
+export const isDate = (value: object): value is Date => prototypeOf(value) === Date.prototype;
 const isBuffer = (value: object): value is ArrayBuffer => prototypeOf(value) === ArrayBuffer.prototype;
 export const isLeaf = (value: object): value is Leaf => ArrayBuffer.isView(value) || isDate(value) || isBuffer(value);
 
@@ -162,7 +163,7 @@ export const bytesOf = (value: ArrayBuffer | ArrayBufferView): Uint8Array =>
 
 /** Of a view only what it shows. NaN has many forms, which differ from machine to machine: a copy has one. */
 export function copyOfLeaf(leaf: Leaf): Leaf {
-  if (isDate(leaf)) return new Date(leaf.getTime());
+  if (isDate(leaf)) return dateAt(leaf.getTime());
   const { buffer } = new Uint8Array(bytesOf(leaf));
   if (!ArrayBuffer.isView(leaf)) return buffer;
   const type = VIEW_TYPES[viewNumber(leaf)];

@@ -25,11 +25,13 @@ import {
   checkPrimitive,
   copyOfLeaf,
   DEPTH_MAX,
+  dateAt,
   describe,
   elementOf,
   enter,
   type Fields,
   isArray,
+  isDate,
   isFields,
   isFloats,
   isLeaf,
@@ -206,7 +208,7 @@ function writeCollection(
 }
 
 function writeLeaf(writer: ByteWriter, leaf: Leaf): void {
-  if (leaf instanceof Date) {
+  if (isDate(leaf)) {
     writer.u8(Tag.date).f64(leaf.getTime());
     return;
   }
@@ -276,7 +278,7 @@ export function readValue(
     case Tag.text:
       return decodeText(reader.raw(readCount(reader)));
     case Tag.date:
-      return new Date(reader.f64());
+      return dateAt(reader.f64());
     case Tag.buffer:
       return readBuffer(reader);
     case Tag.view:
@@ -300,22 +302,22 @@ function readContainer(
   switch (tag) {
     case Tag.array: {
       const array: unknown[] = [];
-      for (let left = countOf(reader, 1); left > 0; left--) array.push(item());
+      for (let left = readCount(reader); left > 0; left--) array.push(item());
       return array;
     }
     case Tag.object: {
       const object: Fields = {};
-      for (let left = countOf(reader, 2); left > 0; left--) put(object, readKey(reader), item());
+      for (let left = readCount(reader); left > 0; left--) put(object, readKey(reader), item());
       return object;
     }
     case Tag.map: {
       const map = new Map<unknown, unknown>();
-      for (let left = countOf(reader, 2); left > 0; left--) map.set(item(), item());
+      for (let left = readCount(reader); left > 0; left--) map.set(item(), item());
       return map;
     }
     case Tag.set: {
       const set = new Set<unknown>();
-      for (let left = countOf(reader, 1); left > 0; left--) set.add(item());
+      for (let left = readCount(reader); left > 0; left--) set.add(item());
       return set;
     }
     case Tag.mapElsewhere:
@@ -329,7 +331,33 @@ function readContainer(
   }
 }
 
-const readKey = (reader: ByteReader): string => decodeText(reader.raw(readCount(reader)));
+/** A key is most likely one that was read before: that one is found without making it anew. */
+function readKey(reader: ByteReader): string {
+  const length = readCount(reader);
+  if (length > letters.length) return decodeText(reader.raw(length));
+  let slot = length;
+  for (let i = 0; i < length; i++) {
+    const letter = reader.u8();
+    letters[i] = letter;
+    slot = (slot * 31 + letter) % KNOWN_MAX;
+  }
+  const known = knownKeys[slot];
+  if (known !== undefined && isInLetters(known, length)) return known;
+  const key = decodeText(letters.slice(0, length));
+  knownKeys[slot] = key;
+  return key;
+}
+
+const KNOWN_MAX = 1024;
+const knownKeys: string[] = [];
+/** Those of the key that is being read. */
+const letters = new Uint8Array(LOOP_MAX);
+
+function isInLetters(key: string, length: number): boolean {
+  if (key.length !== length) return false;
+  for (let i = 0; i < length; i++) if ((letters[i] ?? 0) > 127 || letters[i] !== key.charCodeAt(i)) return false;
+  return true;
+}
 
 function readBigint(reader: ByteReader): bigint {
   const length = readCount(reader);
@@ -346,11 +374,4 @@ function readView(reader: ByteReader): ArrayBufferView {
   const type = VIEW_TYPES[number];
   if (type === undefined) throw new RangeError(`a view of kind ${number} is not known to this runtime`);
   return new type(readBuffer(reader));
-}
-
-/** A count that the bytes at hand can hold: a forged one must not make anyone wait. */
-function countOf(reader: ByteReader, itemBytesMin: number): number {
-  const count = readCount(reader);
-  if (count * itemBytesMin > reader.remaining) throw new RangeError("the bytes end too early");
-  return count;
 }

@@ -1,10 +1,12 @@
 /** A cluster for the tests of programs that use one: in their process, in memory, and at the mercy of the test. */
 
 import { type Client, type ConnectOptions, connect } from "../client/index.ts";
+import { startDirectory } from "../directory/index.ts";
 import { type ClusterNode, type JoinOptions, join } from "../embed/index.ts";
 import { MemoryNetwork } from "../environment/memory-network.ts";
 import { standardClock, standardRandom } from "../environment/standard.ts";
 import { ConclaveError } from "../errors.ts";
+import { DEFAULT_LIMITS } from "../limits.ts";
 import { MemoryDisk } from "./memory-disk.ts";
 
 /** What `testCluster` takes. */
@@ -33,7 +35,10 @@ export interface TestCluster {
   kill(id: string): void;
   /** Starts a node that was killed, with what its disk holds; one that runs is killed before. */
   restart(id: string, options?: Pick<JoinOptions, "machines">): Promise<ClusterNode>;
-  /** Nothing gets from one group to another any more. Who is in no group is reached by everybody. */
+  /**
+   * Nothing gets from one group to another any more. Who is in no group is reached by everybody, as the directory is, by
+   * which clients hear of another leader at once.
+   */
   partition(...groups: readonly (readonly string[])[]): void;
   /** Everything gets everywhere again. */
   heal(): void;
@@ -41,8 +46,11 @@ export interface TestCluster {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+const CLUSTER = "test";
 const CLIENT = "client";
 const PORT = 7_000;
+const DIRECTORY = "directory";
+const DIRECTORY_URL = `ws://${DIRECTORY}:${PORT}`;
 
 /**
  * Starts a cluster in this process, in memory.
@@ -72,7 +80,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
       ...options,
       ...changes,
       id,
-      config: { cluster: "test", nodes: members, directories: [{ url: `ws://nowhere:${PORT}` }], ...options.config },
+      config: { cluster: CLUSTER, nodes: members, directories: [{ url: DIRECTORY_URL }], ...options.config },
       machines: changes.machines ?? machines,
       ...(machine === undefined ? { machine: undefined } : { machine: machine() }),
       dataDir: "/data",
@@ -99,7 +107,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
   };
   const newClient: TestCluster["connect"] = async (given = {}) => {
     const environment = { ...standard, network: network.at(CLIENT) };
-    const client = await connect({ ...given, nodes: urls, environment });
+    const client = await connect({ ...given, directories: [DIRECTORY_URL], nodes: urls, environment });
     clients.push(client);
     return client;
   };
@@ -108,11 +116,23 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
     network.heal();
     await Promise.all(clients.map((client) => client.close()));
     await Promise.all([...running.values()].map((node) => node.close()));
+    await directory.close();
   };
   const close = (): Promise<void> => {
     closing ??= end();
     return closing;
   };
+  const directory = await startDirectory({
+    environment: { ...standard, network: network.at(DIRECTORY) },
+    cluster: CLUSTER,
+    url: DIRECTORY_URL,
+    host: DIRECTORY,
+    port: PORT,
+    members,
+    allowedOrigins: [],
+    limits: DEFAULT_LIMITS,
+    tell: () => {},
+  });
   await Promise.all(ids.map((id) => start(id)));
   return {
     ids,

@@ -1,0 +1,257 @@
+/** Locks, semaphores, elections, and a singleton in one line: what programs need of one another. */
+
+import type { ClientEnvironment } from "../../environment.ts";
+import { ConclaveError, hasCode } from "../../errors.ts";
+import type { Holder, locks } from "../../machine/recipes/locks.ts";
+import { aborted } from "../call.ts";
+import type { ClientOf } from "../machine-client.ts";
+import { type Hold, hold } from "./hold.ts";
+
+/** What asking for a lock takes. */
+export interface LockOptions {
+  /** The lock is free again when its holder was not heard of for so long. Default 10,000 ms. */
+  readonly ttlMs?: number;
+  /** Ends the waiting, with `ABORTED`. */
+  readonly signal?: AbortSignal;
+  /** This client may ask again for what it holds: it has the same hold, until the last of them is released. */
+  readonly reentrant?: boolean;
+}
+
+/** What asking for a permit of a semaphore takes. */
+export interface SemaphoreOptions extends Omit<LockOptions, "reentrant"> {
+  /** How many may hold one at once: the same number for all who ask. */
+  readonly permits: number;
+}
+
+/** A lock that is held, or a permit, or a leadership. */
+export interface Held {
+  readonly name: string;
+  /**
+   * A fencing token: larger than that of everyone who held any lock before. Whoever gets it with a request can refuse one
+   * that comes late from somebody who holds the lock no more.
+   */
+  readonly token: number;
+  /**
+   * Fires before somebody else can have it: when it was not renewed in time. Whoever asks `signal.aborted` asks the clock;
+   * the event comes by a timer, which a process that stood still gets to late.
+   */
+  readonly signal: AbortSignal;
+  /** As far as this process can know: false as soon as somebody else may have it. */
+  readonly isHeld: boolean;
+  /** Gives it up. Resolves when the cluster has heard of it, or the time is over. */
+  release(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** What standing for an election takes. */
+export interface ElectOptions {
+  /** What observers are told of the one who is elected. */
+  readonly value?: unknown;
+  /** Another one is elected when the one who was is not heard of for so long. Default 5,000 ms. */
+  readonly ttlMs?: number;
+  /** Ends the waiting, with `ABORTED`. */
+  readonly signal?: AbortSignal;
+}
+
+/** An election that was won. */
+export interface Elected extends Held {
+  /** Tells observers something else. @throws ConclaveError `LOST` */
+  proclaim(value: unknown): Promise<void>;
+}
+
+/** Who is elected: what it wants others to know, and its fencing token. */
+export interface Observed {
+  readonly token: number;
+  readonly value: unknown;
+}
+
+/** What `runOnLeader` passes to what it runs. */
+export interface Turn {
+  /** Fires before anybody else may run, and when the caller's signal does: stop then. */
+  readonly signal: AbortSignal;
+  /** Larger than that of every run before. */
+  readonly token: number;
+}
+
+const LOCK_TTL_MS = 10_000;
+const ELECTION_TTL_MS = 5_000;
+/** So that another process goes on within a second of a killed one. */
+const SINGLETON_TTL_MS = 800;
+const RELEASE_PATIENCE_MS = 500;
+
+export interface CoordinationParts {
+  readonly environment: ClientEnvironment;
+  locks(): ClientOf<typeof locks>;
+}
+
+interface Shared {
+  readonly hold: Promise<Hold>;
+  /** How many have it, or wait for it. */
+  count: number;
+}
+
+export class Coordination {
+  readonly #parts: CoordinationParts;
+  readonly #holds = new Set<Hold>();
+  readonly #shared = new Map<string, Shared>();
+
+  constructor(parts: CoordinationParts) {
+    this.#parts = parts;
+  }
+
+  async lock(name: string, options: LockOptions): Promise<Held> {
+    if (options.reentrant === true) return this.#shareLock(name, options);
+    return this.#held(await this.#hold(`lock:${name}`, 1, options), name);
+  }
+
+  async tryLock(name: string, { ttlMs = LOCK_TTL_MS, signal }: LockOptions): Promise<Held | null> {
+    const wish = { name: `lock:${name}`, permits: 1, ttlMs, value: null, signal };
+    const made = await hold(this.#holdParts, wish, false);
+    return made === null ? null : this.#held(this.#keep(made), name);
+  }
+
+  async semaphore(name: string, { permits, ...options }: SemaphoreOptions): Promise<Held> {
+    return this.#held(await this.#hold(`semaphore:${name}`, permits, options), name);
+  }
+
+  async elect(name: string, { value = null, ttlMs = ELECTION_TTL_MS, signal }: ElectOptions): Promise<Elected> {
+    const made = await this.#hold(electionOf(name), 1, { ttlMs, signal }, value);
+    return Object.assign(this.#held(made, name), { proclaim: (next: unknown) => made.update(next) });
+  }
+
+  /** The one who is elected, or null, first as it is and then every change. */
+  async *observe(name: string, signal?: AbortSignal): AsyncGenerator<Observed | null, void, undefined> {
+    const options = signal === undefined ? {} : { signal };
+    for (let told: number | null | undefined; ; ) {
+      const { holders, revision } = await this.#locks.look(electionOf(name), options);
+      const [holder = null] = holders;
+      // After changes that were missed it may be as it was.
+      if (told === undefined || holder !== null || told !== null) yield holder === null ? null : observed(holder);
+      told = holder?.token ?? null;
+      try {
+        for await (const { change } of this.#locks.changes({
+          ...options,
+          topic: electionOf(name),
+          fromRevision: revision + 1,
+        })) {
+          const next = "value" in change ? observed(change) : null;
+          told = next?.token ?? null;
+          yield next;
+        }
+      } catch (error) {
+        if (!hasCode(error, "COMPACTED")) throw error;
+      }
+    }
+  }
+
+  async runOnLeader<T>(name: string, run: (turn: Turn) => Promise<T> | T, options: ElectOptions): Promise<T> {
+    for (;;) {
+      const elected = await this.elect(name, { ...options, ttlMs: options.ttlMs ?? SINGLETON_TTL_MS });
+      const { token } = elected;
+      const signal = options.signal === undefined ? elected.signal : AbortSignal.any([elected.signal, options.signal]);
+      try {
+        const result = await run({ signal, token });
+        // What was done while somebody else may have begun is not done.
+        if (elected.isHeld) return result;
+      } catch (error) {
+        if (elected.isHeld && options.signal?.aborted !== true) throw error;
+      } finally {
+        await elected.release();
+      }
+      if (options.signal?.aborted === true) throw aborted(options.signal);
+    }
+  }
+
+  get holdsAnything(): boolean {
+    return this.#holds.size > 0;
+  }
+
+  /** Gives up everything, so that nobody has to wait until its time has run out; a cluster that is away is not waited for. */
+  async releaseAll(): Promise<void> {
+    const { clock } = this.#parts.environment;
+    const released = Promise.all([...this.#holds].map((one) => one.release()));
+    await new Promise<void>((resolve) => {
+      const timer = clock.setTimer(RELEASE_PATIENCE_MS, resolve);
+      released.finally(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
+  get #locks(): ClientOf<typeof locks> {
+    return this.#parts.locks();
+  }
+
+  get #holdParts() {
+    return { environment: this.#parts.environment, locks: this.#locks };
+  }
+
+  async #hold(
+    name: string,
+    permits: number,
+    { ttlMs = LOCK_TTL_MS, signal }: Pick<LockOptions, "ttlMs"> & { readonly signal?: AbortSignal | undefined },
+    value: unknown = null,
+  ): Promise<Hold> {
+    const made = await hold(this.#holdParts, { name, permits, ttlMs, value, signal }, true);
+    if (made === null) throw new ConclaveError("LOST", `Nobody let this client in for "${name}".`);
+    return this.#keep(made);
+  }
+
+  #keep(made: Hold): Hold {
+    this.#holds.add(made);
+    made.signal.addEventListener("abort", () => this.#holds.delete(made), { once: true });
+    return made;
+  }
+
+  #held(made: Hold, name: string, release = (): Promise<void> => made.release()): Held {
+    return {
+      name,
+      token: made.token,
+      signal: made.signal,
+      get isHeld() {
+        return made.isHeld;
+      },
+      release,
+      [Symbol.asyncDispose]: release,
+    };
+  }
+
+  /** One hold for all of this client that ask for it. */
+  async #shareLock(name: string, options: LockOptions): Promise<Held> {
+    let shared = this.#shared.get(name);
+    if (shared === undefined) {
+      shared = { hold: this.#hold(`lock:${name}`, 1, options), count: 0 };
+      this.#shared.set(name, shared);
+    }
+    const own = shared;
+    own.count++;
+    const forget = (): void => {
+      if (this.#shared.get(name) === own) this.#shared.delete(name);
+    };
+    let made: Hold;
+    try {
+      made = await own.hold;
+    } catch (error) {
+      forget();
+      throw error;
+    }
+    if (!made.isHeld) {
+      forget();
+      return this.#shareLock(name, options);
+    }
+    let isReleased = false;
+    return this.#held(made, name, async () => {
+      if (isReleased) return;
+      isReleased = true;
+      own.count--;
+      if (own.count > 0) return;
+      forget();
+      await made.release();
+    });
+  }
+}
+
+const electionOf = (name: string): string => `election:${name}`;
+
+const observed = ({ token, value }: Pick<Holder, "token" | "value">): Observed => ({ token, value });

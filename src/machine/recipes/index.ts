@@ -1,0 +1,6 @@
+/** The machines behind the recipes of the client: every cluster has them, and they are machines like any other. */
+
+import type { AnyMachine } from "../definition.ts";
+import { locks } from "./locks.ts";
+
+export const RECIPES: readonly AnyMachine[] = [locks];
