@@ -3,6 +3,8 @@
 import { createServer, type Socket as TcpSocket } from "node:net";
 import * as assert from "uvu/assert";
 import { ConclaveError } from "../../src/client/index.ts";
+import { realEnvironment } from "../../src/environment/real.ts";
+import type { Socket } from "../../src/environment.ts";
 import { encodeList } from "../../src/machine/commands.ts";
 import { decodeQuery, encodePage } from "../../src/machine/key-value-protocol.ts";
 import { withNodes } from "../node/in-process.ts";
@@ -76,6 +78,36 @@ test("the link is lost while a read is on its way: it is asked again", () =>
     await n1.stop();
     await n1.start();
     assert.is((await read)?.value, "1");
+  }));
+
+test("another one leads while a read is on its way: that one is asked, though the link to the first does not break", () =>
+  onStage(async ({ client, n1, n2, directory }) => {
+    const { clock, random, network } = realEnvironment;
+    const sockets: Socket[] = [];
+    const reader = await client({
+      directories: [directory.url],
+      environment: {
+        clock,
+        random,
+        network: {
+          ...network,
+          connect: (url, options, handlers) => {
+            const socket = network.connect(url, options, handlers);
+            sockets.push(socket);
+            // As one whose other end is beyond a cut cable.
+            return url.startsWith(n1.url) ? Object.assign(Object.create(socket), { close: () => {} }) : socket;
+          },
+        },
+      },
+    });
+    await reader.put("a", "1");
+    n1.readScript = [silent];
+    const read = reader.get("a");
+    await n1.reads.first(1);
+    directory.push(n2.leading(2));
+    assert.is((await read)?.value, "1");
+    assert.is(n2.reads.all.length, 1);
+    for (const socket of sockets) socket.terminate();
   }));
 
 test("nobody answers: TIMEOUT with a leader, NO_LEADER without", () =>
