@@ -47,6 +47,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "limits.ts",
     "passing.ts",
   ],
+  adapters: ["client", "machine/recipes/caches.ts", "machine/recipes/locks.ts", "errors.ts"],
   embed: [
     "client",
     "config",

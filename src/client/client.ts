@@ -86,6 +86,7 @@ export class Client {
   readonly #backups: Backups;
   readonly #restorations: Restorations;
   readonly #coordination: Coordination;
+  readonly #newId: () => string;
   /** What the clients of single machines go through. */
   readonly #doors: MachineDoors;
   readonly #machines = new Map<object, ReturnType<typeof machineClient>>();
@@ -131,6 +132,7 @@ export class Client {
       query: (bytes, readOptions) => this.#queries.ask(bytes, readOptions),
       watch: (source, watchOptions) => this.#watches.open(source, watchOptions),
     };
+    this.#newId = () => environment.random.id();
     this.#coordination = new Coordination({ environment, locks: () => this.of(locks) });
     this.#leadership = new Leadership({
       environment,
@@ -326,6 +328,11 @@ export class Client {
   /** Asks a state machine of your own. Linearizable unless told otherwise. */
   query(query: Uint8Array, options: ReadOptions = {}): Promise<Uint8Array> {
     return this.#queries.ask(query, options);
+  }
+
+  /** A name that nobody else has: for who asks, where the same thing may be asked twice. */
+  newId(): string {
+    return this.#newId();
   }
 
   /**

@@ -172,7 +172,7 @@ export class Coordination {
     const released = Promise.all([...this.#holds].map((one) => one.release()));
     await new Promise<void>((resolve) => {
       const timer = clock.setTimer(RELEASE_PATIENCE_MS, resolve);
-      released.finally(() => {
+      void released.finally(() => {
         timer.cancel();
         resolve();
       });

@@ -1,6 +1,7 @@
 /** The machines behind the recipes of the client: every cluster has them, and they are machines like any other. */
 
 import type { AnyMachine } from "../definition.ts";
+import { caches } from "./caches.ts";
 import { locks } from "./locks.ts";
 
-export const RECIPES: readonly AnyMachine[] = [locks];
+export const RECIPES: readonly AnyMachine[] = [caches, locks];

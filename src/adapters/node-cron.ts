@@ -1,0 +1,27 @@
+/** The package `node-cron`, whose tasks may run in many processes: each time is one process's turn. */
+
+import type { Client } from "../client/index.ts";
+import { locks } from "../machine/recipes/locks.ts";
+
+/** What `node-cron` asks before it runs a task (`RunCoordinator`). */
+export interface CronCoordinator {
+  shouldRun(key: string, ttlMs: number): Promise<boolean>;
+}
+
+/**
+ * Has each run of a task of `node-cron` happen in one process of all that have scheduled it.
+ *
+ * Whoever comes first has the turn, and keeps it for the lease of the task (`distributedLease`), whether it is done sooner
+ * or not: a process whose clock is behind would run it again otherwise. A process that can't reach the cluster runs
+ * nothing.
+ *
+ * @example
+ * cron.schedule("0 3 * * *", cleanUp, { name: "clean-up", distributed: true, runCoordinator: cronCoordinator(client) });
+ */
+export const cronCoordinator = (client: Client): CronCoordinator => ({
+  shouldRun: async (key, ttlMs) => {
+    const wish = { name: `cron:${key}`, owner: client.newId(), ttlMs, permits: 1, value: null, wait: false };
+    const { token } = await client.of(locks).acquire(wish);
+    return token !== null;
+  },
+});
