@@ -1,0 +1,95 @@
+/** Every example does what it says, as a process of its own, and is short enough to be read. */
+
+import { readdirSync, readFileSync } from "node:fs";
+import * as path from "node:path";
+import * as assert from "uvu/assert";
+import { freePorts } from "../../scripts/main/ports.mts";
+import { PROJECT, Running, scriptCommand } from "../end-to-end/cluster.ts";
+import { type InProcess, withNodes } from "../node/in-process.ts";
+import { suite } from "../support/suite.ts";
+
+const test = suite("examples");
+
+const FOLDER = path.join(PROJECT, "scripts", "examples");
+const LINES_MAX = 80;
+
+/** Runs examples, which are ended with the test, whatever becomes of it. */
+async function withExamples(
+  body: (
+    run: (name: string, args?: readonly string[], env?: Readonly<Record<string, string>>) => Running,
+  ) => Promise<void>,
+): Promise<void> {
+  const running: Running[] = [];
+  try {
+    await body((name, args = [], env = {}) => {
+      const [command, script] = scriptCommand(path.join("examples", name));
+      const own = new Running(command, [...script, ...args], env);
+      running.push(own);
+      return own;
+    });
+  } finally {
+    for (const one of running) if (!one.isOver) one.child.kill("SIGKILL");
+    await Promise.all(running.map(({ exited }) => exited));
+  }
+}
+
+const urlsOf = (cluster: InProcess): string[] => cluster.members.map(({ url }) => url);
+
+test("each is short", () => {
+  const files = readdirSync(FOLDER).filter((file) => /\.(mts|html)$/.test(file));
+  assert.ok(files.length >= 3);
+  for (const file of files) {
+    const lines = readFileSync(path.join(FOLDER, file), "utf8").split("\n").length - 1;
+    assert.ok(lines < LINES_MAX, `${file} has ${lines} lines`);
+  }
+});
+
+test("bank: the leader leaves, and no money is lost or made", () =>
+  withExamples(async (run) => {
+    const [port = 0] = await freePorts(3);
+    const bank = run("bank.mts", [], { PORT: String(port) });
+    assert.is((await bank.exited).code, 0, bank.errors);
+    assert.match(bank.output, /the leader, [abc], has left/);
+    assert.match(bank.output, /400 transfers, of which \d+ were refused/);
+    assert.match(bank.output, /in all 300/);
+  }));
+
+test("cron: each turn is one process's, and the other goes on when one is killed", () =>
+  withNodes(3, (cluster) =>
+    withExamples(async (run) => {
+      const [one, other] = [run("cron.mts", urlsOf(cluster)), run("cron.mts", urlsOf(cluster))];
+      const turnsOf = ({ output }: Running): string[] =>
+        [...output.matchAll(/^(\S+) process/gm)].map(([, at]) => at ?? "");
+      const taken = /has turn/;
+      await Promise.race([one.text(taken), other.text(taken)]);
+      const [busy, idle] = turnsOf(one).length > 0 ? [one, other] : [other, one];
+      const before = turnsOf(idle).length;
+      busy.child.kill("SIGKILL");
+      await busy.exited;
+      await idle.text(new RegExp(`(.*has turn[^]*){${before + 2}}`));
+      const all = [...turnsOf(busy), ...turnsOf(idle)];
+      assert.is(new Set(all).size, all.length, "no turn was had twice");
+      idle.child.kill("SIGTERM");
+      assert.is((await idle.exited).code, 0, idle.errors);
+    }),
+  ));
+
+test("flags: a change is pushed to whoever shows them", () =>
+  withNodes(3, (cluster) =>
+    withExamples(async (run) => {
+      const client = await cluster.client();
+      await client.put("flags/old", "on");
+      const env = { NODES: urlsOf(cluster).join(",") };
+      const shown = run("flags.mts", [], env);
+      await shown.text(/old is on/);
+      await run("flags.mts", ["dark-mode", "on"], env).exited;
+      await shown.text(/dark-mode is on/);
+      await cluster.stop(await cluster.leader());
+      await run("flags.mts", ["dark-mode", "off"], env).exited;
+      await shown.text(/dark-mode is off/);
+      shown.child.kill("SIGTERM");
+      assert.is((await shown.exited).code, 0, shown.errors);
+    }),
+  ));
+
+test.run();
