@@ -13,6 +13,19 @@ import * as path from "node:path";
 const runsTypeScript = "Deno" in globalThis || "Bun" in globalThis || Boolean(process.features.typescript);
 
 /**
+ * Runs a command of the command line under the name of a script.
+ *
+ * @param {string} script the script that was started
+ * @param {string} command the command that it stands for
+ * @returns {Promise<void>}
+ */
+export const runCommand = (script, command) =>
+  handOver(script, async () => {
+    const { runAsScript } = await import("../src/cli/command-line.ts");
+    await runAsScript(command, script, process.argv.slice(2));
+  });
+
+/**
  * @param {string} script the script that was started
  * @param {() => Promise<unknown>} load loads what it stands for, here
  * @returns {Promise<void>}

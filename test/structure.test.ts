@@ -82,6 +82,24 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "node:util",
   ],
   environment: ["environment.ts", "errors.ts", "nanoid", "ws", "node:*"],
+  cli: [
+    "client",
+    "config",
+    "console",
+    "directory",
+    "environment/lock.ts",
+    "environment/real.ts",
+    "environment/standard.ts",
+    "machine",
+    "node",
+    "storage",
+    "testing",
+    "actor",
+    "environment.ts",
+    "errors.ts",
+    "node:*",
+    "valibot",
+  ],
   testing: [
     "actor",
     "client",
@@ -132,7 +150,7 @@ const OUTSIDE = [
   /\bBuffer\b/,
   /\bAbortSignal\.timeout\b/,
 ];
-const RIM = ["environment", "console", "config"];
+const RIM = ["environment", "console", "config", "cli"];
 
 const SRC = path.join(import.meta.dirname, "..", "src");
 const files = readdirSync(SRC, { recursive: true, encoding: "utf8" })
@@ -229,16 +247,18 @@ test("the console knows nodes and directories only by their types", () => {
   }
 });
 
-test("nothing but scripts imports the console", () => {
-  for (const file of files.filter((name) => roomOf(name) !== "console")) {
+test("nothing but the command line imports the console", () => {
+  for (const file of files.filter((name) => !["console", "cli"].includes(roomOf(name)))) {
     for (const { target } of importsOf(file)) assert.is.not(roomOf(target), "console", `${file} imports ${target}`);
   }
 });
 
 test("nothing that runs a cluster imports what tests it", () => {
-  for (const file of files.filter((name) => roomOf(name) !== "testing")) {
+  const isTest = (file: string): boolean => roomOf(file) === "testing" || file.startsWith("cli/simulat");
+  for (const file of files.filter((name) => !isTest(name))) {
     for (const { target } of importsOf(file)) assert.is.not(roomOf(target), "testing", `${file} imports ${target}`);
   }
+  for (const file of closureOf("cli/node.ts").keys()) assert.is.not(roomOf(file), "testing");
 });
 
 test("the check for linearizability knows of calls, and of nothing else", () => {
@@ -248,9 +268,12 @@ test("the check for linearizability knows of calls, and of nothing else", () => 
   }
 });
 
-test("nothing imports scripts", () => {
+test("nothing imports scripts, and no other room the command line", () => {
   for (const file of files) {
-    for (const { target } of importsOf(file)) assert.not(target.includes("scripts/"), `${file} imports ${target}`);
+    for (const { target } of importsOf(file)) {
+      assert.not(target.includes("scripts/"), `${file} imports ${target}`);
+      assert.ok(roomOf(target) !== "cli" || roomOf(file) === "cli", `${file} imports ${target}`);
+    }
   }
 });
 
@@ -304,7 +327,11 @@ test("the types are erasable and hide nothing", () => {
 });
 
 test("every file says in its first line what it is about", () => {
-  for (const file of files) assert.ok(textOf(file).startsWith("/**"), `${file} begins without a comment`);
+  for (const file of files) {
+    // What is run by its name has to say first what runs it.
+    const text = textOf(file).replace(/^#!.*\n/, "");
+    assert.ok(text.startsWith("/**"), `${file} begins without a comment`);
+  }
 });
 
 /** The names that a file exports, with the files that declare them. */

@@ -4,8 +4,8 @@ import { readdir } from "node:fs/promises";
 import * as path from "node:path";
 import { pathToFileURL } from "node:url";
 import { run } from "mitata";
+import { fail, readArguments } from "../../src/cli/process.ts";
 import { ConclaveError } from "../../src/errors.ts";
-import { fail, readArguments } from "./process.mts";
 
 const USAGE = `usage: bench-micro [--only WORD]
 
@@ -16,7 +16,7 @@ src/**/*.bench.ts.
 
 const SRC = path.join(import.meta.dirname, "..", "..", "src");
 
-const { values } = readArguments(USAGE, { only: { type: "string" } });
+const { values } = readArguments(USAGE, process.argv.slice(2), { only: { type: "string" } });
 
 async function main(): Promise<void> {
   const word = values.only ?? "";

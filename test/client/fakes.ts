@@ -1,7 +1,7 @@
 /** Nodes and directories that a test scripts, for the tests of the client: real links, and a real replicated state. */
 
-import { freePorts } from "../../scripts/main/ports.mts";
 import { ActorSystem, type Answer, type Peer } from "../../src/actor/index.ts";
+import { freePorts } from "../../src/cli/ports.ts";
 import {
   type Client,
   ConclaveError,

@@ -1,8 +1,8 @@
 /** The directory: names, and who leads. Real links, a process of its own for each party. */
 
 import * as assert from "uvu/assert";
-import { freePorts } from "../../scripts/main/ports.mts";
 import { type ActorRef, ActorSystem } from "../../src/actor/index.ts";
+import { freePorts } from "../../src/cli/ports.ts";
 import { type DirectoryParts, directoryActor } from "../../src/directory/directory.ts";
 import type { DirectoryStory } from "../../src/directory/index.ts";
 import { hasCode, retryAfterMs } from "../../src/errors.ts";

@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import * as os from "node:os";
 import * as path from "node:path";
 import * as assert from "uvu/assert";
-import { freePorts } from "../../scripts/main/ports.mts";
+import { freePorts } from "../../src/cli/ports.ts";
 import {
   type ClusterNode,
   changesOf,

@@ -6,7 +6,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { setTimeout } from "node:timers/promises";
 import * as assert from "uvu/assert";
-import { connectTo } from "../../scripts/main/connect.mts";
+import { connectTo } from "../../src/cli/connect.ts";
 import { readConfig } from "../../src/config/index.ts";
 import { suite } from "../support/suite.ts";
 import { Running, scriptCommand } from "./cluster.ts";
@@ -181,7 +181,7 @@ for (const [signal, code] of [
 }
 
 for (const [child, args] of [
-  ["a node", "start-node.ts"],
+  ["a node", "conclave.ts node"],
   ["the load", '"throughput"'],
 ] as const) {
   test(

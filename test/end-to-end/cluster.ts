@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { createInterface } from "node:readline";
-import { freePorts } from "../../scripts/main/ports.mts";
+import { freePorts } from "../../src/cli/ports.ts";
 import { type Client, connect, type MemberView } from "../../src/client/index.ts";
 
 export const PROJECT = path.join(import.meta.dirname, "..", "..");

@@ -1,7 +1,7 @@
 /** Maintenance without an outage: machines are stopped, added, replaced and removed while clients go on. */
 
 import * as assert from "uvu/assert";
-import { freePorts } from "../../scripts/main/ports.mts";
+import { freePorts } from "../../src/cli/ports.ts";
 import { RecordedClient } from "../../src/testing/recorded-client.ts";
 import { suite } from "../support/suite.ts";
 import { type Cluster, leaderOf, untilMembers, withCluster } from "./cluster.ts";

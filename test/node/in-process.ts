@@ -3,8 +3,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { freePorts } from "../../scripts/main/ports.mts";
 import { type ActorRef, ActorSystem, type Protocol } from "../../src/actor/index.ts";
+import { freePorts } from "../../src/cli/ports.ts";
 import {
   type Client,
   ConclaveError,

@@ -6,10 +6,10 @@ import * as path from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
 import * as assert from "uvu/assert";
-import { simulateOne } from "../../scripts/main/simulate-one.mts";
-import { type Given, readPlan } from "../../scripts/main/simulation-plan.mts";
-import { commandOf, failureText, progressText, summaryText, traceText } from "../../scripts/main/simulation-text.mts";
-import { addTo, emptyTally } from "../../scripts/main/tally.mts";
+import { type Given, readPlan } from "../../src/cli/simulation/plan.ts";
+import { simulateOne } from "../../src/cli/simulation/simulate-one.ts";
+import { addTo, emptyTally } from "../../src/cli/simulation/tally.ts";
+import { commandOf, failureText, progressText, summaryText, traceText } from "../../src/cli/simulation/text.ts";
 import { messageOf } from "../../src/errors.ts";
 import { hasCode, KeyValueMachine } from "../../src/index.ts";
 import {
@@ -28,6 +28,7 @@ const test = suite("scripts: simulate");
 
 const isNode = !("Deno" in globalThis) && !("Bun" in globalThis);
 const [command, script] = scriptCommand("simulate.ts");
+const TYPED = "node scripts/simulate.ts";
 
 /** Runs the script to its end. */
 function run(...args: readonly string[]): { code: number | null; output: string; errors: string } {
@@ -191,7 +192,7 @@ const failing = (): Promise<SimulationResult> =>
 test("a broken invariant is named and explained, after what came before it and before the command that shows it", async () => {
   const { breach, recent } = await failing();
   assert.ok(breach !== null);
-  const lines = stripVTControlCharacters(failureText({ seed: 5, events: 3_000 }, breach, recent)).split("\n");
+  const lines = stripVTControlCharacters(failureText({ seed: 5, events: 3_000 }, breach, recent, TYPED)).split("\n");
   const told = lines.slice(0, lines.indexOf(""));
   assert.is(told.length, recent.length);
   for (const line of told) assert.match(line, /^00:00:0\d\.\d{3} (n\d|directory|fault \d+) +\S/);
@@ -204,14 +205,14 @@ test("a broken invariant is named and explained, after what came before it and b
 
 test("what a broken invariant tells can't steer the terminal", () => {
   const breach = { invariant: "workload", detail: "one\nt\u001b[2Jwo", atMs: 1, event: 1 } as const;
-  assert.match(failureText({ seed: 1 }, breach, []), "  one\n  t\\x1b[2Jwo\n");
+  assert.match(failureText({ seed: 1 }, breach, [], TYPED), "  one\n  t\\x1b[2Jwo\n");
 });
 
 test("the command names what was asked for, and is understood", () => {
-  assert.is(commandOf({ seed: 1 }), "node scripts/simulate.ts --seed 1 --profile hostile");
-  const all = commandOf({ seed: 1, profile: "calm", nodes: 3, events: 200, faults: [1, 2] });
+  assert.is(commandOf({ seed: 1 }, TYPED), "node scripts/simulate.ts --seed 1 --profile hostile");
+  const all = commandOf({ seed: 1, profile: "calm", nodes: 3, events: 200, faults: [1, 2] }, TYPED);
   assert.is(all, "node scripts/simulate.ts --seed 1 --profile calm --nodes 3 --events 200 --faults 1,2");
-  const none = commandOf({ seed: 1, events: 1_000, faults: [] });
+  const none = commandOf({ seed: 1, events: 1_000, faults: [] }, TYPED);
   assert.match(run(...none.split(" ").slice(2)).output, /^faults +none$/m);
 });
 

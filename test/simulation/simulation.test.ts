@@ -6,8 +6,8 @@
  */
 
 import * as assert from "uvu/assert";
-import { simulateOne } from "../../scripts/main/simulate-one.mts";
-import { commandOf } from "../../scripts/main/simulation-text.mts";
+import { simulateOne } from "../../src/cli/simulation/simulate-one.ts";
+import { commandOf } from "../../src/cli/simulation/text.ts";
 import { PROFILES, type Profile, type SimulationResult } from "../../src/testing/index.ts";
 import { suite } from "../support/suite.ts";
 import { SEEDS_THAT_FOUND } from "./seeds.ts";
@@ -21,7 +21,11 @@ const test = suite("simulation");
 async function survive(seed: number, profile: Profile): Promise<SimulationResult> {
   const result = await simulateOne({ seed, profile });
   const { breach } = result;
-  assert.is(breach, null, `${breach?.invariant}: ${breach?.detail}\n${commandOf({ seed, profile })}`);
+  assert.is(
+    breach,
+    null,
+    `${breach?.invariant}: ${breach?.detail}\n${commandOf({ seed, profile }, "node scripts/simulate.ts")}`,
+  );
   return result;
 }
 

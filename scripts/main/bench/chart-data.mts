@@ -1,8 +1,8 @@
 /** What a chart shows of results that were printed with `--json`. */
 
 import * as v from "valibot";
+import { THROUGHPUTS } from "../../../src/cli/bench/workloads.ts";
 import { ConclaveError } from "../../../src/errors.ts";
-import { THROUGHPUTS } from "./workloads.mts";
 
 /** A bar: its length, and how much farther a pale one behind it goes. */
 export interface Bar {

@@ -34,7 +34,7 @@ async function hunt({ mutant, profile, starts, seedsMax, events }: Order): Promi
     if (found === undefined) throw new RangeError(`there is no mutant ${mutant}`);
     install(found);
   }
-  const { simulateOne } = await import("../../../scripts/main/simulate-one.mts");
+  const { simulateOne } = await import("../../../src/cli/simulation/simulate-one.ts");
   const breachOf = async (seed: number): Promise<Catch["breach"]> => {
     const { breach } = await simulateOne({ seed, profile, events });
     return breach === null ? null : { seed, invariant: breach.invariant, detail: breach.detail };

@@ -1,0 +1,44 @@
+/** Starts one directory of a cluster. */
+
+import { hostOf, portOf, readConfig } from "../config/index.ts";
+import { startDirectory } from "../directory/index.ts";
+import { realEnvironment } from "../environment/real.ts";
+import { ConclaveError } from "../errors.ts";
+import { type Call, usageLines } from "./call.ts";
+import { logFormat, readArguments, serve, teller } from "./process.ts";
+
+const usage = (name: string): string => `${usageLines(name, "[--url URL] [--config FILE] [--log pretty|json]")}
+
+  --url URL      which of the configured directories this is; the first by default
+  --config FILE  default cluster.config.json`;
+
+const OPTIONS = {
+  url: { type: "string" },
+  config: { type: "string", default: "cluster.config.json" },
+  log: { type: "string" },
+} as const;
+
+export async function run({ name, args }: Call): Promise<void> {
+  const { values } = readArguments(usage(name), args, OPTIONS);
+  const config = await readConfig(values.config);
+  const directory = config.directories.find(({ url }) => values.url === undefined || url === values.url);
+  if (directory === undefined) {
+    const known = config.directories.map(({ url }) => url).join(", ");
+    throw new ConclaveError("INVALID_ARGUMENT", `No directory at ${values.url} is configured, only ${known}.`);
+  }
+  const { url } = directory;
+  const tell = teller("directory", logFormat(values.log));
+  await serve(tell, () =>
+    startDirectory({
+      environment: realEnvironment,
+      cluster: config.cluster,
+      url,
+      host: hostOf(directory),
+      port: portOf(url),
+      members: config.nodes,
+      allowedOrigins: config.allowedOrigins,
+      limits: config.limits,
+      tell,
+    }),
+  );
+}

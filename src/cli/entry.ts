@@ -1,0 +1,15 @@
+/** Where the command line itself is: what was compiled, or in the repository what finds a Node that reads its sources. */
+
+import { fileURLToPath } from "node:url";
+
+const isCompiled = import.meta.url.endsWith(".js");
+const fileOf = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
+
+/** The file that a runtime is given to run a command in a process of its own. */
+export const ENTRY = fileOf(isCompiled ? "./main.js" : "../../scripts/conclave.ts");
+
+/** What a person types before the name of a command. */
+export const TYPED = isCompiled ? "npx conclave" : "node scripts/conclave.ts";
+
+/** The folder of the package, in which its dependencies are found. */
+export const PACKAGE_FOLDER = fileOf("../../");
