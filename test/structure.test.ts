@@ -87,6 +87,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "config",
     "console",
     "directory",
+    "embed/directories.ts",
     "environment/lock.ts",
     "environment/real.ts",
     "environment/standard.ts",

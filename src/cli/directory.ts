@@ -5,11 +5,12 @@ import { startDirectory } from "../directory/index.ts";
 import { realEnvironment } from "../environment/real.ts";
 import { ConclaveError } from "../errors.ts";
 import { type Call, usageLines } from "./call.ts";
+import { directoryName } from "./names.ts";
 import { logFormat, readArguments, serve, teller } from "./process.ts";
 
 const usage = (name: string): string => `${usageLines(name, "[--url URL] [--config FILE] [--log pretty|json]")}
 
-  --url URL      which of the configured directories this is; the first by default
+  --url URL      which of the configured directories this is; by default the first that no node runs
   --config FILE  default cluster.config.json`;
 
 const OPTIONS = {
@@ -21,13 +22,19 @@ const OPTIONS = {
 export async function run({ name, args }: Call): Promise<void> {
   const { values } = readArguments(usage(name), args, OPTIONS);
   const config = await readConfig(values.config);
-  const directory = config.directories.find(({ url }) => values.url === undefined || url === values.url);
+  const directory = config.directories.find(({ url, node }) =>
+    values.url === undefined ? node === undefined : url === values.url,
+  );
   if (directory === undefined) {
     const known = config.directories.map(({ url }) => url).join(", ");
-    throw new ConclaveError("INVALID_ARGUMENT", `No directory at ${values.url} is configured, only ${known}.`);
+    const why =
+      values.url === undefined
+        ? `Every directory is run by a node; to start one by itself name it with --url: ${known}.`
+        : `No directory at ${values.url} is configured, only ${known}.`;
+    throw new ConclaveError("INVALID_ARGUMENT", why);
   }
   const { url } = directory;
-  const tell = teller("directory", logFormat(values.log));
+  const tell = teller(directoryName(config, url), logFormat(values.log));
   await serve(tell, () =>
     startDirectory({
       environment: realEnvironment,

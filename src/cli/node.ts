@@ -1,13 +1,15 @@
-/** Starts one node of a cluster. */
+/** Starts one node of a cluster, and the directories that it runs. */
 
 import * as path from "node:path";
 import { isUrl } from "../actor/index.ts";
 import { hostOf, portOf, readConfig } from "../config/index.ts";
+import { closeAll, startDirectories } from "../embed/directories.ts";
 import { realEnvironment } from "../environment/real.ts";
 import { ConclaveError } from "../errors.ts";
 import { KeyValueMachine } from "../machine/index.ts";
-import { startNode } from "../node/index.ts";
+import { type RunningNode, startNode } from "../node/index.ts";
 import { type Call, usageLines } from "./call.ts";
+import { directoryName } from "./names.ts";
 import { fail, logFormat, readArguments, serve, teller } from "./process.ts";
 
 const usage = (name: string): string => `${usageLines(
@@ -15,6 +17,8 @@ const usage = (name: string): string => `${usageLines(
   "--id ID [--url URL] [--join URL] [--config FILE] [--data DIR] [--log pretty|json]",
   "[--force-new-cluster ID]",
 )}
+
+Starts one node of a cluster, and in the same process the directories of which the configuration names it as their node.
 
   --id ID        which of the configured nodes this is, or what a new one is called
   --url URL      where others reach it, such as ws://10.0.0.5:7101; for one that is configured, if it has moved
@@ -68,8 +72,9 @@ export async function run({ name, args }: Call): Promise<void> {
     );
   }
   const host = values.host ?? (values.url === undefined ? configured?.host : undefined);
-  const tell = teller(id, logFormat(values.log));
-  await serve(tell, () =>
+  const format = logFormat(values.log);
+  const tell = teller(id, format);
+  const start = (): Promise<RunningNode> =>
     startNode({
       environment: realEnvironment,
       cluster: config.cluster,
@@ -92,6 +97,19 @@ export async function run({ name, args }: Call): Promise<void> {
         tell({ event: "failed", code: error.code, error: error.message });
         fail(error);
       },
-    }),
-  );
+    });
+  await serve(tell, async () => {
+    const tellerOf = (at: string) => teller(directoryName(config, at), format);
+    const directories = await startDirectories(config, id, realEnvironment, tellerOf);
+    const node = await start().catch(async (error: unknown) => {
+      await closeAll(directories);
+      throw error;
+    });
+    return {
+      close: async () => {
+        await node.close();
+        await closeAll(directories);
+      },
+    };
+  });
 }

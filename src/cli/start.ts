@@ -18,6 +18,7 @@ import { ConclaveError } from "../errors.ts";
 import { type Call, usageLines } from "./call.ts";
 import { connectTo } from "./connect.ts";
 import { prepareData } from "./data.ts";
+import { directoryName } from "./names.ts";
 import { fail, logFormat, onStop, readArguments } from "./process.ts";
 import { Supervisor } from "./supervisor.ts";
 
@@ -95,9 +96,9 @@ interface Place {
 
 async function startAll(supervisor: Supervisor, config: Config, place: Place): Promise<void> {
   const common = ["--config", place.config];
-  const directories = config.directories.map(({ url }, i) =>
-    supervisor.start(i === 0 ? "directory" : `directory${i + 1}`, "directory", [...common, "--url", url]),
-  );
+  const directories = config.directories
+    .filter(({ node }) => node === undefined) // The others are started with their nodes.
+    .map(({ url }) => supervisor.start(directoryName(config, url), "directory", [...common, "--url", url]));
   const nodes = config.nodes.map(({ id }) =>
     supervisor.start(id, "node", [...common, "--id", id, "--data", place.data]),
   );

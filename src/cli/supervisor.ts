@@ -46,7 +46,11 @@ export class Supervisor {
     return this.#children.get(name)?.paused === true;
   }
 
-  /** Starts a command under the name that it tells its stories by; resolves once it listens. @throws ConclaveError if it ends before */
+  /**
+   * Starts a command under the name by which it tells its stories; resolves once it listens.
+   *
+   * @throws ConclaveError if it ends before
+   */
   start(name: string, command: string, args: readonly string[]): Promise<void> {
     const child: Supervised = { name, command, args, process: null, ending: false, paused: false };
     this.#children.set(name, child);
@@ -134,7 +138,8 @@ export class Supervisor {
           failure = entry.story.error;
           if (isErrorCode(entry.story.code)) code = entry.story.code;
         }
-        if (entry.story.event === "listening") {
+        // A directory in a node's process listens before the node does.
+        if (entry.story.event === "listening" && entry.process === child.name) {
           listens = true;
           resolve();
         }

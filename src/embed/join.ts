@@ -4,7 +4,6 @@ import type { Server } from "node:http";
 import * as path from "node:path";
 import { type Client, connect, type NodeStatus } from "../client/index.ts";
 import { type Config, hostOf, parseConfig, portOf, readConfig } from "../config/index.ts";
-import { type RunningDirectory, startDirectory } from "../directory/index.ts";
 import { withLoopback } from "../environment/loopback.ts";
 import { isProduction } from "../environment/mode.ts";
 import { realEnvironment } from "../environment/real.ts";
@@ -13,6 +12,7 @@ import type { Environment } from "../environment.ts";
 import { ConclaveError } from "../errors.ts";
 import { type AnyMachine, KeyValueMachine, Machines, RECIPES, type StateMachine } from "../machine/index.ts";
 import { type NodeProcessStory, type RunningNode, startNode } from "../node/index.ts";
+import { closeAll, startDirectories } from "./directories.ts";
 
 /** What `join` takes. */
 export interface JoinOptions {
@@ -89,7 +89,7 @@ export async function join(options: JoinOptions): Promise<ClusterNode> {
   const stopped = new Promise<ConclaveError | null>((resolve) => {
     stop = resolve;
   });
-  const directories = await startDirectories(config, id, environment);
+  const directories = await startDirectories(config, id, environment, () => () => {});
   let node: RunningNode;
   try {
     node = await startNode({
@@ -160,26 +160,3 @@ async function configOf({ config, peers, cluster = "conclave" }: JoinOptions): P
 }
 
 const NO_DIRECTORY = "ws://none.invalid:1";
-
-function startDirectories(config: Config, id: string, environment: Environment): Promise<RunningDirectory[]> {
-  const own = config.directories.filter(({ node }) => node === id);
-  return Promise.all(
-    own.map((directory) =>
-      startDirectory({
-        environment,
-        cluster: config.cluster,
-        url: directory.url,
-        host: hostOf(directory),
-        port: portOf(directory.url),
-        members: config.nodes,
-        allowedOrigins: config.allowedOrigins,
-        limits: config.limits,
-        tell: () => {},
-      }),
-    ),
-  );
-}
-
-async function closeAll(directories: readonly RunningDirectory[]): Promise<void> {
-  await Promise.all(directories.map((directory) => directory.close()));
-}
