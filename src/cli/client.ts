@@ -16,6 +16,7 @@ import { standardClock } from "../environment/standard.ts";
 import { ConclaveError } from "../errors.ts";
 import { type Call, usageLines } from "./call.ts";
 import { connectTo } from "./connect.ts";
+import { CONFIG_FILE } from "./demo.ts";
 import { onStop, readArguments, stopCode } from "./process.ts";
 
 const usage = (name: string): string => `${usageLines(name, "[--config FILE] [--json] [COMMAND ARGUMENTS...]")}
@@ -25,7 +26,7 @@ Without a command: a REPL on a terminal, or one command a line from a pipe.
 ${helpText(CLIENT_COMMANDS)}`;
 
 const OPTIONS = {
-  config: { type: "string", default: "cluster.config.json" },
+  config: { type: "string", default: CONFIG_FILE },
   json: { type: "boolean", default: false },
 } as const;
 

@@ -5,6 +5,7 @@ import { startDirectory } from "../directory/index.ts";
 import { realEnvironment } from "../environment/real.ts";
 import { ConclaveError } from "../errors.ts";
 import { type Call, usageLines } from "./call.ts";
+import { CONFIG_FILE } from "./demo.ts";
 import { directoryName } from "./names.ts";
 import { logFormat, readArguments, serve, teller } from "./process.ts";
 
@@ -15,7 +16,7 @@ const usage = (name: string): string => `${usageLines(name, "[--url URL] [--conf
 
 const OPTIONS = {
   url: { type: "string" },
-  config: { type: "string", default: "cluster.config.json" },
+  config: { type: "string", default: CONFIG_FILE },
   log: { type: "string" },
 } as const;
 

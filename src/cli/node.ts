@@ -9,6 +9,7 @@ import { ConclaveError } from "../errors.ts";
 import { KeyValueMachine } from "../machine/index.ts";
 import { type RunningNode, startNode } from "../node/index.ts";
 import { type Call, usageLines } from "./call.ts";
+import { CONFIG_FILE } from "./demo.ts";
 import { directoryName } from "./names.ts";
 import { fail, logFormat, readArguments, serve, teller } from "./process.ts";
 
@@ -39,7 +40,7 @@ export async function run({ name, args }: Call): Promise<void> {
     url: { type: "string" },
     host: { type: "string" },
     join: { type: "string", multiple: true, default: [] },
-    config: { type: "string", default: "cluster.config.json" },
+    config: { type: "string", default: CONFIG_FILE },
     data: { type: "string", default: ".conclave" },
     log: { type: "string" },
     "force-new-cluster": { type: "string" },

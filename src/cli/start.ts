@@ -18,6 +18,7 @@ import { ConclaveError } from "../errors.ts";
 import { type Call, usageLines } from "./call.ts";
 import { connectTo } from "./connect.ts";
 import { prepareData } from "./data.ts";
+import { CONFIG_FILE, writeDemo } from "./demo.ts";
 import { directoryName } from "./names.ts";
 import { fail, logFormat, onStop, readArguments } from "./process.ts";
 import { Supervisor } from "./supervisor.ts";
@@ -27,14 +28,14 @@ const usage = (name: string): string => `${usageLines(
   "[--config FILE] [--data DIR] [--fresh] [--no-repl] [--log pretty|json]",
 )}
 
-  --config FILE  default cluster.config.json
+  --config FILE  default cluster.config.json, which is written for a demo on this machine if there is none
   --data DIR     where nodes keep their data, each in a folder of its own; default .conclave
   --fresh        start with empty logs: what the nodes had stored is removed
   --no-repl      logs only, even on a terminal
   --log json     one JSON object a line`;
 
 const OPTIONS = {
-  config: { type: "string", default: "cluster.config.json" },
+  config: { type: "string" },
   data: { type: "string", default: ".conclave" },
   fresh: { type: "boolean", default: false },
   "no-repl": { type: "boolean", default: false },
@@ -89,19 +90,13 @@ function processCommands(supervisor: Supervisor): Command[] {
   ];
 }
 
-interface Place {
-  readonly config: string;
-  readonly data: string;
-}
-
-async function startAll(supervisor: Supervisor, config: Config, place: Place): Promise<void> {
-  const common = ["--config", place.config];
+/** @param file the configuration's @param data the folder for what nodes keep */
+async function startAll(supervisor: Supervisor, config: Config, file: string, data: string): Promise<void> {
+  const common = ["--config", file];
   const directories = config.directories
     .filter(({ node }) => node === undefined) // The others are started with their nodes.
     .map(({ url }) => supervisor.start(directoryName(config, url), "directory", [...common, "--url", url]));
-  const nodes = config.nodes.map(({ id }) =>
-    supervisor.start(id, "node", [...common, "--id", id, "--data", place.data]),
-  );
+  const nodes = config.nodes.map(({ id }) => supervisor.start(id, "node", [...common, "--id", id, "--data", data]));
   const results = await Promise.allSettled([...directories, ...nodes]);
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
@@ -134,14 +129,18 @@ export async function run({ name, args }: Call): Promise<void> {
   onStop(() => void stop().catch(fail));
 
   format = logFormat(values.log);
-  const config = await readConfig(values.config);
+  if (values.config === undefined && (await writeDemo())) {
+    process.stderr.write(`There was no ${CONFIG_FILE} here: it was written, for a demo on this machine.\n`);
+  }
+  const file = values.config ?? CONFIG_FILE;
+  const config = await readConfig(file);
   await prepareData(
     config.nodes.map(({ id }) => path.join(values.data, id)),
     { empty: values.fresh },
   );
   if (stopping) return;
   try {
-    await startAll(supervisor, config, values);
+    await startAll(supervisor, config, file, values.data);
   } catch (error) {
     if (stopping) return; // It was cut short, and whoever did that ends the process.
     if (supervisor.wasInterrupted) return stop();
