@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import * as assert from "uvu/assert";
+import { COMMAND_NAMES } from "../src/cli/commands.ts";
 import { PROJECT, Running, scriptCommand, withCluster } from "./end-to-end/cluster.ts";
 import { suite } from "./support/suite.ts";
 
@@ -56,6 +57,26 @@ test("the simulated run is the one that it shows, but for the time that it takes
   const { stdout } = spawnSync(command, [...script, "--seed", "42"], { encoding: "utf8", env });
   const timeless = (text = ""): string => text.replace(/, [\d,]+ a second/, "").trimEnd();
   assert.is(timeless(shown), `$ node scripts/simulate.ts --seed 42\n${timeless(stdout)}`);
+});
+
+test("its table has every command of the command line, with a script of the same options", () => {
+  const rows = [...readme.matchAll(/^\| `npx conclave (\w+)(.*?)` \| `node scripts\/([\w-]+)\.ts(.*?)` \|/gm)];
+  assert.equal(
+    rows.map(([, name]) => name),
+    COMMAND_NAMES,
+  );
+  for (const [, name = "", options, script = "", same] of rows) {
+    assert.is(options, same);
+    const text = readFileSync(path.join(PROJECT, "scripts", `${script}.ts`), "utf8");
+    assert.ok(text.includes(`"${name}"`) || script === name, `${script} is ${name}`);
+  }
+});
+
+test("a mistaken command is answered as it shows", () => {
+  const [, shown = ""] = /^\$ npx conclave strat\n(.*\n)/m.exec(readme) ?? [];
+  const [command, script] = scriptCommand("conclave.ts");
+  const env = { ...process.env, NO_COLOR: "1" };
+  assert.is(spawnSync(command, [...script, "strat"], { encoding: "utf8", env }).stderr, shown);
 });
 
 test("its commands are scripts of this project", () => {
