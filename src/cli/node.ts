@@ -6,7 +6,7 @@ import { hostOf, portOf, readConfig } from "../config/index.ts";
 import { closeAll, startDirectories } from "../embed/directories.ts";
 import { realEnvironment } from "../environment/real.ts";
 import { ConclaveError } from "../errors.ts";
-import { KeyValueMachine } from "../machine/index.ts";
+import { KeyValueMachine, Machines, RECIPES } from "../machine/index.ts";
 import { type RunningNode, startNode } from "../node/index.ts";
 import { type Call, usageLines } from "./call.ts";
 import { CONFIG_FILE } from "./demo.ts";
@@ -89,7 +89,7 @@ export async function run({ name, args }: Call): Promise<void> {
       port: portOf(url),
       allowedOrigins: config.allowedOrigins,
       dataFolder: path.join(values.data, id),
-      machine: new KeyValueMachine(),
+      machine: new Machines(new KeyValueMachine(), RECIPES, { isGuarded: false }),
       timing: config,
       clockDriftMax: config.clockDriftMax,
       limits: config.limits,

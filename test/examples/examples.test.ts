@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import * as path from "node:path";
 import * as assert from "uvu/assert";
-import { freePorts } from "../../scripts/main/ports.mts";
+import { freePorts } from "../../src/cli/ports.ts";
 import { PROJECT, Running, scriptCommand } from "../end-to-end/cluster.ts";
 import { type InProcess, withNodes } from "../node/in-process.ts";
 import { suite } from "../support/suite.ts";
