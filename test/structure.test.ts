@@ -301,7 +301,7 @@ test("only the rim touches clocks, timers, chance and the process", () => {
       // Where there is one it makes text of bytes in a third of the time, and where there is none nothing depends on it.
       if (file === "bytes.ts" && word.source.includes("Buffer")) continue;
       // Dates are values like others; and what keeps the present time from users has to name it.
-      const isValue = file === "machine/plain-value.ts" || file === "machine/value-codec.ts";
+      const isValue = file === "machine/plain-value.ts";
       if ((isValue && word.source.includes("Date")) || file === "machine/determinism.ts") continue;
       const found = word.exec(codeOf(file));
       assert.is(found, null, `${file} uses ${found?.[0]}: that is for environment/ to do`);

@@ -36,7 +36,7 @@ export interface CollectionChange {
 
 /** Null for what is no draft. */
 export function nodeOf(value: object): DraftNode | null {
-  const node = (value as { readonly [NODE]?: DraftNode })[NODE];
+  const node = (value as { readonly [NODE]?: DraftNode | null })[NODE] ?? null;
   // What inherits from a draft is none itself.
   return node?.draft === value ? node : null;
 }

@@ -6,9 +6,10 @@
  * it is not if it stands in one place only in the end.
  */
 
-import { DraftMap, DraftSet } from "./draft-collections.ts";
+import { DraftMap } from "./draft-map.ts";
 import { type CollectionChange, type DraftNode, nodeOf, type Settlement, Transaction } from "./draft-node.ts";
 import { ObjectNode } from "./draft-object.ts";
+import { DraftSet } from "./draft-set.ts";
 import {
   type Collection,
   type Container,

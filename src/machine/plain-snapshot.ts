@@ -113,11 +113,11 @@ export class Drawing implements IterableIterator<Uint8Array> {
 
 const NOTHING: Kept = { keys: [], values: [] };
 
-/** Roots that readers have made: plain values all through, which nobody else has. */
-const read = new WeakSet<object>();
+/** Roots that readers have made: plain values all through, which nobody has taken yet. */
+const madeHere = new WeakSet<object>();
 
-/** Is it a root that a reader has made, and nobody has taken yet? */
-export const takeRead = (root: unknown): boolean => isObject(root) && read.delete(root);
+/** Is it such a root? Whoever asks takes it. */
+export const takeMade = (root: unknown): boolean => isObject(root) && madeHere.delete(root);
 
 /** A Map or Set that has been met, and within how many containers its items stand. */
 interface Found {
@@ -134,13 +134,14 @@ export class PlainStateReader {
   #begun = 0;
   /** How many items the last of them lacks. */
   #lacking = 0;
+  #isFinished = false;
 
   /** What is kept of the piece is a copy. @throws RangeError, TypeError if it is not the next piece of a state */
   add(piece: Uint8Array): void {
     const reader = new ByteReader(piece);
     const number = readCount(reader);
-    if (number !== this.#pieces.length)
-      throw new RangeError(`piece ${number} comes after ${this.#pieces.length} others`);
+    const expected = this.#pieces.length;
+    if (number !== expected) throw new RangeError(`piece ${number} of a state comes in place of piece ${expected}`);
     if (number === 0) this.#root = this.#read(reader, 0);
     while (reader.remaining > 0) this.#readNext(reader);
     this.#pieces.push(new Uint8Array(piece));
@@ -151,12 +152,13 @@ export class PlainStateReader {
     return [...this.#pieces];
   }
 
-  /** The root of the state. @throws RangeError if something is missing */
+  /** The root of the state; it can be had once. @throws RangeError if something is missing */
   finish(): unknown {
-    if (this.#pieces.length === 0) throw new RangeError("a state has pieces, and there are none");
-    if (this.#begun < this.#found.length || this.#lacking > 0)
-      throw new RangeError("the last pieces of a state are missing");
-    if (isObject(this.#root)) read.add(this.#root);
+    const isWhole = this.#begun === this.#found.length && this.#lacking === 0;
+    if (this.#pieces.length === 0 || !isWhole) throw new RangeError("the last pieces of a state are missing");
+    if (this.#isFinished) throw new RangeError("the state has been taken");
+    this.#isFinished = true;
+    if (isObject(this.#root)) madeHere.add(this.#root);
     return this.#root;
   }
 

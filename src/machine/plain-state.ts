@@ -1,7 +1,7 @@
 /** State of plain values that is changed in transactions, and can be drawn as it was at any moment meanwhile. */
 
 import { openDraft, plainOf, stateOf } from "./draft.ts";
-import { Drawing, type Kept, keptOf, PIECE_BYTES_MAX, takeRead } from "./plain-snapshot.ts";
+import { Drawing, type Kept, keptOf, PIECE_BYTES_MAX, takeMade } from "./plain-snapshot.ts";
 import { type Collection, isArray, isFields, isMap, isObject, isSet } from "./plain-value.ts";
 
 export { PlainStateReader } from "./plain-snapshot.ts";
@@ -106,7 +106,7 @@ export class PlainState<S> {
 function ownState<S>(root: S): S {
   const isContainer = isObject(root) && (isFields(root) || isArray(root) || isMap(root) || isSet(root));
   if (!isContainer) throw new TypeError("a state is an object, an array, a Map or a Set");
-  return takeRead(root) ? root : stateOf(root);
+  return takeMade(root) ? root : stateOf(root);
 }
 
 function checkSynchronous(result: unknown, what: string): void {

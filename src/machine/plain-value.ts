@@ -10,11 +10,12 @@ export type Leaf = Date | ArrayBuffer | ArrayBufferView;
 
 /** How many containers may stand within each other. */
 export const DEPTH_MAX = 100;
-/** No runtime has room for more in a Map or Set; some say so only when it is too late. */
+/** V8 has room for no more in a Map or Set, and says so only when it is too late. */
 export const COLLECTION_SIZE_MAX = 2 ** 24 - 1;
 export const BIGINT_BYTES_MAX = 64 * 1024;
 const BIGINT_END = 1n << BigInt(8 * BIGINT_BYTES_MAX);
-const SHOWN_KEY_MAX = 60;
+/** Of a key in a message, in letters. */
+const SHOWN_MAX = 60;
 
 /** A container that is being looked through, and the key in it that has been reached. */
 export interface Place {
@@ -54,8 +55,7 @@ function pathOf(place: Place | null): string {
 }
 
 function shown(key: unknown): string {
-  if (typeof key === "string")
-    return JSON.stringify(key.length > SHOWN_KEY_MAX ? `${key.slice(0, SHOWN_KEY_MAX)}…` : key);
+  if (typeof key === "string") return JSON.stringify(key.length > SHOWN_MAX ? `${key.slice(0, SHOWN_MAX)}…` : key);
   if (typeof key === "bigint") return `${key < BIGINT_END ? key : "…"}n`;
   return isObject(key) || typeof key === "function" ? "…" : String(key);
 }

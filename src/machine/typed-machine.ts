@@ -82,7 +82,9 @@ export class TypedMachine implements StateMachine {
     if (query === undefined) return refusal("NO_SUCH_QUERY", `There is no query "${call.name}".`);
     const { state, changes } = this.#parts;
     const context = { revision: changes.lastRevision };
-    return refusals(() => state.look((seen) => done(query(seen as never, call.args as never, context as never))));
+    return refusals(() =>
+      state.look((seen) => refusable(() => done(query(seen as never, call.args as never, context as never)))),
+    );
   }
 
   /** Changes are waited for; all else is answered at once. */
@@ -213,7 +215,7 @@ export class TypedMachine implements StateMachine {
     if (command === undefined) return refusal("NO_SUCH_COMMAND", `There is no command "${name}".`);
     const doing = new Doing(definition, context, this.#parts.serial, changes.lastRevision);
     const result = state.change((draft) =>
-      done(this.#determined(() => command(draft as never, args as never, doing as never))),
+      refusable(() => done(this.#determined(() => command(draft as never, args as never, doing as never)))),
     );
     doing.end();
     this.#parts = { ...this.#parts, serial: doing.serial + 1 }; // One more, to tell that something was done.
@@ -314,14 +316,34 @@ function done(value: unknown): Uint8Array {
   return encodeCallResult({ type: "done", value: plainOf(value) });
 }
 
-/** A rejection is an answer like any other. */
-function refusals(run: () => Uint8Array): Uint8Array {
+/** A rejection on its way out of a draft. */
+class Refused extends Error {
+  readonly answer: Uint8Array;
+
+  constructor(answer: Uint8Array) {
+    super("refused");
+    this.answer = answer;
+  }
+}
+
+/** Its details may be parts of the draft, which can't be read once that is over. */
+function refusable<T>(run: () => T): T {
   try {
     return run();
   } catch (error) {
     if (!(error instanceof Rejection)) throw error;
     const { code, message, details } = error;
-    return encodeCallResult({ type: "rejected", code, message, details: plainOf(details) });
+    throw new Refused(encodeCallResult({ type: "rejected", code, message, details: plainOf(details) }));
+  }
+}
+
+/** A rejection is an answer like any other. */
+function refusals(run: () => Uint8Array): Uint8Array {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof Refused) return error.answer;
+    throw error;
   }
 }
 

@@ -25,6 +25,9 @@ test("what is no plain value is refused with its place, and nothing has changed"
   const deep = (draft: Any): Any => draft.deep.get("x")?.[0] as Any;
   for (const [run, message] of [
     [(draft) => (draft["f"] = () => 1), "f: a function can't be stored"],
+    [(draft) => (draft["constructor"] = Object), "constructor: a function can't be stored"],
+    [(draft) => (draft["heir"] = Object.create(draft)), "heir: a class instance (Object) can't be stored"],
+    [(draft) => draft.list.push(Object.create(draft.map)), "list[2]: a class instance (Map) can't be stored"],
     [
       (draft) => void draft.map.set("new", { p: new Person() }),
       `map["new"].p: a class instance (Person) can't be stored`,
@@ -63,6 +66,15 @@ test("what is no plain value is refused with its place, and nothing has changed"
       draft.set.add("after");
     };
     assert.is(refusalOf(root as Any, all), message);
+  }
+});
+
+test("a Map or Set does not get larger than every runtime can make it", () => {
+  for (const full of [new Map<number, number>(), new Set<number>()]) {
+    Object.defineProperty(full, "size", { value: 2 ** 24 - 1 });
+    const add = ({ full }: { full: Map<number, number> | Set<number> }): void =>
+      void (full instanceof Map ? full.set(1, 1) : full.add(1));
+    assert.is(refusalOf({ full }, add), "full: more than 16777215 keys or members can't be stored");
   }
 });
 
@@ -155,8 +167,9 @@ test("nothing can be read or changed through a draft that is over", () => {
     const a = accounts.get("a");
     if (a === undefined) throw new Error("there is one");
     const { tags } = a;
-    const begun = [accounts.entries(), tags.values(), list.values()];
+    const begun = [accounts.entries(), accounts.keys(), tags.values(), list.values()];
     for (const iterator of begun) iterator.next();
+    begun.push(accounts.keys(), tags.values());
     const root = draft[end]() ?? bank();
     const over = "the state can't be used any more: the command or query is over";
     const reads = [

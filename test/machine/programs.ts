@@ -194,7 +194,7 @@ function applyToMap(map: Map<unknown, unknown>, { what, a, b, key }: Step, value
         if (at === a) map.delete(found);
         if (at === b) map.set(key, a);
         if (at === a + b) map.delete(key);
-        if (at === 5) map.clear();
+        if (at === (what === 7 ? 5 : 1)) map.clear();
         if (at === 6) map.set(found, b);
       });
     case 9: {
@@ -242,7 +242,7 @@ function applyToSet(set: Set<unknown>, { what, a, b, key }: Step): unknown {
         if (at === a) set.delete(found);
         if (at === b) set.add(key);
         if (at === a + b) set.delete(key);
-        if (at === 5) set.clear();
+        if (at === (what === 7 ? 5 : 1)) set.clear();
         if (at === 6) set.add(found);
       });
     case 9:

@@ -39,7 +39,7 @@ const bank = machine({
       state.accounts.set(from, left);
       context.emit({ from, to, amount }, amount % 2 === 0 ? "even" : "odd");
       context.setTimer("audit", 1_000, "audit");
-      if (left < -100) throw new Rejection("INSUFFICIENT_FUNDS", { left });
+      if (left < -100) throw new Rejection("INSUFFICIENT_FUNDS", { left, opened: state.opened });
       if (amount === 13) throw new TypeError("a bug");
       return { left, token: context.token() };
     },
@@ -125,7 +125,7 @@ test("a command that refuses, or fails, leaves no trace", () => {
   const [before, timers] = [piecesOf(stage.machines), [...stage.machines.timers()]];
   const refused = stage.do("bank", "transfer", { from: "ann", to: "bob", amount: 500 });
   assert.is(refused.type === "rejected" && refused.code, "INSUFFICIENT_FUNDS");
-  assert.equal(refused.type === "rejected" && refused.details, { left: -505 });
+  assert.equal(refused.type === "rejected" && refused.details, { left: -505, opened: ["ann"] });
   assert.throws(() => stage.do("bank", "transfer", { from: "ann", to: "bob", amount: 13 }), /a bug/);
   assert.throws(() => stage.do("bank", "later"), /synchronous/);
   assert.throws(() => stage.do("bank", "clock"), /context\.timeMs/);
