@@ -75,6 +75,8 @@ export class Commands {
   #numberedBytes = 0;
   /** Some of those may have to be sent again. */
   #looksBack = false;
+  /** So many of those go together at most, while some have answers that are too large for one message. */
+  #togetherMax = Number.POSITIVE_INFINITY;
 
   constructor(options: CommandsOptions) {
     this.#options = options;
@@ -156,7 +158,7 @@ export class Commands {
     let bytes = 0;
     const fits = (command: Command): boolean => {
       bytes += command.bytes.byteLength;
-      return run.length === 0 || bytes <= CLIENT_BATCH_BYTES_MAX;
+      return run.length === 0 || (bytes <= CLIENT_BATCH_BYTES_MAX && run.length < this.#togetherMax);
     };
     for (const command of this.#looksBack ? this.#numbered : []) {
       const last = run.at(-1);
@@ -165,8 +167,10 @@ export class Commands {
       } else if (last !== undefined && (command.number !== last.number + 1 || !fits(command))) return run;
       else if (last !== undefined || fits(command)) run.push(command);
     }
-    if (run.length === 0) this.#looksBack = false;
-    else if ((run.at(-1)?.number ?? 0) + 1 !== this.#nextNumber) return run;
+    if (run.length === 0) {
+      this.#looksBack = false;
+      this.#togetherMax = Number.POSITIVE_INFINITY;
+    } else if ((run.at(-1)?.number ?? 0) + 1 !== this.#nextNumber) return run;
     if (this.#holds > 0) return run;
     for (let command = this.#queue.first; command !== undefined; command = this.#queue.first) {
       if (this.#isWindowFull || !fits(command)) break;
@@ -274,6 +278,15 @@ export class Commands {
         return;
       case "TOO_LARGE":
         for (const command of open) this.#giveUp(command, error);
+        return;
+      case "ANSWER_TOO_LARGE":
+        // They were applied, and to ask again for what came of them does nothing else: for half of it at a time.
+        for (const command of open) command.unsure = true;
+        if (open.length === 1) for (const command of open) this.#giveUp(command, error);
+        else {
+          this.#togetherMax = Math.ceil(open.length / 2);
+          this.#lookBack();
+        }
         return;
       default:
         // It may have come after the commit: what the answer said, and why it can't be read, is no proof of failure.

@@ -7,7 +7,7 @@
 import { ByteReader, ByteWriter } from "../bytes.ts";
 import { type Outcome, readOutcome, writeOutcome } from "./commands.ts";
 import type { Restoration, RestorationSnapshot } from "./restoration.ts";
-import { firstKept, type Session, type Sessions } from "./session.ts";
+import { firstKept, keep, newSession, type Session, type Sessions } from "./session.ts";
 import { emptyTree } from "./tree.ts";
 
 const Tag = { sessions: 1, sessionsEnd: 2, machine: 3, end: 4, restoration: 5, restorationPiece: 6 } as const;
@@ -112,12 +112,12 @@ class SessionsReader {
       const number = reader.u53();
       if (item === Item.session) {
         this.#endSession();
-        this.#session = { next: reader.u53(), outcomes: [], era: 0 };
+        this.#session = { ...newSession(0), next: reader.u53() };
         this.#sessions.set(number, this.#session);
       } else if (item === Item.outcome && this.#session !== null) {
         const { outcomes } = this.#session;
         if (outcomes.length > 0 && number !== this.#number) throw new RangeError("an outcome is out of order");
-        outcomes.push(ownOutcome(reader));
+        keep(this.#session, ownOutcome(reader));
         this.#number = number + 1;
       } else throw new RangeError(`an item of kind ${item} stands among the sessions`);
     }

@@ -17,7 +17,7 @@ import type { ApplyContext, MachineTimer, StateMachine, SupportedMachine, Timers
 import { readHead, readMachine, snapshotPieces } from "./replica-snapshot.ts";
 import { Restoration } from "./restoration.ts";
 import { encodeStepResult } from "./restoration-steps.ts";
-import { firstKept, raiseFloor, type Session, type Sessions } from "./session.ts";
+import { firstKept, hasRoom, keep, newSession, raiseFloor, type Session, type Sessions } from "./session.ts";
 import { emptyTree } from "./tree.ts";
 
 /** The replicated state at an index, and what it was then, however long the pieces are drawn. */
@@ -105,7 +105,7 @@ export class Replica {
       case "restoration":
         return this.#applyBatch(index, decoded);
       case "open-session":
-        this.#sessions.set(index, { next: 1, outcomes: [], era: this.#era });
+        this.#sessions.set(index, newSession(this.#era));
         return { type: "session-opened", session: index };
       case "expire-sessions": {
         const idle = decoded.sessions.filter(({ id, next }) => this.#sessions.get(id)?.next === next);
@@ -209,13 +209,11 @@ export class Replica {
     let number = batch.first;
     const outcomes: Outcome[] = [];
     for (const [position, command] of batch.commands.entries()) {
-      if (number === session.next) {
+      if (number === session.next && hasRoom(session)) {
         session.next++;
-        session.outcomes.push(
-          batch.type === "commands"
-            ? this.#run(this.#contextOf(index, position), command)
-            : this.#takeStep(batch.session, command),
-        );
+        const isStep = batch.type === "restoration";
+        const context = this.#contextOf(index, position);
+        keep(session, isStep ? this.#takeStep(batch.session, command) : this.#run(context, command));
       }
       outcomes.push(outcomeOf(session, number++));
     }

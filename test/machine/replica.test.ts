@@ -5,6 +5,7 @@ import * as assert from "uvu/assert";
 import { type Applied, encodePayload, type Payload } from "../../src/machine/commands.ts";
 import { KeyValueMachine, Replica, type StateMachine } from "../../src/machine/index.ts";
 import { encodeQuery } from "../../src/machine/key-value-protocol.ts";
+import { fromDisk } from "../support/pieces.ts";
 import { suite } from "../support/suite.ts";
 import { number, payload } from "./logs.ts";
 
@@ -12,7 +13,7 @@ const test = suite("replica");
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
-/** Keeps what was applied, and answers how many that were; "boom" makes it throw. */
+/** Keeps what was applied, and answers how many that were; "boom" makes it throw, and "tell all" answer at length. */
 class Diary implements StateMachine {
   readonly pages: string[] = [];
 
@@ -20,6 +21,7 @@ class Diary implements StateMachine {
     const text = decode(command);
     if (text === "boom") throw new Error("boom");
     this.pages.push(text);
+    if (text === "tell all") return new Uint8Array(1024 * 1024);
     return encode(`${text} is ${this.pages.length}`);
   }
   query(): Uint8Array {
@@ -105,6 +107,37 @@ test("an answer is kept until its client needs it no more", () => {
   // A floor that went back, in an older message, forgets nothing and revives nothing.
   assert.equal(scene.send(session, 2, ["b", "c"], 1), ["forgotten", "c is 3"]);
   assert.equal(scene.diary.pages, ["a", "b", "c", "d"]);
+});
+
+test("whose client has too much left to hear takes no more from it before it has heard, and remembers that", async () => {
+  const scene = new Scene();
+  const session = scene.open();
+  const types = (replica: Replica, first: number, count: number, floor: number): string[] => {
+    const commands = Array.from({ length: count }, () => encode("tell all"));
+    const applied = replica.apply(
+      replica.appliedIndex + 1,
+      encodePayload({ type: "commands", session, floor, first, commands }),
+    );
+    return applied?.type === "outcomes" ? applied.outcomes.map(({ type }) => type) : [];
+  };
+  const restored = new Scene();
+  const both = (...args: readonly [first: number, count: number, floor: number]): string => {
+    const found = types(scene.replica, ...args);
+    assert.equal(types(restored.replica, ...args), found);
+    return found.join(" ");
+  };
+  assert.equal(types(scene.replica, 1, 3, 1), ["applied", "applied", "applied"]);
+  const { index, pieces } = scene.replica.snapshot();
+  await restored.replica.restore(index, fromDisk(pieces));
+
+  assert.is(both(4, 2, 1), "applied gap");
+  assert.is(both(3, 3, 1), "applied applied gap", "what was done is still told");
+  assert.is(both(5, 1, 2), "applied");
+  assert.is(both(6, 5, 6), "applied applied applied applied gap");
+  assert.is(scene.diary.pages.length, 9);
+  assert.is(restored.diary.pages.length, 6);
+  const other = scene.open();
+  assert.equal(scene.send(other, 1, ["a"]), ["a is 10"], "others do not suffer for it");
 });
 
 test("sessions do not know of one another", () => {

@@ -32,7 +32,7 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "machine/replica.ts",
-        find: "      if (number === session.next) {\n        session.next++;",
+        find: "      if (number === session.next && hasRoom(session)) {\n        session.next++;",
         replace:
           "      {\n        if (number < session.next) session.outcomes.pop();\n" +
           "        session.next = Math.max(session.next, number + 1);",
