@@ -68,13 +68,19 @@ const HEADROOM_BYTES = 64 * KiB;
 /** The fewest files that the log may be made of, if it is to be cut back in time. */
 const SEGMENTS_MIN = 4;
 
+/** The largest command that there is room for, whatever the settings: a compare-and-swap carries two values. */
+export const commandBytesMax = ({
+  keyBytesMax,
+  valueBytesMax,
+}: Pick<Limits, "keyBytesMax" | "valueBytesMax">): number =>
+  Math.max(keyBytesMax + 2 * valueBytesMax, CLIENT_BATCH_BYTES_MAX);
+
 /** What is wrong with the limits as a whole: which one, and the least that would do. */
 export function limitTooLow(
   limits: Limits,
 ): { readonly limit: keyof Limits; readonly least: number; readonly why: string } | null {
-  const { keyBytesMax, valueBytesMax, messageBytesMax } = limits;
-  // A compare-and-swap carries two values.
-  const largestBytes = Math.max(keyBytesMax + 2 * valueBytesMax, CLIENT_BATCH_BYTES_MAX) + HEADROOM_BYTES;
+  const { messageBytesMax } = limits;
+  const largestBytes = commandBytesMax(limits) + HEADROOM_BYTES;
   if (messageBytesMax < largestBytes) {
     return { limit: "messageBytesMax", least: largestBytes, why: "the largest command has to fit" };
   }

@@ -21,14 +21,19 @@ import {
   type KeyValueResults,
   LIST_LIMIT_MAX,
   type Value,
-  valueBytes,
 } from "../machine/key-value-protocol.ts";
 import { locks } from "../machine/recipes/locks.ts";
+import {
+  decodeTransactionOutcome,
+  type TransactionCommand,
+  type TransactionOutcome,
+} from "../machine/key-value-transaction.ts";
 import { CLIENT_ACTOR, type ClientMessage, clientProtocol } from "../protocol/client.ts";
 import { type MemberView, type MemberWish, NODE_ACTOR, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
 import { Admin } from "./admin.ts";
 import { type BackupPart, Backups } from "./backups.ts";
 import { closed } from "./call.ts";
+import { Checks } from "./checks.ts";
 import { Commands } from "./commands.ts";
 import { Horizon } from "./horizon.ts";
 import { type LeaderInfo, Leadership } from "./leadership.ts";
@@ -53,6 +58,12 @@ import {
   type Turn,
 } from "./recipes/coordination.ts";
 import { Restorations } from "./restorations.ts";
+import {
+  type Transaction,
+  type TransactionOperation,
+  type TransactionResult,
+  transactionCommand,
+} from "./transactions.ts";
 import { type Source, Watches } from "./watches.ts";
 
 /** What a node says of itself, or why it says nothing. */
@@ -72,11 +83,10 @@ const DEFAULT_TIMEOUT_MS = 5_000;
 const DEFAULT_CALLS_MAX = 100_000;
 const DEFAULT_LIST_LIMIT = 100;
 const STATUS_TIMEOUT_MS = 1_000;
-const encoder = new TextEncoder();
 
 /** A connection to a cluster. Made by `connect`. Every method may be called at any time, as often as one likes. */
 export class Client {
-  readonly #options: ConnectOptions;
+  readonly #checks: Checks;
   readonly #system: ActorSystem;
   readonly #leadership: Leadership;
   readonly #commands: Commands;
@@ -100,7 +110,7 @@ export class Client {
     if (directories.length + nodes.length === 0) {
       throw new ConclaveError("INVALID_ARGUMENT", "Name at least one directory or one node to connect to.");
     }
-    this.#options = options;
+    this.#checks = new Checks(options);
     this.#system = new ActorSystem({
       environment,
       cluster: options.cluster ?? ANY_CLUSTER,
@@ -202,12 +212,48 @@ export class Client {
 
   /** Adds text to text, or bytes to bytes, at the end. @throws ConclaveError `WRONG_TYPE`, `TOO_LARGE` */
   append(key: string, value: Value, options: CallOptions = {}): Promise<KeyValueResults["append"]> {
-    return this.#run({ op: "append", key, value, valueBytesMax: this.#valueBytesMax }, options);
+    return this.#run({ op: "append", key, value, valueBytesMax: this.#checks.valueBytesMax }, options);
+  }
+
+  /**
+   * Several keys at once: compares, and then does one thing or the other, all of it in one step of the whole store. What
+   * is compared is the state before; each operation sees what those before it have done. If one of them can't be carried
+   * out, nothing is changed at all. A key may be changed only once.
+   *
+   * Each change has a revision of its own, one after the other. `results` has one for each operation that was done.
+   *
+   * @example
+   * const { succeeded, results } = await client.transaction({
+   *   if: [{ key: "lock", exists: false }, { key: "epoch", revision: { lessThan: 17 } }],
+   *   then: [{ put: "lock", value: "me" }, { increment: "epoch" }],
+   *   else: [{ get: "lock" }],
+   * });
+   *
+   * @throws ConclaveError `INVALID_ARGUMENT`, `TOO_LARGE`, `ANSWER_TOO_LARGE` if what it reads is too large, `NOT_A_NUMBER`,
+   * `WRONG_TYPE`; and as every call
+   */
+  transaction<
+    const Then extends readonly TransactionOperation[] = readonly [],
+    const Else extends readonly TransactionOperation[] = readonly [],
+  >(transaction: Transaction<Then, Else>, options: CallOptions = {}): Promise<TransactionResult<Then, Else>> {
+    let command: TransactionCommand;
+    let bytes: Uint8Array;
+    try {
+      command = transactionCommand(transaction, this.#checks);
+      bytes = encodeCommand(command);
+      this.#checks.transaction(bytes);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const read = (answer: Uint8Array): TransactionOutcome =>
+      doneIn(understood("UNKNOWN_OUTCOME", () => decodeTransactionOutcome(command, answer)));
+    // The results are those of the operations that were encoded: one for each, of its kind.
+    return this.#commands.submit(bytes, read as (answer: Uint8Array) => TransactionResult<Then, Else>, options);
   }
 
   /** Reads a key; null if it is not there. Linearizable unless told otherwise. */
   async get(key: string, options: ReadOptions = {}): Promise<KeyValueEntry | null> {
-    this.#checkKey(key);
+    this.#checks.key(key);
     const { entries } = await this.#ask({ op: "get", key }, options);
     return entries[0] ?? null;
   }
@@ -218,8 +264,8 @@ export class Client {
     if (!Number.isInteger(limit) || limit < 1 || limit > LIST_LIMIT_MAX) {
       throw new ConclaveError("INVALID_ARGUMENT", `A limit is a whole number from 1 to ${LIST_LIMIT_MAX}.`);
     }
-    this.#checkKey(prefix);
-    this.#checkKey(after);
+    this.#checks.key(prefix);
+    this.#checks.key(after);
     return this.#ask({ op: "list", prefix, after, limit }, options);
   }
 
@@ -237,7 +283,7 @@ export class Client {
    */
   watch(prefix: string, options: WatchOptions = {}): AsyncIterableIterator<Change> {
     const { fromRevision = 1 } = options;
-    this.#checkKey(prefix);
+    this.#checks.key(prefix);
     if (!Number.isSafeInteger(fromRevision) || fromRevision < 1) {
       throw new ConclaveError("INVALID_ARGUMENT", "A watch begins with a revision from 1 on.");
     }
@@ -435,10 +481,6 @@ export class Client {
     return [this.#commands, ...this.#restorations.open];
   }
 
-  get #valueBytesMax(): number {
-    return this.#options.valueBytesMax ?? DEFAULT_LIMITS.valueBytesMax;
-  }
-
   #spawn(): ActorContext {
     const holder: { context: ActorContext | null } = { context: null };
     const behaviour: Behaviour<ClientMessage, never> = (batch) => {
@@ -460,7 +502,7 @@ export class Client {
   #run<C extends KeyValueCommand>(command: C, options: CallOptions): Promise<KeyValueResults[C["op"]]> {
     let bytes: Uint8Array;
     try {
-      this.#check(command);
+      this.#checks.command(command);
       bytes = encodeCommand(command);
     } catch (error) {
       return Promise.reject(error);
@@ -468,52 +510,9 @@ export class Client {
     return this.#commands.submit(bytes, RESULT_READERS[command.op] as ResultReader<C["op"]>, options);
   }
 
-  #check(command: KeyValueCommand): void {
-    this.#checkKey(command.key);
-    if ("value" in command) this.#checkValue(command.value);
-    if (command.op === "cas") this.#checkExpected(command.expected);
-    if (command.op === "increment" && !Number.isSafeInteger(command.by)) {
-      throw new ConclaveError("INVALID_ARGUMENT", "A key can only be incremented by a safe integer.");
-    }
-  }
-
   async #ask(query: KeyValueQuery, options: ReadOptions): Promise<KeyValuePage> {
     const bytes = await this.#queries.ask(encodeQuery(query), options);
     return understood("BAD_MESSAGE", () => decodePage(bytes));
-  }
-
-  #checkKey(key: string): void {
-    if (typeof key !== "string" || !key.isWellFormed()) {
-      throw new ConclaveError("INVALID_ARGUMENT", "A key is a string without lone surrogates.");
-    }
-    const bytesMax = this.#options.keyBytesMax ?? DEFAULT_LIMITS.keyBytesMax;
-    // A character takes at most three bytes of UTF-8 per UTF-16 unit: short keys need not be encoded to know.
-    if (key.length * 3 <= bytesMax) return;
-    const bytes = encoder.encode(key).byteLength;
-    if (bytes > bytesMax) throw new ConclaveError("TOO_LARGE", `The key has ${bytes} bytes, of at most ${bytesMax}.`);
-  }
-
-  #checkValue(value: Value): void {
-    if (typeof value === "string" ? !value.isWellFormed() : !(value instanceof Uint8Array)) {
-      throw new ConclaveError("INVALID_ARGUMENT", "A value is a string without lone surrogates, or a Uint8Array.");
-    }
-    if (value.length * 3 <= this.#valueBytesMax) return;
-    const bytes = valueBytes(value);
-    if (bytes <= this.#valueBytesMax) return;
-    throw new ConclaveError("TOO_LARGE", `The value has ${bytes} bytes, of at most ${this.#valueBytesMax}.`);
-  }
-
-  #checkExpected(expected: Expected): void {
-    if (typeof expected !== "object" || expected === null || !("value" in expected || "revision" in expected)) {
-      throw new ConclaveError("INVALID_ARGUMENT", "What is expected is { value } or { revision }.");
-    }
-    if ("value" in expected) this.#checkValue(expected.value);
-    else if (!Number.isSafeInteger(expected.revision) || expected.revision < 0) {
-      throw new ConclaveError(
-        "INVALID_ARGUMENT",
-        "A revision is a whole number; 0 stands for a key that is not there.",
-      );
-    }
   }
 }
 
@@ -521,11 +520,14 @@ type ResultReader<Op extends keyof KeyValueResults> = (bytes: Uint8Array) => Key
 
 const resultReader =
   <Op extends keyof KeyValueResults>(op: Op): ResultReader<Op> =>
-  (bytes) => {
-    const result = understood("UNKNOWN_OUTCOME", () => decodeResult<Op>(op, bytes));
-    if (!("code" in result)) return result;
-    throw new ConclaveError(isErrorCode(result.code) ? result.code : "MACHINE_FAILED", result.message);
-  };
+  (bytes) =>
+    doneIn(understood("UNKNOWN_OUTCOME", () => decodeResult<Op>(op, bytes)));
+
+/** @throws ConclaveError if the machine has rejected the command */
+function doneIn<Done extends object>(result: Done | { readonly code: string; readonly message: string }): Done {
+  if (!("code" in result)) return result;
+  throw new ConclaveError(isErrorCode(result.code) ? result.code : "MACHINE_FAILED", result.message);
+}
 
 /** One for all calls of an operation: those who call often would have one each. */
 const RESULT_READERS: { readonly [Op in keyof KeyValueResults]: ResultReader<Op> } = {

@@ -44,6 +44,15 @@ export type {
   SemaphoreOptions,
   Turn,
 } from "./recipes/coordination.ts";
+export type {
+  Comparison,
+  OperationResult,
+  OperationResults,
+  Relations,
+  Transaction,
+  TransactionOperation,
+  TransactionResult,
+} from "./transactions.ts";
 
 /**
  * Connects to a cluster. Resolves at once: calls wait, within their deadline, for a leader to be found.

@@ -1,14 +1,42 @@
 /** The commands, queries and results of the key-value machine, as bytes. Used by its clients and by the machine. */
 
 import { ByteReader, ByteWriter, textBytes } from "../bytes.ts";
-import type { ErrorCode } from "../errors.ts";
+import {
+  type KeyValueEntry,
+  type KeyValueOp,
+  type KeyValueResults,
+  Op,
+  RESULT_BYTES,
+  readEntry,
+  readInteger,
+  readRejected,
+  readResult,
+  readValue,
+  Status,
+  Tag,
+  type Value,
+  writeEntry,
+  writeInteger,
+  writeResult,
+  writeValue,
+} from "./key-value-parts.ts";
+import { readTransaction, type TransactionCommand, writeTransaction } from "./key-value-transaction.ts";
 
-/** What a key holds: text or bytes, given back as it was put. */
-export type Value = string | Uint8Array;
+export {
+  encodeRejected,
+  type KeyValueEntry,
+  type KeyValueResults,
+  type Rejected,
+  readEntry,
+  type Value,
+  valueBytes,
+  writeEntry,
+} from "./key-value-parts.ts";
 
 /** The condition of a compare-and-swap: the key's present value, or its revision (0: there is no such key). */
 export type Expected = { readonly value: Value } | { readonly revision: number };
 
+/** A command of one key; of several, there are transactions. */
 export type KeyValueCommand =
   | { readonly op: "put"; readonly key: string; readonly value: Value }
   | { readonly op: "delete"; readonly key: string }
@@ -16,23 +44,6 @@ export type KeyValueCommand =
   | { readonly op: "increment"; readonly key: string; readonly by: number }
   /** The limit travels with the command, so that replicas with different settings agree on the result. */
   | { readonly op: "append"; readonly key: string; readonly value: Value; readonly valueBytesMax: number };
-
-/** What each command answers. Revisions count the changes of the whole store; a key's is that of its last change. */
-export interface KeyValueResults {
-  readonly put: { readonly revision: number };
-  readonly delete: { readonly existed: boolean; readonly revision: number };
-  readonly cas: { readonly swapped: boolean; readonly revision: number };
-  readonly increment: { readonly value: number; readonly revision: number };
-  readonly append: { readonly bytes: number; readonly revision: number };
-}
-
-type KeyValueOp = keyof KeyValueResults;
-
-/** A command that can't be carried out changes nothing and says why. */
-export interface Rejected {
-  readonly code: ErrorCode;
-  readonly message: string;
-}
 
 export type KeyValueQuery =
   | { readonly op: "get"; readonly key: string }
@@ -50,13 +61,6 @@ export type KeyValueQuery =
       readonly limit: number;
     };
 
-/** A key, what it holds, and the revision of its last change. */
-export interface KeyValueEntry {
-  readonly key: string;
-  readonly value: Value;
-  readonly revision: number;
-}
-
 /** Some of the keys, in order. */
 export interface KeyValuePage {
   readonly entries: readonly KeyValueEntry[];
@@ -67,45 +71,18 @@ export interface KeyValuePage {
 }
 
 /** What became of a key. Each change of the store has a revision of its own, one more than that of the last. */
-export type Change =
+export type Change = (
   | { readonly type: "put"; readonly key: string; readonly value: Value; readonly revision: number }
-  | { readonly type: "delete"; readonly key: string; readonly revision: number };
+  | { readonly type: "delete"; readonly key: string; readonly revision: number }
+) & {
+  /** The change that comes next was made by the same transaction. */
+  readonly more?: true;
+};
 
 /** Some of the changes, in order; or only from where on they are still to be had. */
 export type ChangesPage =
   | { readonly type: "changes"; readonly changes: readonly Change[]; readonly nextRevision: number }
   | { readonly type: "compacted"; readonly firstRevision: number };
-
-const Op = { put: 1, delete: 2, cas: 3, increment: 4, append: 5, get: 6, list: 7, changes: 8 } as const;
-const Tag = { text: 0, bytes: 1, revision: 2, nothing: 3 } as const;
-
-const encoder = new TextEncoder();
-
-/** How many bytes a value takes. */
-export const valueBytes = (value: Value): number =>
-  typeof value === "string" ? encoder.encode(value).byteLength : value.byteLength;
-
-function writeValue(writer: ByteWriter, value: Value): void {
-  if (typeof value === "string") writer.u8(Tag.text).text(value);
-  else writer.u8(Tag.bytes).bytes(value);
-}
-
-function readValue(reader: ByteReader, tag: number = reader.u8()): Value {
-  if (tag === Tag.text) return reader.text();
-  if (tag === Tag.bytes) return reader.bytes();
-  throw new RangeError(`a value of kind ${tag} is not known`);
-}
-
-/** Signed, so that a counter can go down. */
-function writeInteger(writer: ByteWriter, value: number): void {
-  writer.u8(value < 0 ? 1 : 0).u53(Math.abs(value));
-}
-
-function readInteger(reader: ByteReader): number {
-  const negative = reader.u8() === 1;
-  const size = reader.u53();
-  return negative && size !== 0 ? -size : size;
-}
 
 const encodedBytes = (value: Value): number => 5 + (typeof value === "string" ? textBytes(value) : value.byteLength);
 
@@ -113,7 +90,13 @@ const encodedBytes = (value: Value): number => 5 + (typeof value === "string" ? 
 const commandBytes = (command: KeyValueCommand): number =>
   5 + textBytes(command.key) + ("value" in command ? encodedBytes(command.value) : 16);
 
-export function encodeCommand(command: KeyValueCommand): Uint8Array {
+/** @throws RangeError if it is a transaction that is too long */
+export function encodeCommand(command: KeyValueCommand | TransactionCommand): Uint8Array {
+  if (command.op === "transaction") {
+    const writer = new ByteWriter(256).u8(Op.transaction);
+    writeTransaction(writer, command);
+    return writer.finish();
+  }
   const writer = new ByteWriter(commandBytes(command)).u8(Op[command.op]).text(command.key);
   switch (command.op) {
     case "put":
@@ -138,15 +121,16 @@ export function encodeCommand(command: KeyValueCommand): Uint8Array {
 }
 
 /** @throws RangeError, TypeError if the bytes are no command */
-export function decodeCommand(bytes: Uint8Array): KeyValueCommand {
+export function decodeCommand(bytes: Uint8Array): KeyValueCommand | TransactionCommand {
   const reader = new ByteReader(bytes);
   const command = readCommand(reader);
   reader.end();
   return command;
 }
 
-function readCommand(reader: ByteReader): KeyValueCommand {
+function readCommand(reader: ByteReader): KeyValueCommand | TransactionCommand {
   const op = reader.u8();
+  if (op === Op.transaction) return readTransaction(reader);
   const key = reader.text();
   switch (op) {
     case Op.put:
@@ -209,37 +193,12 @@ function readQuery(reader: ByteReader): KeyValueQuery {
   }
 }
 
-const Status = { done: 0, rejected: 1 } as const;
-
-export function encodeRejected({ code, message }: Rejected): Uint8Array {
-  return new ByteWriter(64).u8(Status.rejected).text(code).text(message).finish();
-}
-
 /** A result stays in memory until its client has it, one for each command: it takes no more room than it needs. */
-const RESULT_BYTES = { put: 9, delete: 10, cas: 10, increment: 18, append: 17 } as const satisfies Record<
-  KeyValueOp,
-  number
->;
-
-export function encodeResult<Op extends KeyValueOp>(op: Op, result: KeyValueResults[Op]): Uint8Array;
-export function encodeResult(op: KeyValueOp, result: KeyValueResults[KeyValueOp]): Uint8Array {
-  const writer = new ByteWriter(RESULT_BYTES[op]).u8(Status.done).u53(result.revision);
-  if ("existed" in result) writer.u8(result.existed ? 1 : 0);
-  else if ("swapped" in result) writer.u8(result.swapped ? 1 : 0);
-  else if ("value" in result) writeInteger(writer, result.value);
-  else if ("bytes" in result) writer.u53(result.bytes);
-  else if (op !== "put") throw new TypeError(`that is no result of ${op}`);
+export function encodeResult<Op extends KeyValueOp>(op: Op, result: KeyValueResults[Op]): Uint8Array {
+  const writer = new ByteWriter(1 + RESULT_BYTES[op]).u8(Status.done);
+  writeResult(writer, op, result);
   return writer.finish();
 }
-
-/** How the fields after the revision are read, by command. */
-const READ_RESULT: { readonly [Op in KeyValueOp]: (reader: ByteReader, revision: number) => KeyValueResults[Op] } = {
-  put: (_reader, revision) => ({ revision }),
-  delete: (reader, revision) => ({ existed: reader.u8() === 1, revision }),
-  cas: (reader, revision) => ({ swapped: reader.u8() === 1, revision }),
-  increment: (reader, revision) => ({ value: readInteger(reader), revision }),
-  append: (reader, revision) => ({ bytes: reader.u53(), revision }),
-};
 
 /**
  * @returns the result, or why the command was rejected; the code is whatever the machine sent
@@ -250,25 +209,9 @@ export function decodeResult<Op extends KeyValueOp>(
   bytes: Uint8Array,
 ): KeyValueResults[Op] | { readonly code: string; readonly message: string } {
   const reader = new ByteReader(bytes);
-  const status = reader.u8();
-  if (status > Status.rejected) throw new RangeError(`a result of kind ${status} is not known`);
-  const result =
-    status === Status.rejected
-      ? { code: reader.text(), message: reader.text() }
-      : READ_RESULT[op](reader, reader.u53());
+  const result = readRejected(reader) ?? readResult(reader, op);
   reader.end();
   return result;
-}
-
-export function writeEntry(writer: ByteWriter, { key, value, revision }: KeyValueEntry): void {
-  writer.text(key).u53(revision);
-  writeValue(writer, value);
-}
-
-export function readEntry(reader: ByteReader): KeyValueEntry {
-  const key = reader.text();
-  const revision = reader.u53();
-  return { key, revision, value: readValue(reader) };
 }
 
 export function encodePage({ entries, more, revision }: KeyValuePage): Uint8Array {
@@ -292,19 +235,27 @@ export function decodePage(bytes: Uint8Array): KeyValuePage {
   return { entries, more, revision };
 }
 
+/** Beside the kind of value. */
+const MORE = 0x80;
+
 export function writeChange(writer: ByteWriter, change: Change): void {
   writer.text(change.key).u53(change.revision);
-  if (change.type === "put") writeValue(writer, change.value);
-  else writer.u8(Tag.nothing);
+  const more = change.more === true ? MORE : 0;
+  if (change.type === "delete") writer.u8(Tag.nothing | more);
+  else if (typeof change.value === "string") writer.u8(Tag.text | more).text(change.value);
+  else writer.u8(Tag.bytes | more).bytes(change.value);
 }
 
 export function readChange(reader: ByteReader): Change {
   const key = reader.text();
   const revision = reader.u53();
-  const tag = reader.u8();
-  return tag === Tag.nothing
-    ? { type: "delete", key, revision }
-    : { type: "put", key, value: readValue(reader, tag), revision };
+  const kind = reader.u8();
+  const tag = kind & ~MORE;
+  const change: Change =
+    tag === Tag.nothing
+      ? { type: "delete", key, revision }
+      : { type: "put", key, value: readValue(reader, tag), revision };
+  return kind === tag ? change : { ...change, more: true };
 }
 
 const PageKind = { changes: 0, compacted: 1 } as const;

@@ -107,6 +107,7 @@ export class SnapshotReader {
     const { store, changes, revision } = this.#read;
     const { lastRevision } = changes;
     if (lastRevision !== revision) throw new RangeError(`the changes end at ${lastRevision} of ${revision}`);
+    if (!changes.areWhole) throw new RangeError("the changes end within a transaction");
     return { store, changes };
   }
 }

@@ -1,6 +1,7 @@
 /** The key-value store as a replicated state machine. */
 
 import { messageOf } from "../errors.ts";
+import { areEqual, extended, increased } from "./key-value-arithmetic.ts";
 import {
   type ChangesPage,
   decodeCommand,
@@ -26,8 +27,10 @@ import {
   type Store,
   snapshotOf,
 } from "./key-value-snapshot.ts";
+import { encodeTransactionOutcome, type TransactionCommand } from "./key-value-transaction.ts";
 import type { Replacement, StateMachine } from "./machine.ts";
 import { CHANGES_BOUNDS, type ChangesBounds, RecentChanges } from "./recent-changes.ts";
+import { TransactionPlan } from "./transaction-plan.ts";
 import { emptyTree } from "./tree.ts";
 
 /** A page ends once it holds this much, whatever its limit. */
@@ -49,7 +52,7 @@ export class KeyValueMachine implements StateMachine {
   }
 
   apply(bytes: Uint8Array): Uint8Array {
-    let command: KeyValueCommand;
+    let command: KeyValueCommand | TransactionCommand;
     try {
       command = decodeCommand(bytes);
     } catch (error) {
@@ -72,6 +75,8 @@ export class KeyValueMachine implements StateMachine {
         return this.#increment(command.key, command.by);
       case "append":
         return this.#append(command.key, command.value, command.valueBytesMax);
+      case "transaction":
+        return this.#transact(command);
     }
   }
 
@@ -154,8 +159,9 @@ export class KeyValueMachine implements StateMachine {
     return this.#changes.lastRevision;
   }
 
-  #set(key: string, given: Value): number {
-    const change = this.#changes.put(key, owned(given));
+  /** @param more another change of the same transaction follows */
+  #set(key: string, given: Value, more = false): number {
+    const change = this.#changes.put(key, owned(given), more);
     // What is stored is what has changed: one object for both, since each of them is kept.
     this.#store.set(key, change);
     return change.revision;
@@ -172,30 +178,28 @@ export class KeyValueMachine implements StateMachine {
   }
 
   #increment(key: string, by: number): Uint8Array {
-    const present = this.#store.get(key)?.value ?? "0";
-    const number = typeof present === "string" && /^-?\d+$/.test(present) ? Number(present) : Number.NaN;
-    const sum = number + by;
-    if (!Number.isSafeInteger(number) || !Number.isSafeInteger(sum)) {
-      return encodeRejected({ code: "NOT_A_NUMBER", message: `${quoted(key)} plus ${by} is not a safe integer.` });
-    }
+    const sum = increased(key, this.#store.get(key)?.value, by);
+    if (typeof sum !== "number") return encodeRejected(sum);
     return encodeResult("increment", { value: sum, revision: this.#set(key, String(sum)) });
   }
 
   #append(key: string, value: Value, valueBytesMax: number): Uint8Array {
-    const present = this.#store.get(key)?.value ?? (typeof value === "string" ? "" : new Uint8Array(0));
-    const joined = join(present, value);
-    if (joined === null) {
-      const message = `${quoted(key)} holds ${typeof present === "string" ? "text" : "bytes"}, and the other was to be appended.`;
-      return encodeRejected({ code: "WRONG_TYPE", message });
+    const grown = extended(key, this.#store.get(key)?.value, value, valueBytesMax);
+    if ("code" in grown) return encodeRejected(grown);
+    return encodeResult("append", { bytes: grown.bytes, revision: this.#set(key, grown.value) });
+  }
+
+  #transact(command: TransactionCommand): Uint8Array {
+    const plan = new TransactionPlan(command, this.#store, this.#revision);
+    const outcome = plan.make();
+    if ("code" in outcome) return encodeRejected(outcome);
+    const answer = encodeTransactionOutcome(command, outcome);
+    for (const [i, { key, value }] of plan.changes.entries()) {
+      const more = i + 1 < plan.changes.length;
+      if (value !== null) this.#set(key, value, more);
+      else if (this.#store.delete(key)) this.#changes.delete(key, more);
     }
-    const bytes = valueBytes(joined);
-    if (bytes > valueBytesMax) {
-      return encodeRejected({
-        code: "TOO_LARGE",
-        message: `${quoted(key)} would grow to ${bytes} bytes, of ${valueBytesMax}.`,
-      });
-    }
-    return encodeResult("append", { bytes, revision: this.#set(key, joined) });
+    return answer;
   }
 
   #list(prefix: string, after: string, limit: number): KeyValuePage {
@@ -222,25 +226,7 @@ function queryIn(bytes: Uint8Array): KeyValueQuery | null {
   }
 }
 
-/** Whatever the length of a key, an error that names it stays short. */
-const quoted = (key: string): string => `"${key.length > 64 ? `${key.slice(0, 64)}…` : key}"`;
-
 function matches(stored: KeyValueEntry | undefined, expected: Expected): boolean {
   if ("revision" in expected) return (stored?.revision ?? 0) === expected.revision;
-  return stored !== undefined && equal(stored.value, expected.value);
-}
-
-function equal(a: Value, b: Value): boolean {
-  if (typeof a === "string" || typeof b === "string") return a === b;
-  return a.byteLength === b.byteLength && a.every((byte, i) => byte === b[i]);
-}
-
-/** Text joins text, and bytes join bytes. */
-function join(a: Value, b: Value): Value | null {
-  if (typeof a === "string" && typeof b === "string") return a + b;
-  if (typeof a === "string" || typeof b === "string") return null;
-  const joined = new Uint8Array(a.byteLength + b.byteLength);
-  joined.set(a);
-  joined.set(b, a.byteLength);
-  return joined;
+  return stored !== undefined && areEqual(stored.value, expected.value);
 }

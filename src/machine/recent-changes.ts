@@ -33,6 +33,8 @@ export class RecentChanges {
   #count = 0;
   #size = 0;
   #lastRevision: number;
+  /** The transaction of the last change that was forgotten goes on: its other changes are forgotten, too. */
+  #isCut = false;
 
   /** @param lastRevision that of the store before the first of the changes */
   constructor(bounds: ChangesBounds, lastRevision = 0) {
@@ -44,19 +46,27 @@ export class RecentChanges {
     return this.#lastRevision;
   }
 
+  /** No transaction is without its end. */
+  get areWhole(): boolean {
+    return this.#count === 0 || this.#at(this.#lastRevision).more !== true;
+  }
+
   /** Changes from this revision on are to be had. */
   get firstRevision(): number {
     return this.#lastRevision + 1 - this.#count;
   }
 
-  put(key: string, value: Value): Put {
+  /** @param more another change of the same transaction follows, before anything else happens */
+  put(key: string, value: Value, more = false): Put {
     const change: Put = { type: "put", key, value, revision: this.#lastRevision + 1 };
-    this.#add(change);
-    return change;
+    const whole = more ? { ...change, more } : change;
+    this.#add(whole);
+    return whole;
   }
 
-  delete(key: string): void {
-    this.#add({ type: "delete", key, revision: this.#lastRevision + 1 });
+  delete(key: string, more = false): void {
+    const change: Change = { type: "delete", key, revision: this.#lastRevision + 1 };
+    this.#add(more ? { ...change, more } : change);
   }
 
   /** @throws RangeError if it does not follow the last one */
@@ -72,17 +82,28 @@ export class RecentChanges {
     return Array.from({ length: this.#count }, (_, i) => this.#at(this.firstRevision + i));
   }
 
-  /** Changes of keys with a prefix, in order; `fromRevision` must not be before the first that is to be had. */
+  /**
+   * Changes of keys with a prefix, in order; `fromRevision` must not be before the first that is to be had. What a
+   * transaction has changed is never torn apart, even if there are more than `countMax` of it.
+   */
   find(prefix: string, fromRevision: number, countMax: number): FoundChanges {
     const changes: Change[] = [];
     let size = 0;
     let revision = fromRevision;
     const end = Math.min(this.#lastRevision + 1, fromRevision + PAGE_SCANNED_MAX);
-    for (; revision < end && changes.length < countMax && size < PAGE_SIZE_MAX; revision++) {
-      const change = this.#at(revision);
-      if (!change.key.startsWith(prefix)) continue;
-      changes.push(change);
-      size += sizeOf(change);
+    let isWithin = false;
+    /** How many of the changes are not of the transaction that is looked through. */
+    let before = 0;
+    while (isWithin || (revision < end && changes.length < countMax && size < PAGE_SIZE_MAX)) {
+      const change = this.#at(revision++);
+      isWithin = change.more === true;
+      if (change.key.startsWith(prefix)) {
+        changes.push(change);
+        size += sizeOf(change);
+      }
+      if (isWithin) continue;
+      linkUp(changes, before);
+      before = changes.length;
     }
     return { changes, nextRevision: revision };
   }
@@ -92,12 +113,14 @@ export class RecentChanges {
     this.#ring[this.#placeOf(change.revision)] = change;
     this.#count++;
     this.#size += sizeOf(change);
-    while (this.#count > this.#bounds.countMax || (this.#size > this.#bounds.sizeMax && this.#count > 0)) {
+    const { countMax, sizeMax } = this.#bounds;
+    while (this.#count > 0 && (this.#count > countMax || this.#size > sizeMax || this.#isCut)) {
       const place = this.#placeOf(this.firstRevision);
       const oldest = this.#ring[place];
       this.#ring[place] = undefined;
       this.#count--;
       if (oldest !== undefined) this.#size -= sizeOf(oldest);
+      this.#isCut = oldest?.more === true;
     }
   }
 
@@ -110,6 +133,17 @@ export class RecentChanges {
   /** There is a place more than are kept: for the newest, before the oldest is gone. */
   #placeOf(revision: number): number {
     return revision % (this.#bounds.countMax + 1);
+  }
+}
+
+/** From there on all changes are of one transaction: whether there is more of it is to be told by what is shown. */
+function linkUp(changes: Change[], from: number): void {
+  for (let i = from; i < changes.length; i++) {
+    const change = changes[i];
+    const more = i + 1 < changes.length;
+    if (change === undefined || (change.more === true) === more) continue;
+    const { more: _, ...alone } = change;
+    changes[i] = more ? { ...alone, more } : alone;
   }
 }
 

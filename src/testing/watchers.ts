@@ -12,8 +12,18 @@ import {
   type KeyValueCommand,
   type Value,
 } from "../machine/key-value-protocol.ts";
+import { decodeTransactionOutcome, type Operation, type TransactionCommand } from "../machine/key-value-transaction.ts";
 import { listening } from "./listening.ts";
 import type { Worker } from "./workload.ts";
+
+/** What changes a key, be it a command or a part of one, and what it answers. */
+type Changing = KeyValueCommand | Exclude<Operation, { readonly op: "get" }>;
+interface Answer {
+  readonly revision: number;
+  readonly existed?: boolean;
+  readonly swapped?: boolean;
+  readonly value?: Value | number;
+}
 
 /** Who watches what, and how far he has come. */
 interface Watcher {
@@ -93,32 +103,47 @@ export class Watchers {
     });
   }
 
-  #note(command: KeyValueCommand, result: Uint8Array): void {
-    const change = this.#changeOf(command, result);
+  #note(command: KeyValueCommand | TransactionCommand, result: Uint8Array): void {
+    const changes = this.#changesOf(command, result);
     // Only the first replica that gets so far has news.
-    if (change?.revision !== this.#log.length + 1) return;
-    this.#log.push(change);
-    if (change.type === "put") this.#store.set(change.key, change.value);
-    else this.#store.delete(change.key);
+    if (changes[0]?.revision !== this.#log.length + 1) return;
+    for (const change of changes) {
+      this.#log.push(change);
+      if (change.type === "put") this.#store.set(change.key, change.value);
+      else this.#store.delete(change.key);
+    }
   }
 
   /** What a command has changed, if it has changed anything. */
-  #changeOf(command: KeyValueCommand, bytes: Uint8Array): Change | null {
-    const { op, key } = command;
-    const result = decodeResult(op, bytes);
-    if ("code" in result) return null;
-    const { revision } = result;
-    if ("existed" in result) return result.existed ? { type: "delete", key, revision } : null;
-    if ("swapped" in result && !result.swapped) return null;
-    if ("value" in result) return { type: "put", key, value: String(result.value), revision };
-    const given = "value" in command ? command.value : "";
+  #changesOf(command: KeyValueCommand | TransactionCommand, bytes: Uint8Array): Change[] {
+    if (command.op !== "transaction") {
+      const result = decodeResult(command.op, bytes);
+      const change = "code" in result ? null : this.#changeOf(command, result);
+      return change === null ? [] : [change];
+    }
+    const outcome = decodeTransactionOutcome(command, bytes);
+    if ("code" in outcome) return [];
+    const changes = (outcome.succeeded ? command.success : command.failure).flatMap((operation, i) => {
+      const result = outcome.results[i] ?? null;
+      const change = operation.op === "get" || result === null ? null : this.#changeOf(operation, result);
+      return change === null ? [] : [change];
+    });
+    return changes.map((change, i) => (i + 1 < changes.length ? { ...change, more: true } : change));
+  }
+
+  #changeOf(operation: Changing, { revision, existed, swapped, value }: Answer): Change | null {
+    const { key } = operation;
+    if (operation.op === "delete") return existed === true ? { type: "delete", key, revision } : null;
+    if (swapped === false) return null;
+    if (operation.op === "increment") return { type: "put", key, value: String(value), revision };
+    const { op, value: given } = operation;
     return { type: "put", key, value: op === "append" ? joined(this.#store.get(key), given) : given, revision };
   }
 
   #see(watcher: Watcher, change: Change): void {
     const { revision } = change;
     const made = this.#log[revision - 1];
-    if (made === undefined || !isSame(made, change)) {
+    if (made === undefined || !isSame(this.#asShown(made, watcher.prefix), change)) {
       this.#fail(watcher, `sees ${JSON.stringify(change)}, and made was ${JSON.stringify(made)}`);
     }
     if (!change.key.startsWith(watcher.prefix)) this.#fail(watcher, `sees a change of "${change.key}"`);
@@ -132,6 +157,14 @@ export class Watchers {
     }
     watcher.next = revision + 1;
     this.#whenSeen();
+  }
+
+  /** With those of the prefix alone before one's eyes, there may be no more of its transaction. */
+  #asShown({ more: _, ...change }: Change, prefix: string): Change {
+    for (let next = change.revision; this.#log[next - 1]?.more === true; next++) {
+      if (this.#log[next]?.key.startsWith(prefix) === true) return { ...change, more: true };
+    }
+    return change;
   }
 
   /** A watcher is told that what he should see next is kept no more. */
@@ -171,6 +204,7 @@ const isSame = (a: Change, b: Change): boolean =>
   a.type === b.type &&
   a.key === b.key &&
   a.revision === b.revision &&
+  a.more === b.more &&
   (a.type !== "put" || b.type !== "put" || a.value === b.value);
 
 /** Text only: nobody here writes bytes. */

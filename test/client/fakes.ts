@@ -208,8 +208,8 @@ export class FakeNode {
     if (!("commands" in payload)) throw new Error(`a client proposed ${payload.type}`);
     const said = payload.commands.map((command) => {
       if (payload.type === "restoration") return decodeStep(command).type;
-      const { op, key } = decodeCommand(command);
-      return `${op} ${key}`;
+      const decoded = decodeCommand(command);
+      return decoded.op === "transaction" ? decoded.op : `${decoded.op} ${decoded.key}`;
     });
     const batch = { ...payload, said };
     if (!play(this.commandScript, batch, answer)) this.apply(batch, answer);

@@ -12,6 +12,7 @@ import {
   type KeyValueCommand,
   type Value,
 } from "../../src/machine/key-value-protocol.ts";
+import type { Operation, TransactionCommand } from "../../src/machine/key-value-transaction.ts";
 import { CHANGES_BOUNDS, type ChangesBounds } from "../../src/machine/recent-changes.ts";
 import { fromDisk } from "../support/pieces.ts";
 import { suite } from "../support/suite.ts";
@@ -25,7 +26,7 @@ class Store {
   constructor(bounds?: ChangesBounds) {
     this.machine = new KeyValueMachine(bounds);
   }
-  do(command: KeyValueCommand): void {
+  do(command: KeyValueCommand | TransactionCommand): void {
     this.machine.apply(encodeCommand(command));
   }
   put(key: string, value: Value = ""): void {
@@ -33,6 +34,14 @@ class Store {
   }
   delete(key: string): void {
     this.do({ op: "delete", key });
+  }
+  /** All of that in one transaction. */
+  transact(...success: readonly Operation[]): void {
+    const limits = { valueBytesMax: 1_000_000, bytesMax: 10_000_000 };
+    this.machine.apply(encodeCommand({ op: "transaction", compare: [], success, failure: [], ...limits }));
+  }
+  putAll(...keys: readonly string[]): void {
+    this.transact(...keys.map((key) => ({ op: "put" as const, key, value: "" })));
   }
   page(prefix: string, fromRevision = 1, limit = 1_000): ChangesPage {
     return decodeChanges(this.machine.query(encodeQuery({ op: "changes", prefix, fromRevision, limit })));
@@ -167,10 +176,89 @@ test("a page is bounded in bytes and in what it passes by, and the pages togethe
   assert.ok(pages < 20, `${pages}`);
 });
 
+test("the changes of a transaction have a revision each, and all but the last say that there is more", () => {
+  const store = new Store();
+  store.put("b");
+  store.transact({ op: "put", key: "a", value: "1" }, { op: "get", key: "a" }, { op: "delete", key: "none" });
+  store.transact(
+    { op: "delete", key: "a" },
+    { op: "increment", key: "n", by: 1 },
+    { op: "append", key: "b", value: "!" },
+  );
+  store.put("b");
+  assert.equal(store.changes("", 2), [
+    { type: "put", key: "a", value: "1", revision: 2 },
+    { type: "delete", key: "a", revision: 3, more: true },
+    { type: "put", key: "n", value: "1", revision: 4, more: true },
+    { type: "put", key: "b", value: "!", revision: 5 },
+    { type: "put", key: "b", value: "", revision: 6 },
+  ]);
+});
+
+test("who watches some keys is told that there is more if it is of those", () => {
+  const store = new Store();
+  store.putAll("a/1", "b/1", "a/2", "b/2");
+  const told = (prefix: string) => store.changes(prefix).map(({ key, more }) => `${key}${more === true ? " …" : ""}`);
+  assert.equal(told("a/"), ["a/1 …", "a/2"]);
+  assert.equal(told("b/"), ["b/1 …", "b/2"]);
+  assert.equal(told("a/1"), ["a/1"]);
+  assert.equal(told(""), ["a/1 …", "b/1 …", "a/2 …", "b/2"], "and nothing of that is remembered");
+});
+
+test("no page ends within a transaction, however little of it was asked for, and however large it is", () => {
+  const store = new Store();
+  const keys = Array.from({ length: 128 }, (_, i) => `k${i}`);
+  store.put("k");
+  store.putAll(...keys);
+  store.put("k");
+  assert.is(store.changes("k", 1, 1).length, 1);
+  assert.equal(store.page("k", 2, 1), { type: "changes", changes: store.changes("k", 2, 128), nextRevision: 130 });
+  assert.equal(store.page("none", 2, 1), { type: "changes", changes: [], nextRevision: 131 });
+  assert.is(store.changes("k", 1, 2).length, 129);
+  assert.is(store.changes("k", 100, 1).length, 30, "whoever begins within one is given the rest of it");
+
+  const [large, far] = [new Store(), new Store()];
+  large.transact(...keys.map((key) => ({ op: "put" as const, key, value: "x".repeat(10_000) })));
+  assert.is(large.changes("k").length, 128);
+  for (let i = 0; i < 9_950; i++) far.put("other");
+  far.putAll(...keys);
+  far.put("k");
+  const page = far.page("k");
+  assert.equal(
+    [page.type === "changes" && page.changes.length, "nextRevision" in page && page.nextRevision],
+    [128, 10_079],
+  );
+});
+
+test("a transaction is forgotten as a whole, and one that is too large for all at once", () => {
+  const store = new Store({ countMax: 5, sizeMax: 1_000 });
+  store.putAll("a", "b", "c");
+  store.putAll("d", "e");
+  assert.is(store.firstRevision(), 1);
+  store.put("f");
+  assert.is(store.firstRevision(), 4);
+  store.putAll("g", "h", "i", "j");
+  assert.is(store.firstRevision(), 6);
+  store.putAll("1", "2", "3", "4", "5", "6");
+  assert.is(store.firstRevision(), 17);
+  store.put("k");
+  assert.equal(store.changes("", 17).length, 1);
+});
+
 const step = fc.oneof(
   fc.record({ op: fc.constant("put" as const), key: fc.constantFrom("a", "b"), value: fc.string({ maxLength: 30 }) }),
   fc.record({ op: fc.constant("delete" as const), key: fc.constantFrom("a", "b") }),
   fc.record({ op: fc.constant("increment" as const), key: fc.constantFrom("a", "n"), by: fc.nat(3) }),
+  fc.record({
+    op: fc.constant("transaction" as const),
+    compare: fc.constant([]),
+    success: fc
+      .subarray(["a", "b", "n", "x"])
+      .map((keys) => keys.map((key) => ({ op: "put" as const, key, value: "v" }))),
+    failure: fc.constant([]),
+    valueBytesMax: fc.constant(100),
+    bytesMax: fc.constant(1_000),
+  }),
 );
 
 test("a restored machine remembers the same changes, and forgets them alike", () =>
@@ -224,6 +312,19 @@ test("pieces of different revisions, or that lack some changes, are refused", as
     assert.instance(failure, RangeError);
     assert.is(store.changes("k").length, 1);
   }
+});
+
+test("changes that end within a transaction are refused", async () => {
+  const store = new Store();
+  store.putAll("a", "b");
+  const [entries = new Uint8Array(0), changes = new Uint8Array(0)] = store.machine.snapshot();
+  // The last change ends in its kind of value, which is text, and the length of that, which is none.
+  const forged = changes.slice();
+  forged.set([0x80], forged.byteLength - 5);
+  assert.is(forged.byteLength, changes.byteLength);
+  await store.machine.restore(fromDisk([entries, changes]));
+  const failure = await store.machine.restore(fromDisk([entries, forged])).catch((error: unknown) => error);
+  assert.match(String(failure), /RangeError: the changes end within a transaction/);
 });
 
 test.run();

@@ -22,6 +22,16 @@ import {
   type Value,
   valueBytes,
 } from "../../src/machine/key-value-protocol.ts";
+import {
+  type Condition,
+  decodeTransactionOutcome,
+  encodeTransactionOutcome,
+  type Operation,
+  type OperationResult,
+  TRANSACTION_LENGTH_MAX,
+  type TransactionCommand,
+  type TransactionOutcome,
+} from "../../src/machine/key-value-transaction.ts";
 import { suite } from "../support/suite.ts";
 import { record, refuses, refusesEveryTruncation, survivesAnything } from "./refusals.ts";
 
@@ -38,6 +48,26 @@ const command: fc.Arbitrary<KeyValueCommand> = fc.oneof(
   record({ op: fc.constant("increment" as const), key: text, by: integer }),
   record({ op: fc.constant("append" as const), key: text, value, valueBytesMax: fc.maxSafeNat() }),
 );
+const relation = fc.constantFrom("equal" as const, "not" as const, "less" as const, "greater" as const);
+const condition: fc.Arbitrary<Condition> = fc.oneof(
+  record({ key: text, relation, value }),
+  record({ key: text, relation, revision: fc.maxSafeNat() }),
+);
+const operation: fc.Arbitrary<Operation> = fc.oneof(
+  record({ op: fc.constant("get" as const), key: text }),
+  record({ op: fc.constant("put" as const), key: text, value }),
+  record({ op: fc.constant("delete" as const), key: text }),
+  record({ op: fc.constant("increment" as const), key: text, by: integer }),
+  record({ op: fc.constant("append" as const), key: text, value }),
+);
+const transaction: fc.Arbitrary<TransactionCommand> = record({
+  op: fc.constant("transaction" as const),
+  compare: fc.array(condition, { maxLength: 3 }),
+  success: fc.array(operation, { maxLength: 3 }),
+  failure: fc.array(operation, { maxLength: 3 }),
+  valueBytesMax: fc.maxSafeNat(),
+  bytesMax: fc.maxSafeNat(),
+});
 const query: fc.Arbitrary<KeyValueQuery> = fc.oneof(
   record({ op: fc.constant("get" as const), key: text }),
   record({ op: fc.constant("list" as const), prefix: text, after: text, limit: fc.nat(2 ** 32 - 1) }),
@@ -53,10 +83,12 @@ const page: fc.Arbitrary<KeyValuePage> = record({
   more: fc.boolean(),
   revision: fc.maxSafeNat(),
 });
-const change = fc.oneof(
-  record({ type: fc.constant("put" as const), key: text, value, revision: fc.maxSafeNat() }),
-  record({ type: fc.constant("delete" as const), key: text, revision: fc.maxSafeNat() }),
-);
+const change = fc
+  .oneof(
+    record({ type: fc.constant("put" as const), key: text, value, revision: fc.maxSafeNat() }),
+    record({ type: fc.constant("delete" as const), key: text, revision: fc.maxSafeNat() }),
+  )
+  .chain((one) => fc.constantFrom(one, { ...one, more: true as const }));
 const changesPage: fc.Arbitrary<ChangesPage> = fc.oneof(
   record({
     type: fc.constant("changes" as const),
@@ -67,8 +99,30 @@ const changesPage: fc.Arbitrary<ChangesPage> = fc.oneof(
 );
 const revision = fc.maxSafeNat();
 
+/** A result of each operation, whatever it is. */
+const resultOf = ({ op, key }: Operation): fc.Arbitrary<OperationResult> => {
+  if (op === "get") return fc.oneof(fc.constant(null), record({ key: fc.constant(key), value, revision }));
+  if (op === "put") return record({ revision });
+  if (op === "delete") return record({ existed: fc.boolean(), revision });
+  return op === "increment" ? record({ value: integer, revision }) : record({ bytes: fc.maxSafeNat(), revision });
+};
+const transacted = transaction.chain((command) =>
+  fc.boolean().chain((succeeded) =>
+    fc.record({
+      command: fc.constant(command),
+      outcome: record<TransactionOutcome>({
+        succeeded: fc.constant(succeeded),
+        results: fc.tuple(...(succeeded ? command.success : command.failure).map(resultOf)),
+        revision,
+      }),
+    }),
+  ),
+);
+
 test("commands are read as they were written", () =>
-  fc.assert(fc.property(command, (one) => assert.equal(decodeCommand(encodeCommand(one)), one))));
+  fc.assert(
+    fc.property(fc.oneof(command, transaction), (one) => assert.equal(decodeCommand(encodeCommand(one)), one)),
+  ));
 
 test("queries are read as they were written", () =>
   fc.assert(fc.property(query, (one) => assert.equal(decodeQuery(encodeQuery(one)), one))));
@@ -95,8 +149,40 @@ test("results are read as they were written", () =>
     }),
   ));
 
+test("what became of a transaction is read as it was written, by whoever knows the transaction", () =>
+  fc.assert(
+    fc.property(transacted, ({ command, outcome }) => {
+      const bytes = encodeTransactionOutcome(command, outcome);
+      assert.equal(decodeTransactionOutcome(command, bytes), outcome);
+      refusesEveryTruncation((cut) => decodeTransactionOutcome(command, cut), bytes);
+    }),
+  ));
+
+test("no transaction has more conditions, or operations of a kind, than there may be, nor is one read that has", () => {
+  const empty = { op: "transaction", compare: [], success: [], failure: [], valueBytesMax: 1, bytesMax: 1 } as const;
+  const many = <Item>(item: Item): readonly Item[] => Array(TRANSACTION_LENGTH_MAX).fill(item);
+  const full: TransactionCommand = {
+    ...empty,
+    compare: many({ key: "k", relation: "less", revision: 7 }),
+    success: many({ op: "get", key: "k" }),
+    failure: many({ op: "delete", key: "k" }),
+  };
+  assert.equal(decodeCommand(encodeCommand(full)), full);
+  const bytes = encodeCommand(empty);
+  for (const [place, name] of (["compare", "success", "failure"] as const).entries()) {
+    const [first] = full[name];
+    assert.throws(() => encodeCommand({ ...full, [name]: [...full[name], first] }), RangeError);
+    // The three counts stand at the end, with nothing between them.
+    const forged = Uint8Array.from([...bytes, ...new Uint8Array(10_000)]);
+    forged[bytes.byteLength - 3 + place] = 129;
+    refuses(decodeCommand, forged);
+  }
+});
+
 test("a rejection is read as it was written, whatever the command was", () => {
   const rejected = { code: "WRONG_TYPE", message: "“k” holds bytes" } as const;
+  const branches = { success: [{ op: "get", key: "k" }], failure: [] } as const;
+  assert.equal(decodeTransactionOutcome(branches, encodeRejected(rejected)), rejected);
   for (const op of ["put", "delete", "cas", "increment", "append"] as const) {
     assert.equal(decodeResult(op, encodeRejected(rejected)), rejected);
   }
@@ -104,8 +190,9 @@ test("a rejection is read as it was written, whatever the command was", () => {
 
 test("every truncation, and every byte too many, of a command, query or page is refused", () =>
   fc.assert(
-    fc.property(command, query, page, changesPage, (command, query, page, changesPage) => {
+    fc.property(command, transaction, query, page, changesPage, (command, transaction, query, page, changesPage) => {
       refusesEveryTruncation(decodeCommand, encodeCommand(command));
+      refusesEveryTruncation(decodeCommand, encodeCommand(transaction));
       refusesEveryTruncation(decodeQuery, encodeQuery(query));
       refusesEveryTruncation(decodePage, encodePage(page));
       refusesEveryTruncation(decodeChanges, encodeChanges(changesPage));
@@ -134,6 +221,11 @@ test("any bytes are read or refused", () => {
   for (const op of ["put", "delete", "cas", "increment", "append"] as const) {
     survivesAnything((bytes) => decodeResult(op, bytes));
   }
+  const [start] = encodeCommand(fc.sample(transaction, 1)[0] as TransactionCommand);
+  const limits = new Uint8Array(16);
+  survivesAnything((bytes) => decodeCommand(Uint8Array.of(start as number, ...limits, ...bytes)));
+  for (const { command } of fc.sample(transacted, 5))
+    survivesAnything((bytes) => decodeTransactionOutcome(command, bytes));
 });
 
 test("a forged count is refused at once", () => {
