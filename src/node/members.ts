@@ -11,6 +11,7 @@ import type { MemberView, MemberWish, NodeAnswer, NodeMessage } from "../protoco
 import {
   type Configured,
   canCampaign,
+  configurationAt,
   configurationOf,
   isJoint,
   isQuorum,
@@ -179,7 +180,10 @@ export class Members {
     if (isJoining && !this.#wasMember && knownLeader(raft) === null) return true;
     if (own.incarnation === null && !raft.isAdmitted) return this.#isUnrecognized;
     if (own.incarnation !== null && own.incarnation !== raft.config.incarnation) return true;
-    return normalUrl(own.url) !== url;
+    if (normalUrl(own.url) !== url) return true;
+    // The same goes for what has made its address known.
+    const certain = memberNamed(configurationAt(raft, raft.commitIndex), raft.config.id);
+    return certain !== undefined && normalUrl(certain.url) !== url && knownLeader(raft) === null;
   }
 
   /** A node asks to be taken in. @throws ConclaveError `NOT_LEADER`, `NOT_ENTITLED`, `NAME_TAKEN`, `BUSY` */
