@@ -12,13 +12,13 @@ export { Dice } from "./dice.ts";
 export { type Call, History, type Moment, type OpenCall, type Outcome } from "./history.ts";
 export { INVARIANTS, type Invariant, type Report, type Sights } from "./invariants.ts";
 export {
-  type KeyState,
   type KeyValueOperation,
   type KeyValueResult,
   keyValueModel,
   readSpan,
   storeSpan,
 } from "./key-value-model.ts";
+export type { KeyState, StoreState } from "./key-value-state.ts";
 export { type CheckOptions, check, type Finding, type Known, type Model } from "./linearizability.ts";
 export { type Crash, type Gate, MemoryDisk, type Operation } from "./memory-disk.ts";
 export { checkIssueOrder, checkRealTimeOrder, type Disorder, type Span, type SpanOf } from "./order.ts";

@@ -1,22 +1,47 @@
 /**
- * The key-value store as it would be without concurrency, one key at a time, for `check`. Written from the promises of
- * the client, not from the machine, so that neither inherits the other's mistakes.
- *
- * Revisions belong to the whole store: other keys move them too. So a key knows bounds only, until an answer tells.
+ * The key-value store as it would be without concurrency, for `check`. Written from the promises of the client, not from
+ * the machine, so that neither inherits the other's mistakes.
  */
 
+import type { Comparison, TransactionOperation } from "../client/index.ts";
 import type { Expected, Value } from "../machine/key-value-protocol.ts";
+import {
+  areEqual,
+  atRevision,
+  bytesOf,
+  EMPTY_STORE,
+  isBefore,
+  join,
+  numberIn,
+  revisionsOf,
+  type StoreState,
+  signatureOf,
+  textOf,
+  valueIn,
+  withRevisions,
+  withValue,
+} from "./key-value-state.ts";
 import type { Model } from "./linearizability.ts";
 import type { Span } from "./order.ts";
 
-/** A call of a client. */
-export type KeyValueOperation =
+/** What is done to one key, by itself or in a transaction. */
+type Single =
   | { readonly op: "get"; readonly key: string }
   | { readonly op: "put"; readonly key: string; readonly value: Value }
   | { readonly op: "delete"; readonly key: string }
-  | { readonly op: "cas"; readonly key: string; readonly expected: Expected; readonly value: Value }
   | { readonly op: "increment"; readonly key: string; readonly by: number }
   | { readonly op: "append"; readonly key: string; readonly value: Value };
+
+/** A call of a client. */
+export type KeyValueOperation =
+  | Single
+  | { readonly op: "cas"; readonly key: string; readonly expected: Expected; readonly value: Value }
+  | {
+      readonly op: "transaction";
+      readonly if?: readonly Comparison[];
+      readonly then?: readonly TransactionOperation[];
+      readonly else?: readonly TransactionOperation[];
+    };
 
 /** What the client answered, just as it did; null for a `get` that found nothing. */
 export type KeyValueResult = (Answer & { readonly revision: number }) | null;
@@ -27,37 +52,32 @@ interface Answer {
   readonly existed?: boolean;
   readonly swapped?: boolean;
   readonly bytes?: number;
-}
-
-/** What is known of a key at some moment. */
-export interface KeyState {
-  /** null if there is no such key. */
-  readonly value: Value | null;
-  /** The key's revision is one of these; 0 if there is no such key. */
-  readonly revisionMin: number;
-  readonly revisionMax: number;
-  /** The whole store is at this revision, or past it. */
-  readonly storeMin: number;
+  readonly succeeded?: boolean;
+  readonly results?: readonly KeyValueResult[];
 }
 
 /** The model of the store. */
-export const keyValueModel: Model<KeyState, KeyValueOperation, KeyValueResult> = {
-  initial: { value: null, revisionMin: 0, revisionMax: 0, storeMin: 0 },
-  keyOf: ({ key }) => key,
-  step: (state, operation, known) =>
-    effectsOf(state, operation).flatMap((effect) => (known === null ? unseen(effect) : seen(effect, known.result))),
-  signature: ({ value, revisionMin, revisionMax, storeMin }) => {
-    const revision = revisionMin === revisionMax ? `${revisionMin}` : `${revisionMin} to ${revisionMax}`;
-    return `${textOf(value)} (revision ${revision}, the store's ${storeMin} or more)`;
+export const keyValueModel: Model<StoreState, KeyValueOperation, KeyValueResult> = {
+  initial: EMPTY_STORE,
+  keyOf: keysOf,
+  step: (state, operation, known) => {
+    if (operation.op === "get") return known === null ? [state] : done(state, operation, known.result);
+    return waysOf(state, operation).flatMap((way) =>
+      known === null ? unseen(way) : seen(way, operation, known.result),
+    );
   },
-  describe: ({ op, ...rest }) => [op, ...Object.values(rest).map(textOf)].join(" "),
+  signature: signatureOf,
+  describe: ({ op, ...rest }) =>
+    op === "transaction" ? `${op} ${textOf(rest)}` : [op, ...Object.values(rest).map(textOf)].join(" "),
   describeResult: (result) => textOf(result),
-  mustPrecede: (first, second) => {
-    if (first.result === null || second.result === null) return false;
-    // A read of the key may come after the store went on with other keys.
-    if (first.operation.op === "get" && second.operation.op !== "get" && !hasChanged(second.result)) return false;
-    const hasSeen = first.operation.op !== "get" && hasChanged(first.result);
-    return first.result.revision - (hasSeen ? 1 : 0) < second.result.revision;
+  mustPrecede: ({ operation: first, result: before }, { operation: second, result: after }) => {
+    if (before === null || after === null) return false;
+    // A read may come after the store went on with other keys, and is before what came of its own.
+    if (first.op === "get") {
+      const isOfKey = second.op !== "transaction" && second.key === first.key;
+      return isOfKey && (second.op === "get" || changesIn(second, after) > 0) && before.revision < after.revision;
+    }
+    return before.revision - changesIn(first, before) < after.revision;
   },
 };
 
@@ -69,7 +89,7 @@ export function storeSpan(operation: KeyValueOperation, result: KeyValueResult):
   if (result === null) return null;
   const { revision } = result;
   if (operation.op === "get") return { found: Number.POSITIVE_INFINITY, left: revision };
-  return { found: hasChanged(result) ? revision - 1 : revision, left: revision };
+  return { found: revision - changesIn(operation, result), left: revision };
 }
 
 /**
@@ -79,120 +99,213 @@ export function storeSpan(operation: KeyValueOperation, result: KeyValueResult):
 export const readSpan = (result: KeyValueResult): Span | null =>
   result === null ? null : { found: result.revision, left: result.revision };
 
-/** Did a command with that answer change its key? */
-const hasChanged = ({ existed = true, swapped = true }: Answer): boolean => existed && swapped;
+/** What a client was told of single keys, each with its revision then. */
+export function sightsOf(operation: KeyValueOperation, result: KeyValueResult): (readonly [key: string, number])[] {
+  if (result === null) return [];
+  if (operation.op !== "transaction") {
+    return operation.op === "get" || changesIn(operation, result) > 0 ? [[operation.key, result.revision]] : [];
+  }
+  return singlesIn(operation, result.succeeded === true).flatMap((single, i) =>
+    sightsOf(single, result.results?.[i] ?? null),
+  );
+}
 
-/** What an operation may do in a state, and what it then answers. */
-type Effect =
-  | { readonly type: "change"; readonly from: KeyState; readonly value: Value | null; readonly answer: Answer }
-  /** Changes nothing, and answers with the revision of the key or of the store. */
-  | { readonly type: "read"; readonly from: KeyState; readonly of: "key" | "store"; readonly answer: Answer | null };
+function keysOf(operation: KeyValueOperation): string | string[] {
+  if (operation.op !== "transaction") return operation.key;
+  const operations = [...singlesIn(operation, true), ...singlesIn(operation, false)];
+  return [...(operation.if ?? []), ...operations].map(({ key }) => key);
+}
 
-function effectsOf(from: KeyState, operation: KeyValueOperation): Effect[] {
-  const { value } = from;
+/** How many changes of the store a command has made that was answered so. */
+function changesIn(operation: KeyValueOperation, result: Answer): number {
+  if (operation.op === "get" || result.existed === false || result.swapped === false) return 0;
+  if (operation.op !== "transaction") return 1;
+  const results = result.results ?? [];
+  return singlesIn(operation, result.succeeded === true).reduce(
+    (sum, single, i) => sum + changesIn(single, results[i] ?? {}),
+    0,
+  );
+}
+
+type Transaction = KeyValueOperation & { readonly op: "transaction" };
+
+/** What a transaction does. */
+const singlesIn = (operation: Transaction, succeeded: boolean): Single[] =>
+  ((succeeded ? operation.then : operation.else) ?? []).map(singleOf);
+
+function singleOf(operation: TransactionOperation): Single {
+  if (operation.get !== undefined) return { op: "get", key: operation.get };
+  if (operation.put !== undefined) return { op: "put", key: operation.put, value: operation.value };
+  if (operation.delete !== undefined) return { op: "delete", key: operation.delete };
+  if (operation.append !== undefined) return { op: "append", key: operation.append, value: operation.value };
+  return { op: "increment", key: operation.increment, by: operation.by ?? 1 };
+}
+
+/** What a command may come to. */
+interface Way {
+  /** As far as it meets what the command has compared. */
+  readonly state: StoreState;
+  readonly succeeded: boolean;
+  readonly does: readonly Single[];
+}
+
+function waysOf(state: StoreState, operation: KeyValueOperation): Way[] {
+  switch (operation.op) {
+    case "cas": {
+      const { key, expected, value } = operation;
+      return waysOf(state, { op: "transaction", if: [{ key, ...expected }], then: [{ put: key, value }] });
+    }
+    case "transaction": {
+      const { holding, failing } = compared(state, operation.if ?? []);
+      const way = (one: StoreState, succeeded: boolean): Way => ({
+        state: one,
+        succeeded,
+        does: singlesIn(operation, succeeded),
+      });
+      return [...holding.map((one) => way(one, true)), ...failing.map((one) => way(one, false))];
+    }
+    default:
+      return [{ state, succeeded: true, does: [operation] }];
+  }
+}
+
+/** The state as far as all of that is so, and as far as something is not. */
+function compared(
+  state: StoreState,
+  comparisons: readonly Comparison[],
+): { holding: StoreState[]; failing: StoreState[] } {
+  let holding = [state];
+  const failing: StoreState[] = [];
+  for (const { key, value, revision, exists } of comparisons) {
+    const isSo = (one: StoreState): boolean =>
+      (exists === undefined || exists === (valueIn(one, key) !== null)) &&
+      (value === undefined || valueFits(valueIn(one, key), value));
+    failing.push(...holding.filter((one) => !isSo(one)));
+    const ranges = holding.filter(isSo).map((one) => parted(one, key, revision));
+    failing.push(...ranges.flatMap(({ outside }) => outside));
+    holding = ranges.flatMap(({ inside }) => inside);
+  }
+  return { holding, failing };
+}
+
+function valueFits(value: Value | null, wanted: NonNullable<Comparison["value"]>): boolean {
+  if (value === null) return false;
+  if (typeof wanted === "string" || wanted instanceof Uint8Array) return areEqual(value, wanted);
+  const { not, lessThan, greaterThan } = wanted;
+  return (
+    (not === undefined || !areEqual(value, not)) &&
+    (lessThan === undefined || isBefore(value, lessThan)) &&
+    (greaterThan === undefined || isBefore(greaterThan, value))
+  );
+}
+
+/**
+ * The state by whether the key's revision is as wanted. That a single one of several is left out is not kept in mind: it
+ * would make two states of one.
+ */
+function parted(
+  state: StoreState,
+  key: string,
+  wanted: Comparison["revision"] = {},
+): { readonly inside: StoreState[]; readonly outside: StoreState[] } {
+  const isOne = typeof wanted === "number";
+  const { lessThan = Number.POSITIVE_INFINITY, greaterThan = -1, not = null } = isOne ? {} : wanted;
+  const [min, max] = isOne ? [wanted, wanted] : [greaterThan + 1, lessThan - 1];
+  const inside = withRevisions(state, key, min, max);
+  const after = max === Number.POSITIVE_INFINITY ? [] : withRevisions(state, key, max + 1, Number.POSITIVE_INFINITY);
+  const around = [...withRevisions(state, key, 0, min - 1), ...after];
+  const outside = around.length > 1 ? [state] : around;
+  if (not === null) return { inside, outside };
+  const isAt = (one: StoreState): boolean => revisionsOf(one, key).every((revision) => revision === not);
+  return {
+    inside: inside.filter((one) => !isAt(one)),
+    outside: [...outside, ...inside.flatMap((one) => withRevisions(one, key, not, not))],
+  };
+}
+
+/**
+ * After a command whose answer nobody saw; nothing if it changes nothing, and might as well be left out. That several
+ * such changes in a row take several revisions is left out: so that the last of them leaves the same state with or
+ * without those before it, and the search can tell.
+ */
+function unseen({ state, does }: Way): StoreState[] {
+  let after = state;
+  let hasChanged = false;
+  for (const single of does) {
+    const effect = effectOf(after, single);
+    if (effect === null) return [];
+    if (!effect.changes) continue;
+    hasChanged = true;
+    after = withValue(after, single.key, effect.value, [after.storeMin + 1, Number.POSITIVE_INFINITY]);
+  }
+  return hasChanged ? [after] : [];
+}
+
+/** After a command that was answered so; nothing if it could not have been. */
+function seen({ state, succeeded, does }: Way, operation: KeyValueOperation, result: KeyValueResult): StoreState[] {
+  const results = result === null ? null : resultsIn(operation, succeeded, result);
+  if (result === null || results?.length !== does.length) return [];
+  // The revision tells where the whole store was before, and each change takes it one further.
+  const before = atRevision(state, result.revision - changesIn(operation, result));
+  return does.reduce((states, one, i) => states.flatMap((found) => done(found, one, results[i] ?? null)), before);
+}
+
+/** What each of the things that a command has done was answered; null if it was answered otherwise. */
+function resultsIn(
+  { op }: KeyValueOperation,
+  succeeded: boolean,
+  result: NonNullable<KeyValueResult>,
+): readonly KeyValueResult[] | null {
+  if (op === "transaction") return agrees({ succeeded }, result) ? (result.results ?? null) : null;
+  if (op !== "cas") return [result];
+  if (!agrees({ swapped: succeeded }, result)) return null;
+  return succeeded ? [{ revision: result.revision }] : [];
+}
+
+/** After something that was done by itself, or in a transaction, and answered so, in a store of that very revision. */
+function done(state: StoreState, single: Single, result: KeyValueResult): StoreState[] {
+  const effect = effectOf(state, single);
+  if (effect === null) return [];
+  const { changes, value, answer } = effect;
+  if (answer === null || result === null) return answer === result ? [state] : [];
+  const { revision } = result;
+  if (!agrees(answer, result)) return [];
+  if (single.op === "get") return withRevisions(state, single.key, revision, revision);
+  if (revision !== state.storeMin + (changes ? 1 : 0)) return [];
+  return changes ? [withValue({ ...state, storeMin: revision }, single.key, value, [revision, revision])] : [state];
+}
+
+/** What is left of a key, and what is answered beside the revision; null if it can't be carried out. */
+interface Effect {
+  readonly changes: boolean;
+  readonly value: Value | null;
+  readonly answer: Answer | null;
+}
+
+function effectOf(state: StoreState, operation: Single): Effect | null {
+  const value = valueIn(state, operation.key);
   switch (operation.op) {
     case "get":
-      return [{ type: "read", from, of: "key", answer: value === null ? null : { value } }];
+      return { changes: false, value, answer: value === null ? null : { value } };
     case "put":
-      return [{ type: "change", from, value: operation.value, answer: {} }];
+      return { changes: true, value: operation.value, answer: {} };
     case "delete":
-      return value === null
-        ? [{ type: "read", from, of: "store", answer: { existed: false } }]
-        : [{ type: "change", from, value: null, answer: { existed: true } }];
-    case "cas": {
-      const matching = matchingPart(from, operation.expected);
-      const fails: Effect = { type: "read", from, of: "store", answer: { swapped: false } };
-      if (matching === null) return [fails];
-      const swaps: Effect = { type: "change", from: matching, value: operation.value, answer: { swapped: true } };
-      return matching === from ? [swaps] : [fails, swaps];
-    }
+      return { changes: value !== null, value: null, answer: { existed: value !== null } };
     case "increment": {
       const sum = numberIn(value) + operation.by;
-      return Number.isSafeInteger(sum) ? [{ type: "change", from, value: String(sum), answer: { value: sum } }] : [];
+      return Number.isSafeInteger(sum) ? { changes: true, value: String(sum), answer: { value: sum } } : null;
     }
     case "append": {
       const joined = join(value, operation.value);
-      return joined === null
-        ? []
-        : [{ type: "change", from, value: joined, answer: { bytes: bytesOf(joined).length } }];
+      return joined === null ? null : { changes: true, value: joined, answer: { bytes: bytesOf(joined).length } };
     }
   }
 }
-
-/**
- * The state as far as it meets the condition of a compare-and-swap: all of it, none (null), or the one revision of
- * several that does.
- */
-function matchingPart(state: KeyState, expected: Expected): KeyState | null {
-  const { value, revisionMin, revisionMax } = state;
-  if ("value" in expected) return value !== null && equal(value, expected.value) ? state : null;
-  const { revision } = expected;
-  if (revision < revisionMin || revision > revisionMax) return null;
-  if (revisionMin === revisionMax) return state;
-  return { ...state, revisionMin: revision, revisionMax: revision, storeMin: Math.max(state.storeMin, revision) };
-}
-
-/**
- * After an effect whose answer nobody saw. That several such changes in a row take several revisions is left out: so
- * that the last of them leaves the same state with or without those before it, and the search can tell.
- */
-function unseen(effect: Effect): KeyState[] {
-  const { from } = effect;
-  if (effect.type === "read") return [from];
-  return [withValue(from, effect.value, from.storeMin + 1, Number.POSITIVE_INFINITY)];
-}
-
-/** After an effect that was answered so; empty if it could not have been. */
-function seen(effect: Effect, result: KeyValueResult): KeyState[] {
-  const { from, answer } = effect;
-  if (result === null || answer === null) return result === null && answer === null ? [from] : [];
-  if (!agrees(answer, result)) return [];
-  const { revision } = result;
-  const storeMin = Math.max(from.storeMin, from.revisionMin);
-  if (effect.type === "change") {
-    return revision > storeMin ? [withValue({ ...from, storeMin: revision }, effect.value, revision, revision)] : [];
-  }
-  if (effect.of === "store") {
-    const revisionMax = Math.min(from.revisionMax, revision);
-    return revision >= storeMin ? [{ ...from, revisionMax, storeMin: revision }] : [];
-  }
-  if (revision < from.revisionMin || revision > from.revisionMax) return [];
-  return [{ ...from, revisionMin: revision, revisionMax: revision, storeMin: Math.max(storeMin, revision) }];
-}
-
-const withValue = (from: KeyState, value: Value | null, revisionMin: number, revisionMax: number): KeyState =>
-  value === null ? { ...from, value, revisionMin: 0, revisionMax: 0 } : { ...from, value, revisionMin, revisionMax };
 
 /** Does the result say all that the answer must? */
 const agrees = (answer: Answer, result: Answer): boolean =>
   answer.existed === result.existed &&
   answer.swapped === result.swapped &&
   answer.bytes === result.bytes &&
-  equal(answer.value, result.value);
-
-function equal(a: Answer["value"], b: Answer["value"]): boolean {
-  if (!(a instanceof Uint8Array && b instanceof Uint8Array)) return a === b;
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
-}
-
-/** NaN if it is none that can be added to. */
-function numberIn(value: Value | null): number {
-  if (value === null) return 0;
-  const number = typeof value === "string" && /^-?\d+$/.test(value) ? Number(value) : Number.NaN;
-  return Number.isSafeInteger(number) ? number : Number.NaN;
-}
-
-/** Text joins text, and bytes join bytes. */
-function join(value: Value | null, more: Value): Value | null {
-  if (value === null) return more;
-  if (typeof value === "string" && typeof more === "string") return value + more;
-  if (typeof value === "string" || typeof more === "string") return null;
-  return Uint8Array.of(...value, ...more);
-}
-
-const encoder = new TextEncoder();
-const bytesOf = (value: Value): Uint8Array => (typeof value === "string" ? encoder.encode(value) : value);
-
-/** JSON, in which bytes are told from text. */
-const textOf = (value: unknown): string =>
-  JSON.stringify(value, (_, part: unknown) => (part instanceof Uint8Array ? { bytes: [...part] } : part));
+  answer.succeeded === result.succeeded &&
+  areEqual(answer.value, result.value);

@@ -4,7 +4,8 @@
  *
  * It is the search of Wing and Gong with the memory of Lowe ("Testing for linearizability", 2017): answers are taken
  * in the order in which they came, and before each one tries which of the calls under way took effect before it. What
- * can't succeed is not tried twice. Keys are checked apart, which is sound because linearizability is local.
+ * can't succeed is not tried twice. Keys are checked apart, which is sound because linearizability is local; those that some
+ * call touches together are checked together.
  *
  * Calls whose outcome is unknown stay under way for ever, which is what makes a plain search explode. Three things
  * keep it small:
@@ -18,10 +19,10 @@ import type { Call, Moment } from "./history.ts";
 
 /** What the data is and what operations do to it, without concurrency. States, operations and results are plain data. */
 export interface Model<State, Operation, Result> {
-  /** A key's state before the first call. */
+  /** The state, of one key or of several that are checked together, before the first call. */
   readonly initial: State;
-  /** The part of the data that an operation touches; no operation touches two. */
-  keyOf(operation: Operation): string;
+  /** The part of the data that an operation touches, or the parts. */
+  keyOf(operation: Operation): string | readonly string[];
   /**
    * The states in which the operation may leave this one, given what is known of its outcome: none if it could not
    * have had this result here, and several if that is not all there is to know.
@@ -52,6 +53,7 @@ export interface Known<Operation, Result> {
 export interface Finding<Operation, Result> {
   /** `undecided`: the search took too many steps. The calls are then as far as it came, for what that tells. */
   readonly type: "violation" | "undecided";
+  /** The key, or those that were checked together. */
   readonly key: string;
   /** The shortest beginning of the key's history, by the order of answers, that has no explanation. */
   readonly calls: readonly Call<Operation, Result>[];
@@ -80,8 +82,10 @@ export function check<State, Operation, Result>(
   { stepsMax = STEPS_MAX }: CheckOptions = {},
 ): Finding<Operation, Result> | null {
   let undecided: Finding<Operation, Result> | null = null;
-  for (const [key, calls] of grouped(history, ({ operation }) => model.keyOf(operation))) {
-    const finding = checkKey(model, key, calls, stepsMax);
+  const calls = [...history];
+  const togetherOf = together(calls.map(({ operation }) => keysOf(model, operation)));
+  for (const [key, alike] of grouped(calls, ({ operation }) => togetherOf(keysOf(model, operation)))) {
+    const finding = checkKey(model, key, alike, stepsMax);
     if (finding?.type === "violation") return finding;
     undecided ??= finding;
   }
@@ -350,6 +354,28 @@ function explain<State, Operation, Result>(
     ...lines,
     `Before it the state could be: ${before.join(" or ")}${states.size > before.length ? " or others" : ""}`,
   ].join("\n");
+}
+
+function keysOf<Operation>(
+  { keyOf }: Pick<Model<never, Operation, never>, "keyOf">,
+  operation: Operation,
+): readonly string[] {
+  const keys = keyOf(operation);
+  return typeof keys === "string" ? [keys] : keys;
+}
+
+/** Keys that are in a list together, or each together with another one, and so on, have one name: those of all of them. */
+function together(lists: Iterable<readonly string[]>): (keys: readonly string[]) => string {
+  /** For each key those that it is together with, one set for all of them. */
+  const sets = new Map<string, ReadonlySet<string>>();
+  for (const keys of lists) {
+    const [first] = keys.map((key) => sets.get(key));
+    if (first !== undefined && keys.every((key) => first.has(key))) continue;
+    const joined = new Set(keys.flatMap((key) => [key, ...(sets.get(key) ?? [])]));
+    for (const key of joined) sets.set(key, joined);
+  }
+  const names = new Map(Array.from(sets.values(), (keys) => [keys, [...keys].sort().join(", ")]));
+  return ([key = ""]) => names.get(sets.get(key) ?? new Set()) ?? "";
 }
 
 function grouped<T>(items: Iterable<T>, nameOf: (item: T) => string): Map<string, T[]> {

@@ -1,6 +1,13 @@
 /** A client whose calls are taken down, for `check`. */
 
-import type { CallOptions, Client, ReadOptions } from "../client/index.ts";
+import type {
+  CallOptions,
+  Client,
+  ReadOptions,
+  Transaction,
+  TransactionOperation,
+  TransactionResult,
+} from "../client/index.ts";
 import { type ErrorCode, hasCode } from "../errors.ts";
 import type { Expected, KeyValueResults, Value } from "../machine/key-value-protocol.ts";
 import type { History } from "./history.ts";
@@ -13,13 +20,14 @@ const NOTHING_CHANGED: readonly ErrorCode[] = [
   "ABORTED",
   "BUSY",
   "TOO_LARGE",
+  "ANSWER_TOO_LARGE",
   "INVALID_ARGUMENT",
   "NOT_A_NUMBER",
   "WRONG_TYPE",
   "CLOSED",
 ];
 
-type Calls = Pick<Client, "get" | "put" | "delete" | "cas" | "increment" | "append">;
+type Calls = Pick<Client, "get" | "put" | "delete" | "cas" | "increment" | "append" | "transaction">;
 
 /** Does what the client does, errors included, and enters it in a history. Reads must not be stale ones. */
 export class RecordedClient {
@@ -55,6 +63,15 @@ export class RecordedClient {
 
   append(key: string, value: Value, options: CallOptions = {}): Promise<KeyValueResults["append"]> {
     return this.#record({ op: "append", key, value }, () => this.#client.append(key, value, options));
+  }
+
+  transaction<
+    const Then extends readonly TransactionOperation[] = readonly [],
+    const Else extends readonly TransactionOperation[] = readonly [],
+  >(transaction: Transaction<Then, Else>, options: CallOptions = {}): Promise<TransactionResult<Then, Else>> {
+    return this.#record<TransactionResult<Then, Else>>({ op: "transaction", ...transaction }, () =>
+      this.#client.transaction(transaction, options),
+    );
   }
 
   async #record<Result extends KeyValueResult>(

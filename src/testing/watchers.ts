@@ -170,7 +170,9 @@ export class Watchers {
   /** A watcher is told that what he should see next is kept no more. */
   #skip(watcher: Watcher, firstRevision: number): void {
     const { next } = watcher;
-    const isSound = firstRevision > (next ?? watcher.before) && firstRevision <= this.#log.length + 1;
+    const isPast = firstRevision > (next ?? watcher.before) && firstRevision <= this.#log.length + 1;
+    // What a transaction has changed is forgotten all at once.
+    const isSound = isPast && this.#log[firstRevision - 2]?.more !== true;
     if (!isSound) this.#fail(watcher, `is sent on from ${next} to ${firstRevision} of ${this.#log.length}`);
     watcher.next = firstRevision;
     this.#whenSeen();

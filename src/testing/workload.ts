@@ -1,18 +1,19 @@
 /** What clients do in a simulated world, and what is made of the answers that they got. */
 
-import type { Client, ReadOptions } from "../client/index.ts";
-import { ConclaveError, type ErrorCode } from "../errors.ts";
+import type { CallOptions, Client, ReadOptions } from "../client/index.ts";
+import { ConclaveError, type ErrorCode, hasCode } from "../errors.ts";
 import type { StateMachine } from "../machine/index.ts";
 import { KeyValueMachine } from "../machine/index.ts";
 import type { Dice } from "./dice.ts";
 import { type Call, History, type Moment } from "./history.ts";
 import type { Report } from "./invariants.ts";
-import { type KeyValueOperation, type KeyValueResult, keyValueModel, readSpan, storeSpan } from "./key-value-model.ts";
+import { type KeyValueOperation, type KeyValueResult, keyValueModel, sightsOf, storeSpan } from "./key-value-model.ts";
 import { check } from "./linearizability.ts";
 import { checkIssueOrder, checkRealTimeOrder, type Disorder, type Span } from "./order.ts";
 import { Probes } from "./probes.ts";
 import { UNEVEN } from "./process.ts";
 import { RecordedClient } from "./recorded-client.ts";
+import { drawTransaction, PAIR } from "./transactions.ts";
 import { Watchers } from "./watchers.ts";
 
 /** Who works, and where. */
@@ -50,10 +51,14 @@ const QUIET_EVERY_MS = 3_000;
 const QUIET_FROM_MS = 2_000;
 /** Few, so that what one client writes is what another reads. */
 const KEYS = ["a", "b"];
+/** So many commands and reads of single keys are of those that transactions have, too. */
+const SHARE_OF_PAIR = 0.1;
 
 /** So many reads are content with a lease, and so many ask a certain node. */
 const SHARE_OF_LEASES = 0.7;
 const SHARE_OF_FOLLOWERS = 0.3;
+/** So many transactions are made of what was seen before. */
+const SHARE_OF_SWAPS = 0.3;
 /** What makes snapshots large enough to come in parts, and is never read. */
 const BULKS = 6;
 const BULK_REPEATS = 400;
@@ -66,7 +71,7 @@ const STEPS_MAX = 100_000_000;
 const STALE_TIMEOUT_MS_MAX = 600;
 /** So many lines of work are also a watch, of keys with one of these prefixes. */
 const SHARE_OF_WATCHES = 0.4;
-const PREFIXES = ["", ...KEYS, "counter"];
+const PREFIXES = ["", ...KEYS, ...PAIR, "counter"];
 /** Few, so that some who watch fall behind. */
 const CHANGES_BOUNDS = { countMax: 20, sizeMax: 64 * 1024 };
 /** How late the end of a call may come to light, apart from the client's clock being slow. */
@@ -122,12 +127,33 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
     }
   };
 
+  /** One that may do anything; or one that swaps what another one has seen, if that is still so. */
+  const transact = async (
+    { name, dice }: Worker,
+    recorded: RecordedClient,
+    value: string,
+    options: CallOptions & { readonly timeoutMs: number },
+  ): Promise<void> => {
+    const run = <T>(call: () => Promise<T>): Promise<T> => timed(name, options.timeoutMs, call);
+    if (dice.chance(SHARE_OF_SWAPS)) {
+      const { results } = await run(() => recorded.transaction({ then: PAIR.map((key) => ({ get: key })) }, options));
+      const seen = PAIR.map((key, i) => ({ key, revision: results[i]?.revision ?? 0 }));
+      await run(() => recorded.transaction({ if: seen, then: PAIR.map((key) => ({ put: key, value })) }, options));
+      return;
+    }
+    try {
+      await run(() => recorded.transaction(drawTransaction(dice, value, watchers.revision), options));
+    } catch (error) {
+      if (!hasCode(error, "NOT_A_NUMBER")) throw error;
+    }
+  };
+
   return {
     machine: () => watchers.listenTo(probes.listenTo(new KeyValueMachine(CHANGES_BOUNDS))),
     work: async (worker) => {
       const { client, name, dice } = worker;
       const recorded = new RecordedClient(client, name, history);
-      const key = dice.pick(KEYS);
+      const key = dice.pick(dice.chance(SHARE_OF_PAIR) ? PAIR : KEYS);
       const value = `${++written}`;
       const options = { timeoutMs: dice.chance(0.2) ? dice.between(1, 100) : dice.between(500, 3_000) };
       const isNew = !sharesOfReads.has(worker);
@@ -145,15 +171,16 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
         else if (kind < 0.4) await readStale(worker, key, Math.min(options.timeoutMs, STALE_TIMEOUT_MS_MAX));
         else if (kind < 0.43)
           await inTime(() => client.put(`bulk/${dice.below(BULKS)}`, value.repeat(BULK_REPEATS), options));
-        else if (kind < 0.55) await inTime(() => recorded.put(key, value, options));
-        else if (kind < 0.7) await inTime(() => recorded.append(key, `,${value}`, options));
-        else if (kind < 0.8) await inTime(() => recorded.increment("counter", dice.below(5) + 1, options));
-        else if (kind < 0.95) {
+        else if (kind < 0.52) await inTime(() => recorded.put(key, value, options));
+        else if (kind < 0.64) await inTime(() => recorded.append(key, `,${value}`, options));
+        else if (kind < 0.71) await inTime(() => recorded.increment("counter", dice.below(5) + 1, options));
+        else if (kind < 0.83) {
           const entry = await inTime(() => recorded.get(key, options));
           const expected =
             dice.chance(0.5) || entry === null ? { revision: entry?.revision ?? 0 } : { value: entry.value };
           await inTime(() => recorded.cas(key, expected, value, options));
-        } else await inTime(() => recorded.delete(key, options));
+        } else if (kind < 0.95) await transact(worker, recorded, value, options);
+        else await inTime(() => recorded.delete(key, options));
       } catch (error) {
         // How it ended is in the history; but nothing ends otherwise than this.
         if (!(error instanceof ConclaveError && EXPECTED.has(error.code))) throw error;
@@ -165,6 +192,7 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
         await recorded.append(`last/${key}`, ".");
         await recorded.get(key);
       }
+      await recorded.transaction({ then: PAIR.map((key) => ({ get: key })) });
       await watchers.caughtUp();
     },
     judge: (report) => {
@@ -177,8 +205,12 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
       const commands = history.calls.filter(({ operation }) => operation.op !== "get");
       const issued = checkIssueOrder(commands, storeSpan);
       if (issued !== null) report("client-order", inWords(issued));
-      const sights = [...history.calls, ...staleReads.calls].map(sighted);
-      const stale = checkRealTimeOrder(sights, ({ client, key }) => `${client}/${key}`, sightSpan);
+      const sights = [...history.calls, ...staleReads.calls].flatMap(sighted);
+      const stale = checkRealTimeOrder(
+        sights,
+        ({ client, key }) => `${client}/${key}`,
+        (_, { span }) => span,
+      );
       if (stale !== null) report("stale-order", inWords(stale));
     },
   };
@@ -191,20 +223,30 @@ function wayToRead({ dice, nodes }: Worker): Pick<ReadOptions, "consistency" | "
 }
 
 /** What a client was told of a key, or asked a node for that may be behind. */
-type Sight = { readonly client: string } & (KeyValueOperation | StaleRead);
-
-/** Each history numbers its moments for itself: of two, the clock tells what was first. */
-function sighted(call: Call<KeyValueOperation | StaleRead, KeyValueResult>): Call<Sight, KeyValueResult> {
-  const byClock = (moment: Moment): Moment => ({ ...moment, order: moment.atMs ?? moment.order });
-  const outcome = call.outcome === null ? null : { ...call.outcome, end: byClock(call.outcome.end) };
-  return { ...call, operation: { client: call.client, ...call.operation }, begin: byClock(call.begin), outcome };
+interface Sight {
+  readonly client: string;
+  readonly key: string;
+  readonly by: KeyValueOperation | StaleRead;
 }
 
-/** A stale read has to show what its client has seen, be it by a read or a write. Others are judged elsewhere. */
-function sightSpan(sight: Sight, result: KeyValueResult): Span | null {
-  if (!("op" in sight)) return readSpan(result);
-  if (result === null || result.existed === false || result.swapped === false) return null;
-  return { found: Number.POSITIVE_INFINITY, left: result.revision };
+/**
+ * A stale read has to show what its client has seen, be it by a read or a command. Others are judged elsewhere. Each
+ * history numbers its moments for itself: of two, the clock tells what was first.
+ */
+function sighted({
+  client,
+  operation: by,
+  begin,
+  outcome,
+}: Call<KeyValueOperation | StaleRead, KeyValueResult>): Call<Sight, { readonly span: Span }>[] {
+  if (outcome === null) return [];
+  const byClock = (moment: Moment): Moment => ({ ...moment, order: moment.atMs ?? moment.order });
+  const end = byClock(outcome.end);
+  const isStale = !("op" in by);
+  return sightsOf(isStale ? { op: "get", key: by.key } : by, outcome.result).map(([key, left]) => {
+    const span = { found: isStale ? left : Number.POSITIVE_INFINITY, left };
+    return { client, operation: { client, key, by }, begin: byClock(begin), outcome: { result: { span }, end } };
+  });
 }
 
 function inWords<Operation, Result>({ earlier, later }: Disorder<Operation, Result>): string {

@@ -52,7 +52,7 @@ export const SEEDS_THAT_FOUND: readonly Found[] = [
   {
     seed: 202_420,
     profile: "hostile",
-    mistake: "a member that had moved, and knew nobody who was left, asked in vain where the others are",
+    mistake: "a member that had moved took a change for made that told of it, and was never committed",
   },
   {
     seed: 10_988,

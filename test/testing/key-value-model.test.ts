@@ -2,14 +2,6 @@
 
 import * as fc from "fast-check";
 import * as assert from "uvu/assert";
-import { KeyValueMachine } from "../../src/machine/index.ts";
-import {
-  decodePage,
-  decodeResult,
-  encodeCommand,
-  encodeQuery,
-  type KeyValueCommand,
-} from "../../src/machine/key-value-protocol.ts";
 import { type Call, History } from "../../src/testing/history.ts";
 import {
   type KeyValueOperation,
@@ -22,30 +14,11 @@ import { check } from "../../src/testing/linearizability.ts";
 import { checkIssueOrder, checkRealTimeOrder } from "../../src/testing/order.ts";
 import { suite } from "../support/suite.ts";
 import { endsOf, hasExplanation, lie, lived, runOf } from "./runs.ts";
+import { accepts, type Line, refuses, Store, story } from "./stories.ts";
 
 const test = suite("the key-value model");
 
-type Line = readonly [operation: KeyValueOperation, result: KeyValueResult | "unknown"];
 const key = "k";
-
-/** Calls one after the other. */
-function story(...lines: readonly Line[]): Call<KeyValueOperation, KeyValueResult>[] {
-  const history = new History<KeyValueOperation, KeyValueResult>();
-  for (const [operation, result] of lines) {
-    const call = history.begin("a", operation);
-    if (result === "unknown") call.unknown();
-    else call.end(result);
-  }
-  return history.calls;
-}
-
-const accepts = (...lines: readonly Line[]): void =>
-  assert.is(check(keyValueModel, story(...lines))?.explanation, undefined);
-const refuses = (...lines: readonly Line[]): void => {
-  assert.is(check(keyValueModel, story(...lines))?.type, "violation");
-  // Without its last answer each of these stories would be fine.
-  accepts(...lines.slice(0, -1));
-};
 
 const put = (value: string, revision: number): Line => [{ op: "put", key, value }, { revision }];
 const get = (value: string, revision: number): Line => [
@@ -250,7 +223,7 @@ test("a violation is readable", () => {
       '  1..2  a  put "k" "1" -> {"revision":3}',
       '  3..4  a  cas "k" {"value":"1"} "2" -> {"swapped":true,"revision":4}',
       '> 5..6  a  get "k" -> {"value":"1","revision":3}',
-      'Before it the state could be: "2" (revision 4, the store\'s 4 or more)',
+      'Before it the state could be: "k" is "2" (revision 4), the store\'s revision is 4 or more',
     ].join("\n"),
   );
 });
@@ -287,27 +260,12 @@ test("revisions tell when a stale read goes back", () => {
   const goesBack = (...lines: readonly Line[]): boolean =>
     checkRealTimeOrder(
       story(...lines),
-      (operation) => operation.key,
+      () => key,
       (_, result) => readSpan(result),
     ) !== null;
   assert.not(goesBack(getNothing, get("1", 3), get("1", 3), get("2", 5), getNothing, get("2", 6)));
   assert.ok(goesBack(get("2", 5), get("1", 3)));
 });
-
-/** The real store, and what its client would be told. */
-class Store {
-  readonly #machine = new KeyValueMachine();
-
-  perform(operation: KeyValueOperation): { readonly result: KeyValueResult } | null {
-    if (operation.op === "get") {
-      const [entry] = decodePage(this.#machine.query(encodeQuery(operation))).entries;
-      return { result: entry ?? null };
-    }
-    const command: KeyValueCommand = operation.op === "append" ? { ...operation, valueBytesMax: 1_000 } : operation;
-    const result = decodeResult(command.op, this.#machine.apply(encodeCommand(command)));
-    return "code" in result ? null : { result };
-  }
-}
 
 const keys = fc.constantFrom("k", "other");
 const value = fc.oneof(fc.constantFrom("1", "2", "x"), fc.constantFrom(Uint8Array.of(1), Uint8Array.of(2, 3)));
@@ -352,7 +310,7 @@ test("with one answer changed, the check agrees with one that tries every order"
   );
   await fc.assert(
     fc.property(history(6), fc.nat(), fc.boolean(), lies, (truth, which, onlyRevision, result) => {
-      const one = truth.filter(({ operation }) => operation.key === "k");
+      const one = truth.filter(({ operation }) => operation.op !== "transaction" && operation.key === "k");
       const calls = lie(one, which, (before) =>
         onlyRevision && before !== null && result !== null ? { ...before, revision: result.revision } : result,
       );

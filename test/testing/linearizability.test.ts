@@ -3,7 +3,7 @@
 import * as fc from "fast-check";
 import * as assert from "uvu/assert";
 import { History } from "../../src/testing/history.ts";
-import { check } from "../../src/testing/linearizability.ts";
+import { check, type Model } from "../../src/testing/linearizability.ts";
 import { suite } from "../support/suite.ts";
 import {
   append,
@@ -222,6 +222,28 @@ test("with one answer changed, the check agrees with one that tries every order,
     { numRuns: 2_000 },
   );
   assert.ok(counts.good > 100 && counts.bad > 100, JSON.stringify(counts));
+});
+
+test("keys that calls touch together, or that others tie together, are checked together, and the rest apart", () => {
+  const history = new History<readonly string[], null>();
+  for (const keys of [["a"], ["b", "c"], ["d"], ["c", "d"], [], ["b"], ["e", "e"]]) history.begin("c", keys).end(null);
+  const checkedWith = (culprit: string): readonly string[] | undefined => {
+    const model: Model<null, readonly string[], null> = {
+      initial: null,
+      keyOf: (keys) => keys,
+      step: (_, keys) => (keys.join("+") === culprit ? [] : [null]),
+      signature: () => "",
+      describe: (keys) => keys.join("+"),
+      describeResult: () => "",
+    };
+    const finding = check(model, history.calls);
+    return finding === null ? undefined : [finding.key, ...finding.calls.map(({ operation }) => operation.join("+"))];
+  };
+  assert.equal(checkedWith("a"), ["a", "a"]);
+  assert.equal(checkedWith("b"), ["b, c, d", "b+c", "d", "c+d", "b"]);
+  assert.equal(checkedWith("e+e"), ["e", "e+e"]);
+  assert.equal(checkedWith(""), ["", ""]);
+  assert.is(checkedWith("none"), undefined);
 });
 
 test.run();

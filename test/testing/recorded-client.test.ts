@@ -25,6 +25,8 @@ function recorded(code: ErrorCode | null = null) {
       cas: (...args) => answer({ swapped: true, revision: asked.push(["cas", ...args]) }),
       increment: (...args) => answer({ value: 7, revision: asked.push(["increment", ...args]) }),
       append: (...args) => answer({ bytes: 2, revision: asked.push(["append", ...args]) }),
+      transaction: (...args) =>
+        answer({ succeeded: true, results: [null], revision: asked.push(["transaction", ...args]) } as never),
     },
     "a",
     history,
@@ -42,6 +44,7 @@ test("every call is passed on and taken down, with what it answered", async () =
     await client.cas("k", { revision: 3 }, "2", options),
     await client.increment("k", 4, options),
     await client.append("k", "5", options),
+    await client.transaction({ then: [{ get: "k" }] }, options),
   ];
   assert.equal(asked, [
     ["get", "k", options],
@@ -50,6 +53,7 @@ test("every call is passed on and taken down, with what it answered", async () =
     ["cas", "k", { revision: 3 }, "2", options],
     ["increment", "k", 4, options],
     ["append", "k", "5", options],
+    ["transaction", { then: [{ get: "k" }] }, options],
   ]);
   assert.equal(
     history.calls.map(({ client, operation, outcome }) => [client, operation, outcome?.result]),
@@ -60,6 +64,7 @@ test("every call is passed on and taken down, with what it answered", async () =
       ["a", { op: "cas", key: "k", expected: { revision: 3 }, value: "2" }, answers[3]],
       ["a", { op: "increment", key: "k", by: 4 }, answers[4]],
       ["a", { op: "append", key: "k", value: "5" }, answers[5]],
+      ["a", { op: "transaction", then: [{ get: "k" }] }, answers[6]],
     ],
   );
 });
@@ -78,7 +83,16 @@ test("a command is left out if its error promises that nothing was changed, and 
     if (history.calls.some(({ outcome }) => outcome === null)) unknown.push(code);
   }
   assert.ok(unknown.includes("UNKNOWN_OUTCOME") && unknown.includes("MACHINE_FAILED"));
-  const promises = ["TIMEOUT", "NO_LEADER", "ABORTED", "BUSY", "TOO_LARGE", "NOT_A_NUMBER", "WRONG_TYPE"];
+  const promises = [
+    "TIMEOUT",
+    "NO_LEADER",
+    "ABORTED",
+    "BUSY",
+    "TOO_LARGE",
+    "ANSWER_TOO_LARGE",
+    "NOT_A_NUMBER",
+    "WRONG_TYPE",
+  ];
   assert.equal(
     unknown.filter((code) => promises.includes(code)),
     [],

@@ -5,6 +5,7 @@ import type { Change, Client } from "../../src/client/index.ts";
 import { ConclaveError } from "../../src/errors.ts";
 import { type ApplyContext, KeyValueMachine } from "../../src/machine/index.ts";
 import { encodeCommand, type KeyValueCommand } from "../../src/machine/key-value-protocol.ts";
+import type { TransactionCommand } from "../../src/machine/key-value-transaction.ts";
 import { Dice } from "../../src/testing/dice.ts";
 import type { Worker } from "../../src/testing/index.ts";
 import { Watchers } from "../../src/testing/watchers.ts";
@@ -59,7 +60,7 @@ class Stage {
   readonly watchers = new Watchers();
   readonly #replicas = [new KeyValueMachine(), new KeyValueMachine()].map((one) => this.watchers.listenTo(one));
 
-  do(commands: readonly KeyValueCommand[]): void {
+  do(commands: readonly (KeyValueCommand | TransactionCommand)[]): void {
     for (const replica of this.#replicas) {
       for (const [i, command] of commands.entries()) replica.apply(encodeCommand(command), contextAt(i + 1));
     }
@@ -139,6 +140,71 @@ test("a watch that is told that changes are gone goes on with the first that is 
   assert.is(await stage.finding(), null);
   assert.equal(asked, [1, 4]);
 });
+
+/** Five changes in one step, one after it, and two that change nothing. */
+const TRANSACTED: readonly (KeyValueCommand | TransactionCommand)[] = [
+  put("a", "1"),
+  {
+    op: "transaction",
+    compare: [{ key: "a", relation: "equal", value: "1" }],
+    success: [
+      { op: "put", key: "b", value: "2" },
+      { op: "get", key: "b" },
+      { op: "append", key: "a", value: "3" },
+      { op: "delete", key: "none" },
+      { op: "increment", key: "n", by: 4 },
+    ],
+    failure: [{ op: "delete", key: "a" }],
+    valueBytesMax: 100,
+    bytesMax: 1_000,
+  },
+  {
+    op: "transaction",
+    compare: [],
+    success: [
+      { op: "put", key: "c", value: "1" },
+      { op: "increment", key: "a", by: 1 },
+      { op: "append", key: "b", value: "0".repeat(200) },
+    ],
+    failure: [],
+    valueBytesMax: 100,
+    bytesMax: 1_000,
+  },
+  put("c", "2"),
+];
+const more = true as const;
+const STEPS: readonly [Change, Change, Change, Change, Change] = [
+  { type: "put", key: "a", value: "1", revision: 1 },
+  { type: "put", key: "b", value: "2", revision: 2, more },
+  { type: "put", key: "a", value: "13", revision: 3, more },
+  { type: "put", key: "n", value: "4", revision: 4 },
+  { type: "put", key: "c", value: "2", revision: 5 },
+];
+const [, firstStep, secondStep, lastStep] = STEPS;
+
+test("what a transaction has changed is known, and that there is more of it only to those who are shown more", async () => {
+  const stage = new Stage();
+  stage.do(TRANSACTED);
+  assert.is(stage.watchers.revision, 5);
+  stage.start("", 1, STEPS);
+  stage.start("a", 2, [{ type: "put", key: "a", value: "13", revision: 3 }]);
+  stage.start("", 1, [STEPS[0], compacted(5)], [STEPS[4]]);
+  assert.is(await stage.finding(), null);
+});
+
+for (const [what, prefix, told, found] of [
+  ["is not told that there is more", "", [{ ...firstStep, more: undefined }], /made was .*"more":true/],
+  ["is told that there is more where there is not", "n", [{ ...lastStep, more }], /sees .*"more":true/],
+  ["is told of more that it is not shown", "a", [secondStep], /sees .*"more":true/],
+  ["is sent on into the middle of a transaction", "", [compacted(3)], /is sent on from 2 to 3 of 5/],
+] as const) {
+  test(`a watch that ${what} is found`, async () => {
+    const stage = new Stage();
+    stage.do(TRANSACTED);
+    stage.start(prefix, 2, told as readonly (Change | ConclaveError)[]);
+    assert.match((await stage.finding()) ?? "nothing", found);
+  });
+}
 
 for (const [what, told, found] of [
   ["with what is old", [third, fourth, fifth], /begins with 3, and 3 was past/],

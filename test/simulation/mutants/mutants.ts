@@ -9,6 +9,7 @@ import { REPLICATION_MUTANTS } from "./replication-mutants.ts";
 import { SESSION_MUTANTS } from "./session-mutants.ts";
 import { SNAPSHOT_MUTANTS } from "./snapshot-mutants.ts";
 import { STORAGE_MUTANTS } from "./storage-mutants.ts";
+import { TRANSACTION_MUTANTS } from "./transaction-mutants.ts";
 import { WATCH_MUTANTS } from "./watch-mutants.ts";
 
 export const MUTANTS: readonly Mutant[] = [
@@ -16,6 +17,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...REPLICATION_MUTANTS,
   ...READ_MUTANTS,
   ...SESSION_MUTANTS,
+  ...TRANSACTION_MUTANTS,
   ...WATCH_MUTANTS,
   ...STORAGE_MUTANTS,
   ...SNAPSHOT_MUTANTS,
