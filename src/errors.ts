@@ -8,7 +8,7 @@ export const ERROR_CODES = {
   NO_LEADER: "The deadline passed and no leader was found. Nothing was changed.",
   ABORTED: "The caller's AbortSignal fired before the command was sent. Nothing was changed.",
   BUSY: "A bound was reached. Nothing was changed; try again later: after `details.retryAfterMs`, if a server said so.",
-  TOO_LARGE: "A key, a value or a message exceeds its limit. Nothing was sent.",
+  TOO_LARGE: "A key, a value or a message exceeds its limit, or would. Nothing was changed.",
   ANSWER_TOO_LARGE: "What was asked for does not fit into one message: ask for less at a time.",
   COMPACTED: "What was asked for is kept no more. For a watch, the details name the first revision still to be had.",
   NOT_EMPTY: "The cluster holds data, which a backup would replace. Nothing was changed.",

@@ -276,6 +276,8 @@ export class Client {
    * behind that the cluster does not remember what came next; the `firstRevision` in the error's details is what it
    * still does.
    *
+   * What a transaction has changed comes together, and all but the last of it says that there is `more`.
+   *
    * Without `fromRevision` it begins with what is new: no command that this client gives after the call is missed. To
    * begin where a list ended, or where another watch did, pass the revision after it.
    *

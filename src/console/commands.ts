@@ -11,6 +11,7 @@ import { colourOf, colours } from "./colours.ts";
 import { NODE_OPTION, nodeOption } from "./node-option.ts";
 import { jsonEntry, leaderLine, revision, showValue } from "./show.ts";
 import { table } from "./table.ts";
+import { txn } from "./transaction.ts";
 import { watch } from "./watch.ts";
 
 /** What a command works with. */
@@ -269,6 +270,7 @@ export const CLIENT_COMMANDS: readonly Command[] = [
   cas,
   incr,
   append,
+  txn,
   list,
   leader,
   status,

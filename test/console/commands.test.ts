@@ -58,6 +58,7 @@ class Stub {
   readonly cas = this.#note("cas");
   readonly increment = this.#note("increment");
   readonly append = this.#note("append");
+  readonly transaction = this.#note("transaction");
   readonly list = this.#note("list");
   readonly status = this.#note("status");
 
@@ -172,6 +173,103 @@ const LINES: readonly (readonly [string, unknown, readonly unknown[], string, un
     ["append", "k", " more", OPTIONS],
     "9 bytes revision 9",
     { bytes: 9, revision: 9 },
+  ],
+  [
+    "txn then put a 1",
+    { succeeded: true, results: [{ revision: 7 }], revision: 7 },
+    ["transaction", { if: [], then: [{ put: "a", value: "1" }], else: [] }, OPTIONS],
+    "then revision 7\nput a revision 7",
+    { succeeded: true, results: [{ revision: 7 }], revision: 7 },
+  ],
+  [
+    "txn if a=1 b@0 then get a ; get none ; put a 2 ; del b ; del none ; incr n ; append t ! else get a",
+    {
+      succeeded: true,
+      results: [
+        { key: "a", value: bytes, revision: 3 },
+        null,
+        { revision: 7 },
+        { existed: true, revision: 8 },
+        { existed: false, revision: 8 },
+        { value: 1, revision: 9 },
+        { bytes: 5, revision: 10 },
+      ],
+      revision: 10,
+    },
+    [
+      "transaction",
+      {
+        if: [
+          { key: "a", value: "1" },
+          { key: "b", revision: 0 },
+        ],
+        then: [
+          { get: "a" },
+          { get: "none" },
+          { put: "a", value: "2" },
+          { delete: "b" },
+          { delete: "none" },
+          { increment: "n", by: 1 },
+          { append: "t", value: "!" },
+        ],
+        else: [{ get: "a" }],
+      },
+      OPTIONS,
+    ],
+    [
+      "then revision 10",
+      "get a <2 bytes> revision 3",
+      "get none (no such key)",
+      "put a revision 7",
+      "del b revision 8",
+      "del none (no such key)",
+      "incr n 1 revision 9",
+      "append t 5 bytes revision 10",
+    ].join("\n"),
+    {
+      succeeded: true,
+      results: [
+        { key: "a", value: { base64: "/wA=" }, revision: 3 },
+        null,
+        { revision: 7 },
+        { existed: true, revision: 8 },
+        { existed: false, revision: 8 },
+        { value: 1, revision: 9 },
+        { bytes: 5, revision: 10 },
+      ],
+      revision: 10,
+    },
+  ],
+  [
+    "txn if a!=1 b<2 c>3 d@4 e@=5 f@!=6 g@<7 h@>8 m@b.c=9 k=a=b@1 l= then get a else incr n -5 ; put else then ; put ; else",
+    { succeeded: false, results: [{ value: -5, revision: 4 }, { revision: 5 }, { revision: 6 }], revision: 6 },
+    [
+      "transaction",
+      {
+        if: [
+          { key: "a", value: { not: "1" } },
+          { key: "b", value: { lessThan: "2" } },
+          { key: "c", value: { greaterThan: "3" } },
+          { key: "d", revision: 4 },
+          { key: "e", revision: 5 },
+          { key: "f", revision: { not: 6 } },
+          { key: "g", revision: { lessThan: 7 } },
+          { key: "h", revision: { greaterThan: 8 } },
+          { key: "m@b.c", value: "9" },
+          { key: "k", value: "a=b@1" },
+          { key: "l", value: "" },
+        ],
+        then: [{ get: "a" }],
+        else: [
+          { increment: "n", by: -5 },
+          { put: "else", value: "then" },
+          { put: ";", value: "else" },
+        ],
+      },
+      OPTIONS,
+    ],
+    "else revision 6\nincr n -5 revision 4\nput else revision 5\nput ; revision 6",
+    { succeeded: false, results: [{ value: -5, revision: 4 }, { revision: 5 }, { revision: 6 }], revision: 6 },
   ],
   [
     "list",
@@ -370,6 +468,29 @@ for (const [line, message] of [
   ["append k", "usage: append KEY TEXT"],
   ["list a b", 'a limit is a whole number, not "b"'],
   ["list a 1 2", "usage: list [PREFIX] [LIMIT] [--stale | --lease] [--node ID]"],
+  ["txn", "usage: txn [if COMPARISON ...] then OPERATION [; ...] [else OPERATION [; ...]]"],
+  ["txn put a 1", "usage: txn [if COMPARISON ...] then OPERATION [; ...] [else OPERATION [; ...]]"],
+  ["txn if a=1", "usage: txn [if COMPARISON ...] then OPERATION [; ...] [else OPERATION [; ...]]"],
+  [
+    "txn then get a else get b else get c",
+    "usage: txn [if COMPARISON ...] then OPERATION [; ...] [else OPERATION [; ...]]",
+  ],
+  [
+    "txn if a then get a",
+    '"a" compares nothing: KEY=VALUE, KEY!=VALUE, KEY<VALUE, KEY>VALUE, or KEY@N, KEY@!=N, KEY@<N, KEY@>N for revisions',
+  ],
+  [
+    "txn if a@b then get a",
+    '"a@b" compares nothing: KEY=VALUE, KEY!=VALUE, KEY<VALUE, KEY>VALUE, or KEY@N, KEY@!=N, KEY@<N, KEY@>N for revisions',
+  ],
+  ["txn if a@9007199254740993 then get a", 'a revision is a whole number, not "9007199254740993"'],
+  ["txn then", "an operation is get KEY, put KEY VALUE, del KEY, incr KEY [BY] or append KEY TEXT"],
+  ["txn then get a ;", "an operation is get KEY, put KEY VALUE, del KEY, incr KEY [BY] or append KEY TEXT"],
+  ["txn then get a else", "an operation is get KEY, put KEY VALUE, del KEY, incr KEY [BY] or append KEY TEXT"],
+  ["txn then put a", "an operation is get KEY, put KEY VALUE, del KEY, incr KEY [BY] or append KEY TEXT"],
+  ["txn then swap a b", "an operation is get KEY, put KEY VALUE, del KEY, incr KEY [BY] or append KEY TEXT"],
+  ["txn then put a 1; del b", 'there is a ";" between operations, by itself, and not "del"'],
+  ["txn then incr a x", 'an increment is a whole number, not "x"'],
   ["leader now", "usage: leader"],
   ["status now", "usage: status"],
   ["watch", "usage: watch (leader | PREFIX [--keys] [--from REVISION])"],
