@@ -36,11 +36,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "machine/definition.ts",
     "machine/key-value-parts.ts",
     "machine/key-value-protocol.ts",
-<<<<<<< HEAD
     "machine/recipes/locks.ts",
-=======
     "machine/key-value-transaction.ts",
->>>>>>> 06aa0bd (Carry out transactions on the key-value store: compare, then or else, over several keys at once)
     "machine/restoration-steps.ts",
     "machine/typed-protocol.ts",
     "machine/value-codec.ts",

@@ -22,12 +22,12 @@ import {
   LIST_LIMIT_MAX,
   type Value,
 } from "../machine/key-value-protocol.ts";
-import { locks } from "../machine/recipes/locks.ts";
 import {
   decodeTransactionOutcome,
   type TransactionCommand,
   type TransactionOutcome,
 } from "../machine/key-value-transaction.ts";
+import { locks } from "../machine/recipes/locks.ts";
 import { CLIENT_ACTOR, type ClientMessage, clientProtocol } from "../protocol/client.ts";
 import { type MemberView, type MemberWish, NODE_ACTOR, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
 import { Admin } from "./admin.ts";
