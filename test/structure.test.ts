@@ -374,12 +374,19 @@ for (const entry of ["index.ts", "client/index.ts", "testing/index.ts"]) {
 }
 
 test("every public method of the client has a doc comment", () => {
-  const lines = textOf("client/client.ts").split("\n");
-  const start = lines.findIndex((line) => line.startsWith("export class Client"));
-  const end = lines.findIndex((line, i) => i > start && line === "}");
-  for (let i = start + 1; i < end; i++) {
-    const name = /^ {2}(?:async |get )?([a-z]\w*)\(/.exec(lines[i] ?? "")?.[1];
-    if (name !== undefined) assert.ok(lines[i - 1]?.trim().endsWith("*/"), `${name}() has no comment`);
+  for (const [file, name] of [
+    ["client/client.ts", "Client"],
+    ["client/recipes/recipes.ts", "Recipes"],
+  ] as const) {
+    const lines = textOf(file).split("\n");
+    const start = lines.findIndex((line) => /^export (abstract )?class /.test(line) && line.includes(` ${name} `));
+    const end = lines.findIndex((line, i) => i > start && line === "}");
+    assert.ok(start >= 0 && end - start > 20, `${name} was found`);
+    for (let i = start + 1; i < end; i++) {
+      const method = /^ {2}(?:async |get |override |abstract )?([a-z]\w*)[(<]/.exec(lines[i] ?? "")?.[1];
+      if (method === undefined || method === "constructor") continue;
+      assert.ok(lines[i - 1]?.trim().endsWith("*/"), `${method}() has no comment`);
+    }
   }
 });
 

@@ -27,7 +27,6 @@ import {
   type TransactionCommand,
   type TransactionOutcome,
 } from "../machine/key-value-transaction.ts";
-import { locks } from "../machine/recipes/locks.ts";
 import { CLIENT_ACTOR, type ClientMessage, clientProtocol } from "../protocol/client.ts";
 import { type MemberView, type MemberWish, NODE_ACTOR, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
 import { Admin } from "./admin.ts";
@@ -47,16 +46,7 @@ import type {
   WatchOptions,
 } from "./options.ts";
 import { Queries } from "./queries.ts";
-import {
-  Coordination,
-  type Elected,
-  type ElectOptions,
-  type Held,
-  type LockOptions,
-  type Observed,
-  type SemaphoreOptions,
-  type Turn,
-} from "./recipes/coordination.ts";
+import { Recipes } from "./recipes/recipes.ts";
 import { Restorations } from "./restorations.ts";
 import {
   type Transaction,
@@ -85,7 +75,7 @@ const DEFAULT_LIST_LIMIT = 100;
 const STATUS_TIMEOUT_MS = 1_000;
 
 /** A connection to a cluster. Made by `connect`. Every method may be called at any time, as often as one likes. */
-export class Client {
+export class Client extends Recipes {
   readonly #checks: Checks;
   readonly #system: ActorSystem;
   readonly #leadership: Leadership;
@@ -95,7 +85,6 @@ export class Client {
   readonly #watches: Watches;
   readonly #backups: Backups;
   readonly #restorations: Restorations;
-  readonly #coordination: Coordination;
   readonly #newId: () => string;
   /** What the clients of single machines go through. */
   readonly #doors: MachineDoors;
@@ -106,6 +95,7 @@ export class Client {
 
   /** @internal use `connect` */
   constructor(options: ConnectOptions, environment: ClientEnvironment) {
+    super(environment);
     const { directories = [], nodes = [] } = options;
     if (directories.length + nodes.length === 0) {
       throw new ConclaveError("INVALID_ARGUMENT", "Name at least one directory or one node to connect to.");
@@ -143,7 +133,6 @@ export class Client {
       watch: (source, watchOptions) => this.#watches.open(source, watchOptions),
     };
     this.#newId = () => environment.random.id();
-    this.#coordination = new Coordination({ environment, locks: () => this.of(locks) });
     this.#leadership = new Leadership({
       environment,
       context: spawned,
@@ -305,64 +294,11 @@ export class Client {
    * @example
    * await client.of(bank).transfer({ from: "ann", to: "bob", amount: 10 });
    */
-  of<State, Emitted, C, Q, A>(machine: Machine<State, Emitted, C, Q, A>): MachineClient<C, Q, A, Emitted> {
+  override of<State, Emitted, C, Q, A>(machine: Machine<State, Emitted, C, Q, A>): MachineClient<C, Q, A, Emitted> {
     const made = this.#machines.get(machine) ?? machineClient(machine as AnyMachine, this.#doors);
     this.#machines.set(machine, made);
     if (this.#closed) made.close();
     return made.methods as MachineClient<C, Q, A, Emitted>;
-  }
-
-  /**
-   * Waits in line for a lock, and holds it until it is released, or this client was not heard of for its time to live.
-   *
-   * @example
-   * await using lock = await client.lock("invoices", { ttlMs: 5_000 });
-   * await store.write(invoice, { fencingToken: lock.token, signal: lock.signal });
-   *
-   * @throws ConclaveError `ABORTED`, `CLOSED`; `REJECTED` if what is asked for makes no sense
-   */
-  lock(name: string, options: LockOptions = {}): Promise<Held> {
-    return this.#coordination.lock(name, options);
-  }
-
-  /** Takes a lock if nobody holds it; null otherwise. @throws as every call */
-  tryLock(name: string, options: Omit<LockOptions, "reentrant"> = {}): Promise<Held | null> {
-    return this.#coordination.tryLock(name, options);
-  }
-
-  /** Waits in line for one of so many permits. */
-  semaphore(name: string, options: SemaphoreOptions): Promise<Held> {
-    return this.#coordination.semaphore(name, options);
-  }
-
-  /** Stands for an election, and resolves when it is won: of all who stand for it one is elected at a time. */
-  elect(name: string, options: ElectOptions = {}): Promise<Elected> {
-    return this.#coordination.elect(name, options);
-  }
-
-  /**
-   * Who is elected, or null: first as it is, and then every change, in order. It goes on until the loop is left, or fails
-   * with `ABORTED` or `CLOSED`.
-   */
-  observe(name: string, options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<Observed | null> {
-    return this.#coordination.observe(name, options.signal);
-  }
-
-  /**
-   * Runs a function in one of all the processes that call this: in the one that is elected, and in another one as soon as
-   * that is gone, by default within a second. The function is to stop when its signal fires; it is run again, here, when
-   * this process is elected again. What it returns, or throws, while it is the one, ends the call, and another process's
-   * turn begins: a function that is to go on for ever waits for its signal.
-   *
-   * @example
-   * await client.runOnLeader("nightly", async ({ signal, token }) => {
-   *   while (!signal.aborted) await nextNight(signal).then(() => cleanUp(token));
-   * });
-   *
-   * @throws whatever the function throws; ConclaveError `ABORTED`, `CLOSED`
-   */
-  runOnLeader<T>(name: string, run: (turn: Turn) => Promise<T> | T, options: ElectOptions = {}): Promise<T> {
-    return this.#coordination.runOnLeader(name, run, options);
   }
 
   /**
@@ -458,14 +394,17 @@ export class Client {
     return this.#closed ? Promise.reject(closed()) : this.#restorations.restore(pieces, options);
   }
 
-  /** Releases what is held of locks and elections, and ends every open call with `CLOSED`, or `UNKNOWN_OUTCOME` if it was sent, and every link. */
+  /**
+   * Gives up what is held of locks, leases, jobs and the like, and ends every open call with `CLOSED`, or `UNKNOWN_OUTCOME`
+   * if it was sent, and every link.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#end();
     return this.#closing;
   }
 
   async #end(): Promise<void> {
-    if (this.#coordination.holdsAnything) await this.#coordination.releaseAll();
+    await this.releaseHeld();
     this.#closed = true;
     this.#commands.close();
     this.#queries.close();

@@ -6,6 +6,7 @@ import type { Holder, locks } from "../../machine/recipes/locks.ts";
 import { aborted } from "../call.ts";
 import type { ClientOf } from "../machine-client.ts";
 import { type Hold, hold } from "./hold.ts";
+import type { Holdings } from "./holdings.ts";
 
 /** What asking for a lock takes. */
 export interface LockOptions {
@@ -77,10 +78,10 @@ const LOCK_TTL_MS = 10_000;
 const ELECTION_TTL_MS = 5_000;
 /** So that another process goes on within a second of a killed one. */
 const SINGLETON_TTL_MS = 800;
-const RELEASE_PATIENCE_MS = 500;
 
 export interface CoordinationParts {
   readonly environment: ClientEnvironment;
+  readonly holdings: Holdings;
   locks(): ClientOf<typeof locks>;
 }
 
@@ -92,7 +93,6 @@ interface Shared {
 
 export class Coordination {
   readonly #parts: CoordinationParts;
-  readonly #holds = new Set<Hold>();
   readonly #shared = new Map<string, Shared>();
 
   constructor(parts: CoordinationParts) {
@@ -107,7 +107,7 @@ export class Coordination {
   async tryLock(name: string, { ttlMs = LOCK_TTL_MS, signal }: LockOptions): Promise<Held | null> {
     const wish = { name: `lock:${name}`, permits: 1, ttlMs, value: null, signal };
     const made = await hold(this.#holdParts, wish, false);
-    return made === null ? null : this.#held(this.#keep(made), name);
+    return made === null ? null : this.#held(made, name);
   }
 
   async semaphore(name: string, { permits, ...options }: SemaphoreOptions): Promise<Held> {
@@ -162,29 +162,12 @@ export class Coordination {
     }
   }
 
-  get holdsAnything(): boolean {
-    return this.#holds.size > 0;
-  }
-
-  /** Gives up everything, so that nobody has to wait until its time has run out; a cluster that is away is not waited for. */
-  async releaseAll(): Promise<void> {
-    const { clock } = this.#parts.environment;
-    const released = Promise.all([...this.#holds].map((one) => one.release()));
-    await new Promise<void>((resolve) => {
-      const timer = clock.setTimer(RELEASE_PATIENCE_MS, resolve);
-      void released.finally(() => {
-        timer.cancel();
-        resolve();
-      });
-    });
-  }
-
   get #locks(): ClientOf<typeof locks> {
     return this.#parts.locks();
   }
 
   get #holdParts() {
-    return { environment: this.#parts.environment, locks: this.#locks };
+    return { ...this.#parts, locks: this.#locks };
   }
 
   async #hold(
@@ -195,12 +178,6 @@ export class Coordination {
   ): Promise<Hold> {
     const made = await hold(this.#holdParts, { name, permits, ttlMs, value, signal }, true);
     if (made === null) throw new ConclaveError("LOST", `Nobody let this client in for "${name}".`);
-    return this.#keep(made);
-  }
-
-  #keep(made: Hold): Hold {
-    this.#holds.add(made);
-    made.signal.addEventListener("abort", () => this.#holds.delete(made), { once: true });
     return made;
   }
 

@@ -108,6 +108,19 @@ test("a client that is closed gives up what it held", () =>
     assert.ok(((await next)?.token ?? 0) > (lock?.token ?? 0));
   }));
 
+test("a client that is closed while it waits leaves the line", () =>
+  withClients(async ([a, b, c], cluster) => {
+    const lock = await a?.lock("door");
+    const gone = codeOf(b?.lock("door", { ttlMs: 60_000 }) ?? Promise.resolve());
+    while ((await lookAt(cluster.client, "lock:door")).waiting < 1);
+    const next = c?.lock("door");
+    while ((await lookAt(cluster.client, "lock:door")).waiting < 2);
+    await b?.close();
+    assert.is(await gone, "CLOSED");
+    await lock?.release();
+    assert.ok(((await next)?.token ?? 0) > (lock?.token ?? 0));
+  }));
+
 test("who asks for it may enter again, and has left when all of its holds are released", () =>
   withClients(async ([a, b]) => {
     if (a === undefined || b === undefined) throw new Error("there are clients");
