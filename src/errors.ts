@@ -20,8 +20,8 @@ export const ERROR_CODES = {
   WRONG_TYPE: "Text can't be appended to bytes, nor bytes to text. Nothing was changed.",
   REJECTED: "The state machine refused the command for a reason of its own. Nothing was changed.",
   MACHINE_INACTIVE: "The cluster does not use a machine of that name, or not in that version yet. Nothing was changed.",
-  LOST: "A lock or an election was held, and is held no more: somebody else may have it.",
-  RELEASED: "A lock or an election was given up by its own holder.",
+  LOST: "A lock, a lease or the like was held, and is held no more: somebody else may have it.",
+  RELEASED: "A lock, a lease or the like was given up by its own holder.",
   CLOSED: "The client, actor system or node was closed.",
   // What the parts of a cluster say to one another.
   NOT_LEADER: "This node does not lead; the details name the leader if it is known.",

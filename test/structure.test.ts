@@ -36,6 +36,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "machine/definition.ts",
     "machine/key-value-parts.ts",
     "machine/key-value-protocol.ts",
+    "machine/recipes/leases.ts",
     "machine/recipes/locks.ts",
     "machine/key-value-transaction.ts",
     "machine/restoration-steps.ts",

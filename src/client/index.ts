@@ -53,6 +53,8 @@ export type {
   TransactionOperation,
   TransactionResult,
 } from "./transactions.ts";
+export type { Lease, LeasedChange, LeasedEntry, LeasedKeys, LeaseOptions } from "./recipes/leases.ts";
+export type { Instance, RegisterOptions, Registration } from "./recipes/registry.ts";
 
 /**
  * Connects to a cluster. Resolves at once: calls wait, within their deadline, for a leader to be found.

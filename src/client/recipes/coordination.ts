@@ -7,6 +7,7 @@ import { aborted } from "../call.ts";
 import type { ClientOf } from "../machine-client.ts";
 import { type Hold, hold } from "./hold.ts";
 import type { Holdings } from "./holdings.ts";
+import { patiently } from "./patience.ts";
 
 /** What asking for a lock takes. */
 export interface LockOptions {
@@ -120,17 +121,17 @@ export class Coordination {
   }
 
   /** The one who is elected, or null, first as it is and then every change. */
-  async *observe(name: string, signal?: AbortSignal): AsyncGenerator<Observed | null, void, undefined> {
-    const options = signal === undefined ? {} : { signal };
+  async *observe(name: string, signal: AbortSignal): AsyncGenerator<Observed | null, void, undefined> {
+    const { environment } = this.#parts;
     for (let told: number | null | undefined; ; ) {
-      const { holders, revision } = await this.#locks.look(electionOf(name), options);
+      const { holders, revision } = await patiently(environment, () => this.#locks.look(electionOf(name), { signal }));
       const [holder = null] = holders;
       // After changes that were missed it may be as it was.
       if (told === undefined || holder !== null || told !== null) yield holder === null ? null : observed(holder);
       told = holder?.token ?? null;
       try {
         for await (const { change } of this.#locks.changes({
-          ...options,
+          signal,
           topic: electionOf(name),
           fromRevision: revision + 1,
         })) {

@@ -1,7 +1,7 @@
 /** How those wait who wait for something of the cluster anyway: they can as well wait for a cluster that is away. */
 
 import type { ClientEnvironment } from "../../environment.ts";
-import { hasCode } from "../../errors.ts";
+import { ConclaveError, hasCode } from "../../errors.ts";
 
 /** So often within its time to live somebody lets know of itself. */
 export const RENEWALS = 3;
@@ -14,3 +14,33 @@ export const isPassing = (error: unknown): boolean => PASSING.some((code) => has
 
 export const rest = ({ clock }: ClientEnvironment): Promise<void> =>
   new Promise((resolve) => void clock.setTimer(RETRY_MS, resolve));
+
+/** Asks until the cluster answers. @throws what is no passing trouble: `ABORTED`, `CLOSED`, `REJECTED` */
+export async function patiently<T>(environment: ClientEnvironment, ask: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      await rest(environment);
+    }
+  }
+}
+
+/** Did a machine refuse it, for that reason? */
+export function isRefused(error: unknown, wanted: string): error is ConclaveError {
+  if (!hasCode(error, "REJECTED")) return false;
+  const { reason } = error.details;
+  return reason === wanted;
+}
+
+/** A bound of the machine that is reached is `BUSY`, as any other. */
+export async function busyIfFull<T>(asked: Promise<T>): Promise<T> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (!isRefused(error, "FULL")) throw error;
+    const { details } = error.details;
+    throw new ConclaveError("BUSY", error.message, { cause: error, details: details as Record<string, unknown> });
+  }
+}

@@ -2,8 +2,10 @@
 
 import type { ClientEnvironment } from "../../environment.ts";
 import type { Machine } from "../../machine/definition.ts";
+import { leases } from "../../machine/recipes/leases.ts";
 import { locks } from "../../machine/recipes/locks.ts";
 import type { MachineClient } from "../machine-client.ts";
+import type { ReadOptions } from "../options.ts";
 import {
   Coordination,
   type Elected,
@@ -14,17 +16,29 @@ import {
   type SemaphoreOptions,
   type Turn,
 } from "./coordination.ts";
+import { endable } from "./follow.ts";
 import { Holdings } from "./holdings.ts";
+import { type Lease, type LeasedKeys, type LeaseOptions, type LeasesParts, lease, leasedKeys } from "./leases.ts";
+import {
+  type Instance,
+  instances,
+  type RegisterOptions,
+  type Registration,
+  register,
+  watchInstances,
+} from "./registry.ts";
 
 /** What every client can do with the machines that every cluster has. */
 export abstract class Recipes {
   readonly #holdings: Holdings;
   readonly #coordination: Coordination;
+  readonly #leases: LeasesParts;
 
   constructor(environment: ClientEnvironment) {
     this.#holdings = new Holdings(environment.clock);
     const shared = { environment, holdings: this.#holdings };
     this.#coordination = new Coordination({ ...shared, locks: () => this.of(locks) });
+    this.#leases = { ...shared, leases: () => this.of(leases) };
   }
 
   /** A machine of the cluster, to be called. */
@@ -63,7 +77,7 @@ export abstract class Recipes {
    * with `ABORTED` or `CLOSED`.
    */
   observe(name: string, options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<Observed | null> {
-    return this.#coordination.observe(name, options.signal);
+    return endable(options.signal, (ended) => this.#coordination.observe(name, ended));
   }
 
   /**
@@ -81,6 +95,69 @@ export abstract class Recipes {
    */
   runOnLeader<T>(name: string, run: (turn: Turn) => Promise<T> | T, options: ElectOptions = {}): Promise<T> {
     return this.#coordination.runOnLeader(name, run, options);
+  }
+
+  /**
+   * Asks for a lease, and keeps it alive until it is released, or this client is closed or not heard of for its time to
+   * live. Keys can hang on it: they are gone when it is. Whoever wants to know of them reads or watches `leased`.
+   *
+   * @example
+   * await using lease = await client.lease({ ttlMs: 5_000 });
+   * await lease.put("workers/w1", { since: startedAt });
+   *
+   * @throws ConclaveError `BUSY` if there are too many; `REJECTED` if what is asked for makes no sense; and as every call
+   */
+  lease(options: LeaseOptions = {}): Promise<Lease> {
+    return lease(this.#leases, options);
+  }
+
+  /**
+   * The keys that hang on leases, whosever they are.
+   *
+   * @example
+   * for await (const change of client.leased.watch("workers/")) {
+   *   if (change.type === "expired") console.log(`${change.key} was not heard of any more`);
+   * }
+   */
+  get leased(): LeasedKeys {
+    return leasedKeys(this.#leases);
+  }
+
+  /**
+   * Registers an instance of a service, and keeps it registered, until it is unregistered or this client is closed. It is
+   * listed as long as its process lets know of itself.
+   *
+   * @example
+   * await using registration = await client.register("search", { address: "http://10.0.0.7:8080", meta: { zone: "a" } });
+   *
+   * @throws ConclaveError `INVALID_ARGUMENT`, `REJECTED`, `BUSY`, `ABORTED`; and as every call
+   */
+  register(service: string, options: RegisterOptions): Promise<Registration> {
+    return register(this.#leases, service, options);
+  }
+
+  /**
+   * The instances of a service that are registered, in the order of their ids. Linearizable unless told otherwise.
+   *
+   * @example
+   * const [one] = await client.instances("search", { consistency: "stale" });
+   */
+  instances(service: string, options: ReadOptions = {}): Promise<readonly Instance[]> {
+    return instances(this.#leases, service, options);
+  }
+
+  /**
+   * The instances of a service: first as they are, and then anew with every change, as it is pushed. It goes on until the
+   * loop is left, or fails with `ABORTED` or `CLOSED`.
+   *
+   * @example
+   * for await (const instances of client.watchInstances("search")) balancer.use(instances.map(({ address }) => address));
+   */
+  watchInstances(
+    service: string,
+    options: { readonly signal?: AbortSignal } = {},
+  ): AsyncIterableIterator<readonly Instance[]> {
+    return watchInstances(this.#leases, service, options.signal);
   }
 
   /** Gives up whatever is held, so that nobody else has to wait until its time has run out. */

@@ -2,6 +2,7 @@
 
 import type { AnyMachine } from "../definition.ts";
 import { caches } from "./caches.ts";
+import { leases } from "./leases.ts";
 import { locks } from "./locks.ts";
 
-export const RECIPES: readonly AnyMachine[] = [caches, locks];
+export const RECIPES: readonly AnyMachine[] = [caches, leases, locks];

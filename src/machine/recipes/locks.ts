@@ -5,6 +5,7 @@
  */
 
 import { type CommandContext, changesOf, machine, Rejection } from "../definition.ts";
+import { checkNames, checkTtl, isWhole } from "./checks.ts";
 
 /** What happens to a lock. */
 export type LockChange =
@@ -49,9 +50,6 @@ export interface Hold {
   readonly owner: string;
 }
 
-const NAME_LENGTH_MAX = 512;
-const TTL_MS_MIN = 10;
-const TTL_MS_MAX = 24 * 60 * 60 * 1_000;
 const PERMITS_MAX = 1_000_000;
 /** How many may be in line for one lock. */
 const WAITING_MAX = 10_000;
@@ -127,11 +125,9 @@ export const locks = machine({
 });
 
 function checkWish({ name, owner, ttlMs, permits }: Hold & { readonly ttlMs: number; readonly permits: number }): void {
-  const isName = (text: unknown): boolean => typeof text === "string" && text !== "" && text.length <= NAME_LENGTH_MAX;
-  const isIn = (value: number, least: number, most: number): boolean => value >= least && value <= most;
-  if (!isName(name) || !isName(owner)) throw new Rejection("INVALID_NAME", { lengthMax: NAME_LENGTH_MAX });
-  if (!isIn(ttlMs, TTL_MS_MIN, TTL_MS_MAX)) throw new Rejection("INVALID_TTL", { least: TTL_MS_MIN, most: TTL_MS_MAX });
-  if (!Number.isInteger(permits) || !isIn(permits, 1, PERMITS_MAX)) throw new Rejection("INVALID_PERMITS");
+  checkNames(name, owner);
+  checkTtl(ttlMs);
+  if (!isWhole(permits, 1, PERMITS_MAX)) throw new Rejection("INVALID_PERMITS");
 }
 
 function newLock(state: State, name: string, permits: number): Lock {
