@@ -39,6 +39,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "machine/recipes/leases.ts",
     "machine/recipes/locks.ts",
     "machine/key-value-transaction.ts",
+    "machine/recipes/queue-state.ts",
+    "machine/recipes/queues.ts",
     "machine/restoration-steps.ts",
     "machine/typed-protocol.ts",
     "machine/value-codec.ts",

@@ -54,6 +54,7 @@ export type {
   TransactionResult,
 } from "./transactions.ts";
 export type { Lease, LeasedChange, LeasedEntry, LeasedKeys, LeaseOptions } from "./recipes/leases.ts";
+export type { DeadJob, Job, PushOptions, Queue, QueueOptions, QueueStatus } from "./recipes/queue.ts";
 export type { Instance, RegisterOptions, Registration } from "./recipes/registry.ts";
 
 /**

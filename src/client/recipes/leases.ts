@@ -9,7 +9,7 @@ import { endable, follow, readAll, type Step } from "./follow.ts";
 import type { Holding, Holdings } from "./holdings.ts";
 import { KeptAlive } from "./kept-alive.ts";
 import { getIn, type Place } from "./line.ts";
-import { busyIfFull } from "./patience.ts";
+import { bounded } from "./patience.ts";
 
 export type { LeasedEntry } from "../../machine/recipes/leases.ts";
 
@@ -33,7 +33,7 @@ export interface Lease {
    * Sets a key, which is gone when the lease is. It may have hung on an earlier lease before; one of a later lease is
    * refused. Values are plain ones, as in machines.
    *
-   * @throws ConclaveError `LOST`; `REJECTED` with the reason `TAKEN`; `BUSY`; and as every call
+   * @throws ConclaveError `LOST`; `REJECTED` with the reason `TAKEN`; `BUSY`, `TOO_LARGE`; and as every call
    */
   put(key: string, value: unknown, options?: CallOptions): Promise<void>;
   /** Removes a key; false if it does not hang on this lease. @throws as every call */
@@ -105,7 +105,7 @@ export async function newLease(
   const place = (given: string): Place<number> => {
     owner = given;
     const enter = async (options: CallOptions): Promise<{ readonly got: number; readonly revision: number }> => {
-      const { token } = await busyIfFull(api.grant({ owner, ttlMs }, options));
+      const { token } = await bounded(api.grant({ owner, ttlMs }, options));
       return { got: token, revision: 0 };
     };
     // Nobody waits in line for a lease.
@@ -134,7 +134,7 @@ export async function newLease(
     },
     put: async (key, value, options, as) => {
       if (!kept.isHeld) throw lost();
-      if (await busyIfFull(api.put({ owner, key, value, ...as }, options))) return;
+      if (await bounded(api.put({ owner, key, value, ...as }, options))) return;
       kept.lose();
       throw lost();
     },

@@ -18,6 +18,8 @@ export interface Waiting {
   readonly holdings: Holdings;
   /** A place in line is lost if its owner was not heard of for so long. */
   readonly ttlMs: number;
+  /** For how long it is let in; as long by default. */
+  readonly heldMs?: number;
   readonly signal?: AbortSignal | undefined;
   /** False to get in at once or not at all. */
   readonly isPatient: boolean;
@@ -89,12 +91,12 @@ export async function getIn<T>(waiting: Waiting, placeOf: (owner: string) => Pla
 
 /** Who was let in after a long time without an answer has its time anew, or nothing: null. @throws as `getIn` */
 async function refreshed<T>(
-  { environment, ttlMs, signal }: Waiting,
+  { environment, ttlMs, heldMs = ttlMs, signal }: Waiting,
   place: Place<T>,
   granted: Granted<T>,
 ): Promise<Granted<T> | null> {
   const askedMs = environment.clock.nowMs();
-  if (askedMs - granted.askedMs < ttlMs / 2) return granted;
+  if (askedMs - granted.askedMs < heldMs / 2) return granted;
   const renewed = await place.renew(signal === undefined ? {} : { signal });
   return renewed === null || renewed.got === null ? null : { got: renewed.got, askedMs };
 }

@@ -34,13 +34,14 @@ export function isRefused(error: unknown, wanted: string): error is ConclaveErro
   return reason === wanted;
 }
 
-/** A bound of the machine that is reached is `BUSY`, as any other. */
-export async function busyIfFull<T>(asked: Promise<T>): Promise<T> {
+/** What a machine refuses for a bound is what it would be of any other: `BUSY`, or `TOO_LARGE`. */
+export async function bounded<T>(asked: Promise<T>): Promise<T> {
   try {
     return await asked;
   } catch (error) {
-    if (!isRefused(error, "FULL")) throw error;
+    const code = isRefused(error, "FULL") ? "BUSY" : isRefused(error, "TOO_LARGE") ? "TOO_LARGE" : null;
+    if (code === null || !(error instanceof ConclaveError)) throw error;
     const { details } = error.details;
-    throw new ConclaveError("BUSY", error.message, { cause: error, details: details as Record<string, unknown> });
+    throw new ConclaveError(code, error.message, { cause: error, details: details as Record<string, unknown> });
   }
 }

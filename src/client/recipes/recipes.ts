@@ -4,6 +4,7 @@ import type { ClientEnvironment } from "../../environment.ts";
 import type { Machine } from "../../machine/definition.ts";
 import { leases } from "../../machine/recipes/leases.ts";
 import { locks } from "../../machine/recipes/locks.ts";
+import { queues } from "../../machine/recipes/queues.ts";
 import type { MachineClient } from "../machine-client.ts";
 import type { ReadOptions } from "../options.ts";
 import {
@@ -19,6 +20,7 @@ import {
 import { endable } from "./follow.ts";
 import { Holdings } from "./holdings.ts";
 import { type Lease, type LeasedKeys, type LeaseOptions, type LeasesParts, lease, leasedKeys } from "./leases.ts";
+import { type Queue, type QueueOptions, type QueueParts, WorkQueue } from "./queue.ts";
 import {
   type Instance,
   instances,
@@ -33,11 +35,13 @@ export abstract class Recipes {
   readonly #holdings: Holdings;
   readonly #coordination: Coordination;
   readonly #leases: LeasesParts;
+  readonly #queues: QueueParts;
 
   constructor(environment: ClientEnvironment) {
     this.#holdings = new Holdings(environment.clock);
     const shared = { environment, holdings: this.#holdings };
     this.#coordination = new Coordination({ ...shared, locks: () => this.of(locks) });
+    this.#queues = { ...shared, queues: () => this.of(queues) };
     this.#leases = { ...shared, leases: () => this.of(leases) };
   }
 
@@ -158,6 +162,23 @@ export abstract class Recipes {
     options: { readonly signal?: AbortSignal } = {},
   ): AsyncIterableIterator<readonly Instance[]> {
     return watchInstances(this.#leases, service, options.signal);
+  }
+
+  /**
+   * A queue of jobs that is there as soon as somebody uses it. Each job goes to one taker at a time, to another one if it is
+   * not acknowledged in time, and to the dead letters if that has happened too often: it is done at least once, and the
+   * `token` of a job lets whatever it writes to refuse who comes late.
+   *
+   * @example
+   * const mails = client.queue<Mail>("mails", { visibleMs: 60_000, attemptsMax: 3 });
+   * await mails.push({ to: "ann@example.org" });
+   * for await (const job of mails.jobs({ signal })) {
+   *   await send(job.item, { signal: job.signal });
+   *   await job.ack();
+   * }
+   */
+  queue<T = unknown>(name: string, options: QueueOptions = {}): Queue<T> {
+    return new WorkQueue<T>(this.#queues, name, options);
   }
 
   /** Gives up whatever is held, so that nobody else has to wait until its time has run out. */

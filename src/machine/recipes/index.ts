@@ -4,5 +4,6 @@ import type { AnyMachine } from "../definition.ts";
 import { caches } from "./caches.ts";
 import { leases } from "./leases.ts";
 import { locks } from "./locks.ts";
+import { queues } from "./queues.ts";
 
-export const RECIPES: readonly AnyMachine[] = [caches, leases, locks];
+export const RECIPES: readonly AnyMachine[] = [caches, leases, locks, queues];
