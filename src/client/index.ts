@@ -44,6 +44,9 @@ export type {
   SemaphoreOptions,
   Turn,
 } from "./recipes/coordination.ts";
+export type { Lease, LeasedChange, LeasedEntry, LeasedKeys, LeaseOptions } from "./recipes/leases.ts";
+export type { DeadJob, Job, PushOptions, Queue, QueueOptions, QueueStatus } from "./recipes/queue.ts";
+export type { Instance, RegisterOptions, Registration } from "./recipes/registry.ts";
 export type {
   Comparison,
   OperationResult,
@@ -53,9 +56,6 @@ export type {
   TransactionOperation,
   TransactionResult,
 } from "./transactions.ts";
-export type { Lease, LeasedChange, LeasedEntry, LeasedKeys, LeaseOptions } from "./recipes/leases.ts";
-export type { DeadJob, Job, PushOptions, Queue, QueueOptions, QueueStatus } from "./recipes/queue.ts";
-export type { Instance, RegisterOptions, Registration } from "./recipes/registry.ts";
 
 /**
  * Connects to a cluster. Resolves at once: calls wait, within their deadline, for a leader to be found.
