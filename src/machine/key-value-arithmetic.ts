@@ -1,6 +1,6 @@
 /** What the key-value machine makes of values: how they compare, and what becomes of them when something is added. */
 
-import { type Rejected, sizeOfValue, type Value } from "./key-value-parts.ts";
+import { type Rejected, type Value, valueBytes } from "./key-value-parts.ts";
 
 /** Whatever the length of a key, an error that names it stays short. */
 export const quoted = (key: string): string => `"${key.length > 64 ? `${key.slice(0, 64)}…` : key}"`;
@@ -50,7 +50,7 @@ export function extended(
     const message = `${quoted(key)} holds ${typeof present === "string" ? "text" : "bytes"}, and the other was to be appended.`;
     return { code: "WRONG_TYPE", message };
   }
-  const bytes = sizeOfValue(value);
+  const bytes = valueBytes(value);
   if (bytes <= bytesMax) return { value, bytes };
   return { code: "TOO_LARGE", message: `${quoted(key)} would grow to ${bytes} bytes, of ${bytesMax}.` };
 }

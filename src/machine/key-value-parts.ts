@@ -46,14 +46,8 @@ export const Op = {
 /** What kind of value follows, or what stands in its place. */
 export const Tag = { text: 0, bytes: 1, revision: 2, nothing: 3 } as const;
 
-const encoder = new TextEncoder();
-
 /** How many bytes a value takes. */
-export const valueBytes = (value: Value): number =>
-  typeof value === "string" ? encoder.encode(value).byteLength : value.byteLength;
-
-/** The same, for values of which nothing else will be encoded soon. */
-export const sizeOfValue = (value: Value): number => (typeof value === "string" ? textBytes(value) : value.byteLength);
+export const valueBytes = (value: Value): number => (typeof value === "string" ? textBytes(value) : value.byteLength);
 
 export function writeValue(writer: ByteWriter, value: Value): void {
   if (typeof value === "string") writer.u8(Tag.text).text(value);

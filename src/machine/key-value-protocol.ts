@@ -15,6 +15,7 @@ import {
   Status,
   Tag,
   type Value,
+  valueBytes,
   writeEntry,
   writeInteger,
   writeResult,
@@ -84,11 +85,9 @@ export type ChangesPage =
   | { readonly type: "changes"; readonly changes: readonly Change[]; readonly nextRevision: number }
   | { readonly type: "compacted"; readonly firstRevision: number };
 
-const encodedBytes = (value: Value): number => 5 + (typeof value === "string" ? textBytes(value) : value.byteLength);
-
 /** How long a command is as bytes: most are, and the rest will grow. */
 const commandBytes = (command: KeyValueCommand): number =>
-  5 + textBytes(command.key) + ("value" in command ? encodedBytes(command.value) : 16);
+  5 + textBytes(command.key) + ("value" in command ? 5 + valueBytes(command.value) : 16);
 
 /** @throws RangeError if it is a transaction that is too long */
 export function encodeCommand(command: KeyValueCommand | TransactionCommand): Uint8Array {

@@ -4,7 +4,7 @@
  */
 
 import { areEqual, compared, extended, increased, quoted } from "./key-value-arithmetic.ts";
-import { type KeyValueEntry, type Rejected, sizeOfValue, type Value } from "./key-value-parts.ts";
+import { type KeyValueEntry, type Rejected, type Value, valueBytes } from "./key-value-parts.ts";
 import {
   type Condition,
   type Operation,
@@ -137,7 +137,7 @@ function isSo(relation: Condition["relation"], difference: number): boolean {
   }
 }
 
-const sizeOf = (key: string, value: Value): number => sizeOfValue(key) + sizeOfValue(value);
+const sizeOf = (key: string, value: Value): number => valueBytes(key) + valueBytes(value);
 
 const tooMuch = (code: "TOO_LARGE" | "ANSWER_TOO_LARGE", what: string, bytesMax: number): Rejected => ({
   code,
