@@ -29,7 +29,9 @@ export type Payload =
   /** Timers that have run out; one that was set anew or cancelled after the leader looked does nothing. */
   | { readonly type: "fire-timers"; readonly timeMs: number; readonly timers: readonly FiredTimer[] }
   /** From here on a machine of that name is there, in that version. */
-  | { readonly type: "activate"; readonly name: string; readonly version: number };
+  | { readonly type: "activate"; readonly name: string; readonly version: number }
+  /** Replicas compare the state that they have here. It changes nothing. */
+  | { readonly type: "compare" };
 
 /** A timer of a machine, and which setting of it is meant. */
 export interface FiredTimer {
@@ -44,6 +46,7 @@ const PayloadKind = {
   restoration: 4,
   fireTimers: 5,
   activate: 6,
+  compare: 7,
 } as const;
 
 /** Where the time stands in a batch: at the same place in each, so that it can be filled in where it arrived. */
@@ -75,6 +78,8 @@ export function encodePayload(payload: Payload): Uint8Array {
     }
     case "activate":
       return new ByteWriter().u8(PayloadKind.activate).text(payload.name).u32(payload.version).finish();
+    case "compare":
+      return new ByteWriter(1).u8(PayloadKind.compare).finish();
   }
 }
 
@@ -82,9 +87,9 @@ export function encodePayload(payload: Payload): Uint8Array {
 export function decodePayload(bytes: Uint8Array): Payload {
   const reader = new ByteReader(bytes);
   const kind = reader.u8();
-  if (kind === PayloadKind.openSession) {
+  if (kind === PayloadKind.openSession || kind === PayloadKind.compare) {
     reader.end();
-    return { type: "open-session" };
+    return { type: kind === PayloadKind.compare ? "compare" : "open-session" };
   }
   if (kind === PayloadKind.expireSessions) {
     const sessions = Array.from({ length: countOf(reader, 16) }, () => ({ id: reader.u53(), next: reader.u53() }));
@@ -163,7 +168,8 @@ export type Applied =
   | { readonly type: "session-unknown" }
   | { readonly type: "sessions-expired"; readonly count: number }
   | { readonly type: "timers-fired" }
-  | { readonly type: "activated" };
+  | { readonly type: "activated" }
+  | { readonly type: "comparing" };
 
 const OutcomeKind = { applied: 0, gap: 1, forgotten: 2, failed: 3 } as const;
 const OUTCOME_TYPES = ["applied", "gap", "forgotten", "failed"] as const;

@@ -12,6 +12,7 @@ export {
   type StandardSchema,
   type Upgrade,
 } from "./definition.ts";
+export { Digest } from "./digest.ts";
 export { KeyValueMachine } from "./key-value.ts";
 export type {
   ApplyContext,

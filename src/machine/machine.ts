@@ -82,9 +82,15 @@ export interface StateMachine {
   poll?(query: Uint8Array): Uint8Array | null;
   /**
    * The whole state, in pieces of bounded size. It is as it was at the call: the pieces are drawn one by one while
-   * `apply` goes on, and no more of them than are wanted. The same state gives the same pieces on every replica.
+   * `apply` goes on, and no more of them than are wanted. The same state gives the same pieces on every replica: by them
+   * replicas find out whether one of them has come to another state.
    */
   snapshot(): Iterable<Uint8Array>;
+  /**
+   * Another number whenever a new version of the program gives other pieces for the same state: replicas of different
+   * forms are not compared. Default 0.
+   */
+  readonly snapshotForm?: number;
   /**
    * Replaces the state by one that `snapshot` gave, once all of its pieces have come. They are read from the disk one by
    * one as they are asked for; should they end in an error, the old state stays as it was.

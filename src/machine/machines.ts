@@ -77,6 +77,10 @@ export class Machines implements StateMachine {
     return piecesOf(namesPiece(machines), pieces, this.#root.snapshot());
   }
 
+  get snapshotForm(): number {
+    return this.#root.snapshotForm ?? 0;
+  }
+
   async restore(pieces: AsyncIterable<Uint8Array>): Promise<void> {
     const machines = new Map<string, TypedMachine>();
     const reader = new NamedReader(({ name, version }) => {

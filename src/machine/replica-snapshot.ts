@@ -13,6 +13,12 @@ import { emptyTree } from "./tree.ts";
 const Tag = { sessions: 1, sessionsEnd: 2, machine: 3, end: 4, restoration: 5, restorationPiece: 6 } as const;
 const Item = { session: 1, outcome: 2 } as const;
 
+/**
+ * To be raised with every change of what is in the pieces of a state, here or in a machine of ours: two programs may run
+ * side by side for a while, and must not be taken for parted because one of them writes the same state in another way.
+ */
+export const STATE_FORM = 1;
+
 /** A piece of sessions ends once it holds this much. */
 const PIECE_BYTES_MAX = 64 * 1024;
 

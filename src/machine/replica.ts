@@ -14,7 +14,7 @@ import {
   type Payload,
 } from "./commands.ts";
 import type { ApplyContext, MachineTimer, StateMachine, SupportedMachine, Timers } from "./machine.ts";
-import { readHead, readMachine, snapshotPieces } from "./replica-snapshot.ts";
+import { readHead, readMachine, STATE_FORM, snapshotPieces } from "./replica-snapshot.ts";
 import { Restoration } from "./restoration.ts";
 import { encodeStepResult } from "./restoration-steps.ts";
 import { firstKept, hasRoom, keep, newSession, raiseFloor, type Session, type Sessions } from "./session.ts";
@@ -76,6 +76,11 @@ export class Replica {
     return this.#machine.supported?.() ?? [];
   }
 
+  /** Snapshots of different forms can't be compared. */
+  get snapshotForm(): string {
+    return `${STATE_FORM}.${this.#machine.snapshotForm ?? 0}`;
+  }
+
   get sessionCount(): number {
     return this.#sessions.size;
   }
@@ -122,6 +127,8 @@ export class Replica {
       case "activate":
         this.#machine.activate?.(decoded);
         return { type: "activated" };
+      case "compare":
+        return { type: "comparing" };
     }
   }
 
@@ -166,9 +173,14 @@ export class Replica {
    *
    * @throws RangeError, or whatever the machine throws, if the pieces are not that snapshot, or can't be read
    */
-  async restore(index: number, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+  restore(index: number, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+    if (index >= this.#appliedIndex) return this.replace(index, pieces);
+    return Promise.reject(new RangeError(`entry ${this.#appliedIndex} is applied, ${index} is past`));
+  }
+
+  /** The same for a state that is wrong: the one in its place may be of an earlier entry. @throws like `restore` */
+  async replace(index: number, pieces: AsyncIterable<Uint8Array>): Promise<void> {
     this.#checkWhole();
-    if (index < this.#appliedIndex) throw new RangeError(`entry ${this.#appliedIndex} is applied, ${index} is past`);
     this.#isRestoring = true;
     const iterator = pieces[Symbol.asyncIterator]();
     try {

@@ -30,6 +30,7 @@ export function passedOn(machine: StateMachine, own: Partial<StateMachine>): Sta
     query: (query) => machine.query(query),
     snapshot: () => machine.snapshot(),
     restore: (pieces) => machine.restore(pieces),
+    ...(machine.snapshotForm === undefined ? {} : { snapshotForm: machine.snapshotForm }),
     ...Object.fromEntries(optional),
     ...own,
   };

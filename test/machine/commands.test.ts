@@ -37,6 +37,7 @@ const payload: fc.Arbitrary<Payload> = fc.oneof(
   }),
   record({ type: fc.constant("activate" as const), name: fc.string(), version: fc.nat(2 ** 32 - 1) }),
   fc.constant({ type: "open-session" as const }),
+  fc.constant({ type: "compare" as const }),
   record({
     type: fc.constant("expire-sessions" as const),
     sessions: fc.array(record({ id: fc.maxSafeNat(), next: fc.maxSafeNat() }), { maxLength: 40 }),

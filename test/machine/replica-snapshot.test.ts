@@ -3,13 +3,15 @@
 import * as fc from "fast-check";
 import * as assert from "uvu/assert";
 import { type Applied, encodePayload, type Outcome } from "../../src/machine/commands.ts";
-import { KeyValueMachine, Replica, type StateMachine } from "../../src/machine/index.ts";
+import { KeyValueMachine, Machines, Replica, type StateMachine } from "../../src/machine/index.ts";
 import { encodeCommand } from "../../src/machine/key-value-protocol.ts";
 import { fromDisk } from "../support/pieces.ts";
 import { suite } from "../support/suite.ts";
 import { payload } from "./logs.ts";
 
 const test = suite("replica: snapshots");
+
+const GUARDED = { isGuarded: true };
 
 const newReplica = (machine: StateMachine = new KeyValueMachine()): Replica => new Replica(machine, () => {});
 const applyNext = (replica: Replica, bytes: Uint8Array | null): Applied | null =>
@@ -245,6 +247,38 @@ test("a state never goes back", async () => {
   await replica.restore(index, fromDisk(pieces));
   applyNext(replica, null);
   assert.match(await failureOf(replica.restore(index, fromDisk(pieces))), /is past/);
+});
+
+test("a comparison changes nothing but the index", () => {
+  const [replica, other] = [newReplica(), newReplica()];
+  for (const one of [replica, other]) increment(one, openSession(one), 1, 3);
+  assert.equal(applyNext(replica, encodePayload({ type: "compare" })), { type: "comparing" });
+  applyNext(other, null);
+  assert.is(stateOf(replica), stateOf(other));
+});
+
+test("a state that is wrong is replaced by that of an earlier entry, and goes on from there", async () => {
+  const [wrong, right] = [newReplica(), newReplica()];
+  const [session] = [openSession(wrong), openSession(right)];
+  increment(wrong, session, 1, 7);
+  increment(right, session, 1, 2);
+  const { index, pieces } = right.snapshot();
+  const drawn = [...pieces];
+  for (const first of [3, 4]) increment(right, session, first, 1);
+  for (const first of [8, 9]) increment(wrong, session, first, 1);
+  assert.match(await failureOf(wrong.restore(index, fromDisk(drawn))), /entry 4 is applied, 2 is past/);
+  await wrong.replace(index, fromDisk(drawn));
+  assert.is(wrong.appliedIndex, index);
+  for (const first of [3, 4]) increment(wrong, session, first, 1);
+  assert.is(stateOf(wrong), stateOf(right));
+});
+
+test("states are told apart by the form of their snapshots, which the machine has a part in", () => {
+  const machine = new KeyValueMachine();
+  const own = newReplica(machine).snapshotForm;
+  const other = newReplica(new Machines(Object.assign(new KeyValueMachine(), { snapshotForm: 7 }), [], GUARDED));
+  assert.is(newReplica(new Machines(machine, [], GUARDED)).snapshotForm, own);
+  assert.is.not(other.snapshotForm, own);
 });
 
 test.run();
