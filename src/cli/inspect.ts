@@ -59,7 +59,7 @@ const isSoundAll = ({ damage, snapshots }: Inspection): boolean =>
   damage === null && snapshots.every((one) => one.damage === null);
 
 function textOf(folder: string, inspection: Inspection): string {
-  const { owner, snapshots, segments, base, state, terms, tornBytes, damage } = inspection;
+  const { owner, snapshots, segments, base, state, terms, tornBytes, divergedAt, damage } = inspection;
   const states = snapshots.map((one) => [
     one.file,
     `${one.index}`,
@@ -88,6 +88,11 @@ function textOf(folder: string, inspection: Inspection): string {
       ? ""
       : `term ${state.term}, ${state.vote === null ? "no vote" : `vote for ${state.vote}`}, committed ${state.commitIndex}`,
     tornBytes === 0 ? "" : `The last write was cut short: ${grouped(tornBytes)} bytes that the next start cuts off.`,
+    divergedAt === null
+      ? ""
+      : colours.red(
+          `Its state at entry ${divergedAt} was another than the majority's, and so may its snapshots be: it waits for theirs.`,
+        ),
     damage === null
       ? colours.green("no damage")
       : colours.red(`DAMAGED ${damage.file} at offset ${damage.offset}: ${damage.why}`),

@@ -6,7 +6,7 @@ import { asOurs, isNoFile } from "./disk-errors.ts";
 import { clusterSaltOf, type Owner, ownerOf, saltOf } from "./identity.ts";
 import { type Damage, inspectLog, type LogInspection, type LogReport } from "./inspect-log.ts";
 import { verifySnapshot } from "./snapshot-file.ts";
-import { snapshotName, snapshotsAmong } from "./snapshots.ts";
+import { distrustAmong, snapshotName, snapshotsAmong } from "./snapshots.ts";
 
 /** What one snapshot is of. */
 export interface SnapshotReport {
@@ -25,6 +25,8 @@ export interface Inspection extends LogReport {
   readonly owner: Owner;
   /** The oldest first. */
   readonly snapshots: readonly SnapshotReport[];
+  /** The entry at which the node's state was found to be another than the majority's, if it has not got theirs yet. */
+  readonly divergedAt: number | null;
   /**
    * The first thing that is wrong with the log, or else with the newest snapshot, or else between the two; what comes
    * after it in the log was not looked at. Null if nothing keeps a node from starting.
@@ -59,12 +61,13 @@ async function inspectOnce(disk: Disk, folder: string): Promise<Inspection> {
   // In this order: a running node removes a part of the log only once there is a snapshot of it.
   const log = await inspectLog(disk, folder, saltOf(owner));
   const snapshots: SnapshotReport[] = [];
-  for (const index of snapshotsAmong(await disk.list(folder))) {
+  const names = await disk.list(folder);
+  for (const index of snapshotsAmong(names)) {
     snapshots.push(await inspectSnapshot(disk, folder, index, clusterSaltOf(owner)));
   }
   const newest = snapshots.at(-1) ?? null;
   const damage = log.report.damage ?? damageOf(newest) ?? gapBetween(newest, log);
-  return { owner, ...log.report, snapshots, damage };
+  return { owner, ...log.report, snapshots, divergedAt: distrustAmong(names), damage };
 }
 
 async function inspectSnapshot(disk: Disk, folder: string, index: number, salt: number): Promise<SnapshotReport> {

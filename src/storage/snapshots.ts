@@ -29,6 +29,9 @@ const WHOLE = /^snapshot-(\d{16})\.snap$/;
 const DRAFT = /^snapshot-\d{16}\.snap\.new$/;
 const PARTIAL = /^snapshot-(\d{16})-[0-9a-f]{8}\.part$/;
 
+/** An empty file, whose name says from which entry on the snapshots beside it are not to be trusted. */
+const DISTRUST = /^distrusted-(\d{16})$/;
+
 /** The name of a snapshot's file. */
 export const snapshotName = (index: number): string => `snapshot-${String(index).padStart(16, "0")}.snap`;
 
@@ -37,7 +40,15 @@ export const snapshotsAmong = (names: readonly string[]): number[] =>
   names.flatMap((name) => WHOLE.exec(name)?.[1] ?? []).map(Number);
 
 /** Is this the name of a snapshot, or of what is to become one? */
-export const isOfSnapshots = (name: string): boolean => [WHOLE, DRAFT, PARTIAL].some((pattern) => pattern.test(name));
+export const isOfSnapshots = (name: string): boolean =>
+  [WHOLE, DRAFT, PARTIAL, DISTRUST].some((pattern) => pattern.test(name));
+
+/** The entry at which the state of a folder's snapshots was found to be wrong; null if it never was. */
+export const distrustAmong = (names: readonly string[]): number | null =>
+  names
+    .map((name) => DISTRUST.exec(name)?.[1])
+    .flatMap((index) => (index === undefined ? [] : [Number(index)]))
+    .at(-1) ?? null;
 
 export class SnapshotStore {
   readonly #disk: Disk;
@@ -45,6 +56,7 @@ export class SnapshotStore {
   readonly #salt: number;
   readonly #infos = new Map<number, SnapshotInfo>();
   #receiver: SnapshotReceiver | null = null;
+  #distrustedAt: number | null = null;
 
   private constructor(disk: Disk, folder: string, salt: number) {
     this.#disk = disk;
@@ -78,6 +90,50 @@ export class SnapshotStore {
   /** The newest; null if there is none. */
   get latest(): SnapshotInfo | null {
     return this.all.at(-1) ?? null;
+  }
+
+  /** See `distrust`; null if there is no reason to. */
+  get distrustedAt(): number | null {
+    return this.#distrustedAt;
+  }
+
+  /**
+   * The state was found to be wrong at that entry, and so may be what the snapshots here hold; where they end, and what
+   * they say of the members, is right all the same. Once this has ended every later start knows, until `trust`.
+   *
+   * @throws ConclaveError `DISK_FULL`, `DISK_FAILED`; it can be tried again
+   */
+  async distrust(index: number): Promise<void> {
+    const path = `${this.#folder}/distrusted-${String(index).padStart(16, "0")}`;
+    try {
+      await this.#removeIfThere(path);
+      await (await this.#disk.open(path, "create")).close();
+      await this.#disk.syncFolder(this.#folder);
+      this.#distrustedAt = index;
+    } catch (error) {
+      throw asOurs(error, `${path} can't be written`);
+    }
+  }
+
+  /**
+   * The snapshot of that entry has come since, and is right, as is any that is newer. Those before it are removed, and only
+   * then are the rest trusted.
+   *
+   * @returns which were removed
+   * @throws ConclaveError `DISK_FAILED`; it can be tried again
+   */
+  async trust(index: number): Promise<number[]> {
+    const old = this.all.map((info) => info.index).filter((one) => one < index);
+    await this.#clear((one) => one < index);
+    try {
+      const names = await this.#disk.list(this.#folder);
+      for (const name of names) if (DISTRUST.test(name)) await this.#remove(name);
+      await this.#disk.syncFolder(this.#folder);
+      this.#distrustedAt = null;
+    } catch (error) {
+      throw asOurs(error, `What stands for the distrust of the snapshots in ${this.#folder} can't be removed`);
+    }
+    return old;
   }
 
   /**
@@ -184,6 +240,7 @@ export class SnapshotStore {
     await this.#disk.syncFolder(this.#folder);
     const names = await this.#disk.list(this.#folder);
     for (const name of names) if (DRAFT.test(name)) await this.#remove(name);
+    this.#distrustedAt = distrustAmong(names);
     const indices = snapshotsAmong(names);
     const newest = indices.at(-1);
     for (const index of indices) {
@@ -224,7 +281,7 @@ export class SnapshotStore {
       const names = await this.#disk.list(this.#folder);
       for (const index of snapshotsAmong(names).filter(isUnwanted)) {
         this.#infos.delete(index);
-        await this.#remove(snapshotName(index));
+        await this.#removeIfThere(this.#pathOf(index)); // Somebody else may be clearing away, too.
       }
       await this.#disk.syncFolder(this.#folder);
     } catch (error) {

@@ -335,4 +335,15 @@ test("a disk that can't be read", async () => {
   assert.is(await codeOf(look(disk)), "DISK_FAILED");
 });
 
+test("that a state was found to be wrong, and has yet to be replaced, is told", async () => {
+  const disk = new MemoryDisk([FOLDER]);
+  await logOn(disk);
+  const store = await snapshotsOn(disk);
+  await store.write(headerOf(3, 3), [new Uint8Array(5)]);
+  assert.is((await look(disk)).divergedAt, null);
+  await store.distrust(4);
+  const { divergedAt, damage } = await look(disk);
+  assert.equal([divergedAt, damage], [4, null]);
+});
+
 test.run();

@@ -244,4 +244,71 @@ test("a disk that fails while the snapshots are looked for is told from damage",
   }
 });
 
+test("that snapshots are not to be trusted survives any crash, until the right one has come and the others are gone", async () => {
+  const { disk, store } = await storeWith(4, 5);
+  assert.is(store.distrustedAt, null);
+  await store.distrust(7);
+  for (const one of [store, await openStore(disk.crash()), await openStore(disk.kill())]) {
+    assert.equal([one.distrustedAt, indicesOf(one)], [7, [4, 5]]);
+  }
+  await write(store, 9);
+  const left: MemoryDisk[] = [];
+  disk.watch = () => void left.push(...disk.everyCrash(), disk.kill());
+  assert.equal(await store.trust(9), [4, 5]);
+  assert.equal([store.distrustedAt, indicesOf(store)], [null, [9]]);
+  left.push(disk.crash());
+  const found = new Set<boolean>();
+  for (const crashed of left) {
+    const opened = await openStore(crashed);
+    const isTrusted = opened.distrustedAt === null;
+    found.add(isTrusted);
+    if (isTrusted) assert.equal(indicesOf(opened), [9], "those that are wrong are gone for good by then");
+    assert.is((await openStore(crashed.crash())).distrustedAt, opened.distrustedAt, "what was found can't vanish");
+  }
+  assert.is(found.size, 2);
+});
+
+test("a newer one that has come meanwhile stays, and so does one of the same entry that was replaced", async () => {
+  const { disk, store } = await storeWith(5);
+  await store.distrust(7);
+  await store.write(headerOf(5), piecesOf(6));
+  await write(store, 8);
+  assert.equal(await store.trust(5), []);
+  assert.equal(indicesOf(await openStore(disk.crash())), [5, 8]);
+});
+
+for (const [operation, code, expected] of [
+  ["create", "ENOSPC", "DISK_FULL"],
+  ["create", "EIO", "DISK_FAILED"],
+  ["syncFolder", "EIO", "DISK_FAILED"],
+] as const) {
+  test(`that they are not to be trusted can be said again after ${code} in ${operation}`, async () => {
+    const { disk, store } = await storeWith(5);
+    disk.failNext(operation, code);
+    assert.is(await codeOf(store.distrust(7)), expected);
+    assert.is(store.distrustedAt, null);
+    await store.distrust(7);
+    assert.is((await openStore(disk.crash())).distrustedAt, 7);
+  });
+}
+
+for (const operation of ["list", "remove", "syncFolder"] as const satisfies readonly Operation[]) {
+  test(`that they are to be trusted again can be said again after a failure in ${operation}`, async () => {
+    const { disk, store } = await storeWith(5, 9);
+    await store.distrust(7);
+    disk.failNext(operation, "EIO");
+    assert.is(await codeOf(store.trust(9)), "DISK_FAILED");
+    assert.is((await openStore(disk.crash())).distrustedAt, 7);
+    await store.trust(9);
+    const opened = await openStore(disk.crash());
+    assert.equal([opened.distrustedAt, indicesOf(opened)], [null, [9]]);
+  });
+}
+
+test("two who clear away at the same time do not stand in each other's way", async () => {
+  const { disk, store } = await storeWith(1, 2, 3);
+  await Promise.all([store.keepOnly(new Set([3])), store.trust(3), store.remove(1)]);
+  assert.equal(disk.crash().paths(), [snapshotPath(3)]);
+});
+
 test.run();
