@@ -22,6 +22,8 @@ export const ERROR_CODES = {
   MACHINE_INACTIVE: "The cluster does not use a machine of that name, or not in that version yet. Nothing was changed.",
   LOST: "A lock, a lease or the like was held, and is held no more: somebody else may have it.",
   RELEASED: "A lock, a lease or the like was given up by its own holder.",
+  DIVERGED:
+    "The node has come to another state than the majority, and answers nothing until it has theirs. Nothing was changed.",
   CLOSED: "The client, actor system or node was closed.",
   // What the parts of a cluster say to one another.
   NOT_LEADER: "This node does not lead; the details name the leader if it is known.",

@@ -1,13 +1,16 @@
 /** Questions to the leader about the cluster itself: who its members are, and who is to lead. One at a time each. */
 
 import type { ClientEnvironment } from "../environment.ts";
-import { ConclaveError, hasCode } from "../errors.ts";
+import { ConclaveError, type ErrorCode, hasCode } from "../errors.ts";
 import type { NodeAnswer, NodeMessage } from "../protocol/node.ts";
 import { Call, type CallStart, Calls, late } from "./call.ts";
 import type { Leader, Leadership } from "./leadership.ts";
 import { type CallOptions, RETRY_DELAY_MS } from "./options.ts";
 
-type Question = Extract<NodeMessage, { type: "members" | "change" | "transfer" }>;
+type Question = Extract<NodeMessage, { type: "members" | "compare" | "change" | "transfer" }>;
+
+/** Nothing has come of it. */
+const TURNED_AWAY: readonly ErrorCode[] = ["NOT_LEADER", "UNKNOWN_ACTOR", "BUSY", "DIVERGED"];
 
 class Request extends Call<NodeAnswer> {
   readonly question: Question;
@@ -71,17 +74,18 @@ export class Admin {
   async #isDone(leader: Leader, request: Request): Promise<boolean> {
     const { question } = request;
     const leftMs = request.deadlineMs - this.#options.environment.clock.nowMs();
-    request.isSent = question.type !== "members";
+    request.isSent = question.type === "change" || question.type === "transfer";
     try {
       request.resolve(await leader.node.ask(question, { timeoutMs: Math.max(0, leftMs) }));
       return true;
     } catch (error) {
-      if (hasCode(error, "NOT_LEADER") || hasCode(error, "UNKNOWN_ACTOR") || hasCode(error, "BUSY")) {
+      if (error instanceof ConclaveError && TURNED_AWAY.includes(error.code)) {
         request.isSent = false;
         if (!hasCode(error, "BUSY")) this.#options.leadership().doubt(leader);
         return false;
       }
-      const isLost = hasCode(error, "UNREACHABLE") || hasCode(error, "TIMEOUT");
+      const isUnknown = hasCode(error, "UNKNOWN_OUTCOME") && !request.isSent;
+      const isLost = hasCode(error, "UNREACHABLE") || hasCode(error, "TIMEOUT") || isUnknown;
       if (isLost) this.#options.leadership().doubt(leader);
       if (isLost && !request.isSent) return false;
       request.reject(isLost ? unknownOutcome(error) : asOurs(error));

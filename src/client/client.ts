@@ -352,6 +352,14 @@ export class Client extends Recipes {
   }
 
   /**
+   * Has the nodes compare what their states have come to, as they do by themselves from time to time. Resolves when they
+   * begin; what comes of it is in their logs, and in `status`: one that is found to be wrong is repaired.
+   */
+  async compare(options: CallOptions = {}): Promise<void> {
+    await this.#admin.ask({ type: "compare" }, options);
+  }
+
+  /**
    * Changes the members: everything that is wished for at once, by joint consensus (thesis, section 4.3). Resolves once
    * the change is committed. A new member is then a learner; it becomes a voter, or takes another one's place, by itself
    * once it keeps up.

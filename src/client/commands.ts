@@ -259,6 +259,7 @@ export class Commands {
     }
     switch (error.code) {
       case "NOT_LEADER":
+      case "DIVERGED": // It is about to hand over, and has taken nothing in.
       case "UNKNOWN_ACTOR": // The process is there, and its node is not yet.
         this.#options.leadership().doubt(leader);
         this.#lookBack();

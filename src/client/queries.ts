@@ -18,7 +18,7 @@ class Query extends Call<Uint8Array> {
   readonly consistency: Consistency;
   /** Where it stands in the queue, if it does. */
   queued: Place<Query> | null = null;
-  /** Why it was last turned away, if it was for lack of room. */
+  /** Why it was last turned away, if the node that was asked will do later on. */
   refusal: ConclaveError | null = null;
 
   constructor(start: CallStart<Uint8Array>, bytes: Uint8Array, consistency: Consistency) {
@@ -204,7 +204,7 @@ export class Queries {
       this.#sender.wake();
       return;
     }
-    for (const query of batch) query.refusal = hasCode(error, "BUSY") ? error : null;
+    for (const query of batch) query.refusal = isRefusal(error) ? error : null;
     this.#enqueueFirst(batch);
     this.#sender.retryLater(error);
   }
@@ -235,7 +235,7 @@ export class Queries {
           await this.#askInCompany(url, consistency, query, attemptMs);
         } catch (error) {
           if (isFinal(error)) query.reject(error);
-          if (hasCode(error, "BUSY")) refusal = query.refusal = error;
+          if (isRefusal(error)) refusal = query.refusal = error;
           isBehind ||= hasCode(error, "BUSY") && "appliedIndex" in error.details;
           askedMs = Math.min(askedMs, retryAfterMs(error) ?? Number.POSITIVE_INFINITY);
         }
@@ -326,6 +326,9 @@ export const isFinal = (error: unknown): error is ConclaveError =>
   hasCode(error, "MACHINE_FAILED") ||
   hasCode(error, "TOO_LARGE") ||
   hasCode(error, "ANSWER_TOO_LARGE");
+
+/** It passes, and says more than that no answer came in time. */
+const isRefusal = (error: unknown): error is ConclaveError => hasCode(error, "BUSY") || hasCode(error, "DIVERGED");
 
 /** What one of a batch has met with, and each for itself may not. */
 const isShared = (error: unknown): boolean => hasCode(error, "ANSWER_TOO_LARGE") || hasCode(error, "MACHINE_FAILED");

@@ -68,6 +68,17 @@ export const CLUSTER_COMMANDS: readonly Command[] = [
     takes: { words: [0, 0] },
     run: (_args, context) => showMembers(context),
   },
+  {
+    name: "compare",
+    usage: "compare",
+    help: "have the nodes compare their states, and repair one that is another than the majority's",
+    takes: { words: [0, 0] },
+    run: async (_args, { client, signal, print }) => {
+      await client.compare({ signal });
+      print("ok, they do; their logs and `status` tell what comes of it");
+      return {};
+    },
+  },
   changing(
     "add",
     ["ID", "URL"],

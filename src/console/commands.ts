@@ -208,7 +208,7 @@ function statusRow(report: NodeReport, paused: boolean): string[] {
   if ("error" in report) {
     return [label, colours.red(paused ? "paused" : "unreachable"), "", "", "", "", "", colours.dim(report.url)];
   }
-  const { role, term, lastIndex, commitIndex, appliedIndex, lagMs, links } = report;
+  const { role, term, lastIndex, commitIndex, appliedIndex, state, lagMs, links } = report;
   // The words make it plain without colours, too.
   const linked = Object.entries(links).map(([peer, up]) =>
     up ? colourOf(peer)(`${peer} up`) : colours.red(`${peer} down`),
@@ -216,7 +216,7 @@ function statusRow(report: NodeReport, paused: boolean): string[] {
   const shownRole = role === "leader" ? colours.bold(role) : role;
   return [
     label,
-    shownRole,
+    state === "sound" ? shownRole : `${shownRole}, ${colours.red(state)}`,
     String(term),
     String(lastIndex),
     String(commitIndex),

@@ -39,7 +39,8 @@ const ROLES = {
 } as const;
 
 /** Loud, since nothing can take it back, and in full, since somebody has to tell others what it means. */
-function begunAnew({ others, lastIndex, lastTerm, commitIndex }: Extract<Story, { event: "begun-anew" }>): string {
+function begunAnew(story: Extract<Story, { event: "begun-anew" }>): string {
+  const { others, lastIndex, lastTerm, commitIndex, divergedAt } = story;
   const rest = others.join(", ");
   const sentences = [
     colours.bold("BEGAN A NEW CLUSTER OF THIS NODE ALONE"),
@@ -48,6 +49,9 @@ function begunAnew({ others, lastIndex, lastTerm, commitIndex }: Extract<Story, 
     lastIndex === commitIndex
       ? ""
       : ` Whether what follows entry ${commitIndex} was committed is not known: now it is.`,
+    divergedAt === null
+      ? ""
+      : ` At entry ${divergedAt} it held another state than the majority: look through what there is.`,
     rest === ""
       ? ""
       : ` Never start ${rest} with their old data again: empty their folders, and start them with --join.`,
@@ -144,6 +148,31 @@ export function sentence(story: Story): string {
       return bad(`could not take a snapshot: ${story.reason}`);
     case "compacted":
       return dim(`let go of the log to entry ${story.through}: ${sizeText(story.logBytes)} are left`);
+    case "states-agree":
+      return dim(`at entry ${story.index} ${story.nodes.join(" and ")} have the same state`);
+    case "states-differ": {
+      const groups = story.groups.map((group) => group.join(" and ")).join(" from ");
+      return bad(
+        `${colours.bold("THE STATES DIFFER")} at entry ${story.index}, that of ${groups}, and none is a majority's: somebody has to find out which is right`,
+      );
+    }
+    case "comparison-failed":
+      return bad(`could not look through its state at entry ${story.index}: ${story.reason}`);
+    case "diverged": {
+      const { index, others } = story;
+      const whose = others.length === 0 ? "the majority" : others.join(" and ");
+      return bad(
+        `${colours.bold("HAS DIVERGED")}: its state at entry ${index} is another than that of ${whose}. It answers nothing until it has theirs. Its program has a bug that parts replicas, or its memory is broken`,
+      );
+    }
+    case "repair-delayed":
+      return bad(`has not got the state of another node yet: ${story.reason}`);
+    case "state-replaced":
+      return `goes on from the state of ${name(story.from)} at entry ${story.index}, in place of its own`;
+    case "repaired":
+      return good(`has the state of another node, from entry ${story.index} on, and answers again`);
+    case "agrees-again":
+      return good(`has the state of the majority again, at entry ${story.index}, and answers again`);
     case "joining":
       return `asks ${story.through} to be taken in`;
     case "join-refused":

@@ -89,8 +89,9 @@ export class Applier {
   #next(): readonly Entry[] | null {
     const next = logIndex(this.appliedIndex + 1);
     const fetched = this.#fetched.filter(({ index }) => index >= next);
-    this.#fetched = fetched;
-    return fetched.length > 0 ? fetched : this.#options.log.slice(next, SLICE_BYTES_MAX, this.#commitIndex);
+    // The state may have been replaced by an older one since they were fetched.
+    this.#fetched = fetched[0]?.index === next ? fetched : [];
+    return this.#fetched.length > 0 ? this.#fetched : this.#options.log.slice(next, SLICE_BYTES_MAX, this.#commitIndex);
   }
 
   /** Applies entries until time is up. */

@@ -104,6 +104,12 @@ export class Backups {
       });
   }
 
+  /** A node draws it, as nodes do. */
+  touch(index: number, peer: Peer): void {
+    const drawn = this.#find(index, peer);
+    if (drawn !== undefined) drawn.expiresMs = this.#after(IDLE_MS_MAX);
+  }
+
   /** The one who draws it has all of it, or wants no more. */
   release(index: number, peer: Peer): void {
     const drawn = this.#find(index, peer);

@@ -37,6 +37,8 @@ export interface BegunAnewStory {
   readonly lastTerm: number;
   readonly lastIndex: number;
   readonly commitIndex: number;
+  /** The entry at which this node's state was another than the majority's, if it never got theirs. */
+  readonly divergedAt: number | null;
   /** Where the new one begins. */
   readonly term: number;
   readonly index: number;
@@ -121,6 +123,7 @@ export async function beginAnew(options: NodeOptions, identity: Identity, url: s
       lastTerm,
       lastIndex,
       commitIndex: Math.max(hardState.commitIndex, before.index),
+      divergedAt: store.distrustedAt,
       term,
       index,
     };

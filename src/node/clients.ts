@@ -19,6 +19,7 @@ import {
   type RaftStory,
 } from "../raft/index.ts";
 import { admit } from "./admission.ts";
+import type { Divergence } from "./divergence.ts";
 import { Polls } from "./polls.ts";
 import { notLeader, Proposals } from "./proposals.ts";
 import { Reads } from "./reads.ts";
@@ -32,6 +33,8 @@ export interface ClientsParts {
   view(): LeaderView;
   /** @throws ConclaveError `BUSY`, `DISK_FULL` if the disks take nothing more just now */
   checkDisks(): void;
+  /** Is the state one to answer from? */
+  readonly divergence: Pick<Divergence, "isSound" | "check">;
   /** Has this node anything of its own to show? An empty state is not an old one. */
   canShow(): boolean;
   /** The link to this client is to be watched. */
@@ -166,6 +169,13 @@ export class Clients {
     events.push({ type: "transfer", to });
   }
 
+  /** The state is wrong: whoever waits for an answer from it gets none. */
+  refuse(why: ConclaveError): void {
+    this.#reads.refuse(why);
+    this.#polls.refuse(why);
+    this.#abandon();
+  }
+
   /** Something came over this link for this session. */
   holdSession(session: number, peer: Peer): void {
     if (!this.#sessions.hold(session, peer)) this.#parts.watch(peer);
@@ -179,13 +189,19 @@ export class Clients {
   /** The leader proposes to end what has been idle for too long. */
   expireSessions(events: RaftEvent[]): void {
     const sessions = this.#sessions.idle(this.#parts.clock.nowMs());
-    if (!this.#isLeader || sessions.length === 0) return;
+    if (!this.#isLeader || !this.#parts.divergence.isSound || sessions.length === 0) return;
     this.propose({ type: "expire-sessions", sessions }, events);
   }
 
   /** The leader proposes something of its own. */
   propose(payload: Payload, events: RaftEvent[]): void {
     this.#propose(encodePayload(payload), null, null, events);
+  }
+
+  /** Somebody wants states to be compared. @throws ConclaveError `NOT_LEADER`, `DIVERGED`, `BUSY`, `DISK_FULL` */
+  compare(peer: Peer | null, answer: Answer<NodeAnswer>, events: RaftEvent[]): void {
+    this.#checkRoom(peer);
+    this.#propose(encodePayload({ type: "compare" }), peer, answer, events);
   }
 
   /** What the core has made of proposals. */
@@ -196,6 +212,7 @@ export class Clients {
   /** Leadership may have come or gone: if it is lost, what waits for it is told so. */
   noteRole(story: readonly RaftStory[]): void {
     if (!this.#isLeader) this.#proposals.abandon();
+    else if (!this.#parts.divergence.isSound) this.#abandon();
     if (!this.#wasLeader && this.#isLeader) this.#sessions.restart();
     this.#wasLeader = this.#isLeader;
     const hasFailed = story.some(({ event }) => event === "transfer-failed");
@@ -227,14 +244,26 @@ export class Clients {
     this.#polls.stop();
   }
 
-  /** Before it takes part it has nothing of its own to show, and an empty state is not an old one. */
+  /** Another leader is to say what has come of what was proposed: its state tells, and this one does not. */
+  #abandon(): void {
+    const why = "The state of this node is wrong, and can't tell what has come of the command.";
+    this.#proposals.abandon(new ConclaveError("UNKNOWN_OUTCOME", why));
+  }
+
+  /**
+   * Before it takes part it has nothing of its own to show, and an empty state is not an old one.
+   *
+   * @throws ConclaveError `BUSY`, `DIVERGED`
+   */
   #checkShows(): void {
+    this.#parts.divergence.check();
     if (!this.#parts.canShow()) throw busy("This node takes no part in its cluster yet.", NEWCOMER_RETRY_MS);
   }
 
-  /** @throws ConclaveError `NOT_LEADER`, `BUSY`, `DISK_FULL` */
+  /** @throws ConclaveError `NOT_LEADER`, `DIVERGED`, `BUSY`, `DISK_FULL` */
   #checkRoom(peer: Peer | null): void {
     if (!this.#isLeader) throw notLeader(this.#parts.view());
+    this.#parts.divergence.check();
     this.#parts.checkDisks();
     this.#proposals.checkRoom(peer);
   }

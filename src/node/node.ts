@@ -33,6 +33,7 @@ import { Announcer, type AnnouncerStory } from "./announcer.ts";
 import { Applier } from "./applier.ts";
 import { Clients } from "./clients.ts";
 import { DiskRoom } from "./disk-room.ts";
+import { Integrity, type IntegrityEvent, type IntegrityStory } from "./integrity.ts";
 import { Joiner, type JoinerStory } from "./joiner.ts";
 import { Members, type MembersStory } from "./members.ts";
 import { Outbox } from "./outbox.ts";
@@ -51,6 +52,7 @@ export type NodeStory =
   | MembersStory
   | JoinerStory
   | SnapshotStory
+  | IntegrityStory
   | StallStory
   | ReceptionStory
   | { readonly event: "sessions-expired"; readonly count: number };
@@ -68,6 +70,7 @@ export type NodeEvent =
   | { readonly type: "timers" }
   | { readonly type: "admitted" }
   | SnapshotEvent
+  | IntegrityEvent
   /** The log's disk has become full, or has room again. */
   | { readonly type: "disk-full"; readonly isFull: boolean }
   | { readonly type: "transfer" };
@@ -121,6 +124,7 @@ export class NodeActor {
   readonly #guard: StallGuard;
   readonly #outbox: Outbox;
   readonly #snapshots: Snapshots;
+  readonly #integrity: Integrity;
   readonly #reception: Reception;
   readonly #directories: readonly string[];
   #timer: { readonly atMs: number; readonly timer: Timer } | null = null;
@@ -141,11 +145,32 @@ export class NodeActor {
     this.#directories = parts.directories.map(normalUrl);
     this.#guard = new StallGuard({ clock, everyMs, worthTellingMs: electionTimeoutMinMs / 2, tell });
     const continueLater = (): void => context.post({ type: "continue" });
+    this.#peers = new Peers({ id, configuration: () => configurationOf(raft), firstMet: parts.firstMet });
+    this.#integrity = new Integrity({
+      clock,
+      raft,
+      replica,
+      store,
+      peers: this.#peers,
+      logBytesMax: limits.logBytesMax,
+      ask: (to, message, timeoutMs) => this.#askPeer(to, message, timeoutMs),
+      replaceBy: (offer) => this.#snapshots.replaceBy(offer),
+      renewSnapshot: () => this.#snapshots.renew(),
+      post: (event) => context.post(event),
+      onDiverged: (why) => {
+        this.#clients.refuse(why);
+        this.#snapshots.discard(why);
+        continueLater();
+      },
+      tell,
+    });
+    const { divergence } = this.#integrity;
     this.#clients = new Clients({
       clock,
       raft,
       replica,
       limits,
+      divergence,
       view: () => this.#announcer.view,
       checkDisks: () => {
         this.#room.check();
@@ -158,7 +183,6 @@ export class NodeActor {
     this.#announcer = new Announcer(context, { clock, id, url, directories: this.#directories, tell });
     this.#room = new DiskRoom(raft);
     this.#unwritten = new Unwritten(limits, clock);
-    this.#peers = new Peers({ id, configuration: () => configurationOf(raft), firstMet: parts.firstMet });
     this.#outbox = new Outbox(raft, this.#peers);
     this.#activator = new Activator({ raft, replica, peers: this.#peers });
     this.#timekeeper = new LeaderTimekeeper(clock, replica, () => context.post({ type: "timers" }));
@@ -210,6 +234,7 @@ export class NodeActor {
       continueLater,
       onApplied: (entry, applied) => {
         this.#clients.applied(entry, applied);
+        this.#integrity.applied(entry, applied);
         if (applied?.type === "sessions-expired" && applied.count > 0) {
           tell({ event: "sessions-expired", count: applied.count });
         }
@@ -228,7 +253,11 @@ export class NodeActor {
       watch: (peer) => context.watch(peer),
       ask: (from, index, offset) => this.#askPeer(from, { type: "read-snapshot", index, offset }),
       post: (event) => context.post(event),
-      onRestored: continueLater,
+      isSound: () => divergence.isSound,
+      onRestored: (index) => {
+        this.#integrity.restored(index);
+        continueLater();
+      },
       onFatal: (error) => this.#fail(error),
       tell,
     });
@@ -240,6 +269,7 @@ export class NodeActor {
       announcer: this.#announcer,
       room: this.#room,
       activator: this.#activator,
+      comparisons: this.#integrity.comparisons,
       status: () => this.status(),
       tell,
     });
@@ -282,6 +312,7 @@ export class NodeActor {
       appliedIndex: this.#applier.appliedIndex,
       snapshotIndex: snapshot.index,
       sessions: this.#parts.replica.sessionCount,
+      state: this.#integrity.state,
       lagMs: Math.round(this.#guard.lagMs),
       links: Object.fromEntries(this.#members.others.map(({ id }) => [id, this.#peers.isLinked(id)])),
     };
@@ -306,6 +337,7 @@ export class NodeActor {
     this.#timekeeper.stop();
     this.#announcer.stop();
     this.#snapshots.stop();
+    this.#integrity.stop();
   }
 
   #receive(batch: readonly NodeDelivery[]): void {
@@ -322,8 +354,10 @@ export class NodeActor {
     }
     this.#peers.reconcile(events);
     this.#members.tend(this.#nowMs, events);
-    if (this.isLeader) {
+    this.#integrity.divergence.tend(events);
+    if (this.isLeader && this.#integrity.divergence.isSound) {
       for (const machine of this.#activator.due()) this.#clients.propose({ type: "activate", ...machine }, events);
+      if (this.#integrity.comparisons.due()) this.#clients.propose({ type: "compare" }, events);
     }
     events.push({ type: "applied", index: this.#applier.appliedIndex });
     try {
@@ -347,6 +381,7 @@ export class NodeActor {
         this.#members.start(this.#nowMs);
         this.#announcer.start();
         this.#guard.start();
+        this.#integrity.divergence.start();
         this.#keepHouse();
         return;
       case "persisted":
@@ -360,7 +395,8 @@ export class NodeActor {
       case "timers": {
         const timers = this.#timekeeper.due();
         const timeMs = this.#parts.environment.clock.timeMs();
-        if (timers.length > 0) this.#clients.propose({ type: "fire-timers", timeMs, timers }, events);
+        if (timers.length > 0 && this.#integrity.divergence.isSound)
+          this.#clients.propose({ type: "fire-timers", timeMs, timers }, events);
         return;
       }
       case "continue":
@@ -382,6 +418,10 @@ export class NodeActor {
       case "compact":
         this.#snapshots.take(event, events);
         return;
+      case "digested":
+      case "trusted":
+        this.#integrity.take(event, events);
+        return;
       case "fetched":
         events.push(event);
         return;
@@ -392,6 +432,7 @@ export class NodeActor {
         this.#clients.expireSessions(events);
         this.#activator.startOver();
         this.#snapshots.keepHouse();
+        this.#integrity.keepHouse();
         return;
     }
   }
@@ -425,6 +466,7 @@ export class NodeActor {
     this.#peers.reconcile(events);
     this.#members.greet(peer);
     this.#activator.greet(peer);
+    this.#integrity.comparisons.greet(peer);
     if (this.#room.isFull) peer.ref(NODE_ACTOR, nodeProtocol).tell({ type: "disk-full", isFull: true });
   }
 
@@ -482,6 +524,7 @@ export class NodeActor {
     this.#wasLeader = this.isLeader;
     this.#timekeeper.lead(this.isLeader);
     this.#activator.startOver();
+    this.#integrity.comparisons.startOver();
     if (this.isLeader) this.#context.post({ type: "continue" }); // What there is to activate is proposed with the next batch.
   }
 
@@ -513,10 +556,10 @@ export class NodeActor {
     return this.#peers.get(id)?.hello.url ?? memberNamed(configurationOf(this.#raft), id)?.url ?? null;
   }
 
-  async #askPeer(id: string, message: NodeMessage): Promise<NodeAnswer> {
+  async #askPeer(id: string, message: NodeMessage, timeoutMs = ASK_TIMEOUT_MS): Promise<NodeAnswer> {
     const peer = this.#peers.get(id);
     if (peer === null) throw new ConclaveError("UNREACHABLE", `There is no link to ${id}.`);
-    return peer.ref(NODE_ACTOR, nodeProtocol).ask(message, { timeoutMs: ASK_TIMEOUT_MS });
+    return peer.ref(NODE_ACTOR, nodeProtocol).ask(message, { timeoutMs });
   }
 
   /** The members go on without this node. What it still has to say, such as who is to lead, gets a moment to go out. */

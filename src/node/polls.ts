@@ -87,6 +87,11 @@ export class Polls {
     for (const poll of this.#byPeer.get(peer)?.values() ?? []) this.#remove(poll);
   }
 
+  /** Whoever waits waits for nothing. */
+  refuse(why: ConclaveError): void {
+    for (const poll of [...this.#due, ...this.#parked]) this.#fail(poll, why);
+  }
+
   stop(): void {
     this.#alarm.cancel();
   }

@@ -82,11 +82,11 @@ export class Proposals {
     else if (placed.answer !== null) answerWith(placed.answer, index, applied);
   }
 
-  /** This node leads no more: whether what waits here will be committed is for others to say. */
-  abandon(): void {
+  /** What becomes of all that waits here is for others to say. */
+  abandon(why: ConclaveError = unknownOutcome()): void {
     for (const { answer, stay } of this.#placed.values()) {
       this.#room.giveUp(stay);
-      answer?.fail(unknownOutcome());
+      answer?.fail(why);
     }
     this.#placed.clear();
   }
@@ -102,6 +102,9 @@ function answerWith(answer: Answer<NodeAnswer>, index: number, applied: Applied 
       return;
     case "session-unknown":
       answer.fail(sessionExpired());
+      return;
+    case "comparing":
+      answer.ok({ type: "done" });
       return;
     default:
       answer.fail(new ConclaveError("BAD_MESSAGE", "The entry held nothing to answer."));

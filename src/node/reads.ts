@@ -125,6 +125,14 @@ export class Reads {
     }
   }
 
+  /** Whoever waits waits for nothing. */
+  refuse(why: ConclaveError): void {
+    const all = [...this.#asked.values(), ...this.#waiting.map(({ read }) => read), ...this.#ready];
+    this.#asked.clear();
+    this.#waiting = [];
+    for (const read of all) this.#end(read, () => read.answer.fail(why));
+  }
+
   /** Serves, for as long as a turn may take, what has waited for no more than has been applied. */
   run(): void {
     const { clock, continueLater } = this.#options;

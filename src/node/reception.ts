@@ -7,6 +7,7 @@ import { isAnswer, type RaftEvent } from "../raft/index.ts";
 import type { Activator } from "./activator.ts";
 import type { Announcer } from "./announcer.ts";
 import type { Clients } from "./clients.ts";
+import type { Comparisons } from "./comparisons.ts";
 import type { DiskRoom } from "./disk-room.ts";
 import type { Members } from "./members.ts";
 import type { Peers } from "./peers.ts";
@@ -27,6 +28,7 @@ export interface ReceptionParts {
   readonly announcer: Announcer;
   readonly room: DiskRoom;
   readonly activator: Activator;
+  readonly comparisons: Comparisons;
   status(): NodeStatus;
   readonly tell: (story: ReceptionStory) => void;
 }
@@ -88,6 +90,9 @@ export class Reception {
       case "machines":
         this.#parts.activator.learn(peer, message.machines);
         return;
+      case "state-digest":
+        if (this.#parts.peers.speaksFor(peer)) this.#parts.comparisons.learn(peer.hello.name, message);
+        return;
       case "not-a-member":
         this.#parts.members.disowned(peer, message.index);
         return;
@@ -148,15 +153,35 @@ export class Reception {
           events,
         );
         return;
+      case "lend-snapshot":
+        this.#lend(message.agreedAt, sender.peer, answer, events);
+        return;
+      case "compare":
+        this.#parts.comparisons.checkIdle();
+        this.#parts.clients.compare(sender.peer, answer, events);
+        return;
       case "read-snapshot": {
         const { index, offset } = message;
-        const isNode = sender.peer !== null && this.#parts.peers.has(sender.peer);
-        if (isNode) this.#parts.snapshots.serve(index, offset).then(answer.ok, answer.fail);
-        else this.#parts.snapshots.backups.read(index, offset, sender.peer, answer);
+        const node = sender.peer !== null && this.#parts.peers.has(sender.peer) ? sender.peer : null;
+        if (node !== null) {
+          this.#parts.snapshots.backups.touch(index, node);
+          this.#parts.snapshots.serve(index, offset).then(answer.ok, answer.fail);
+        } else this.#parts.snapshots.backups.read(index, offset, sender.peer, answer);
         return;
       }
       default:
         throw new ConclaveError("BAD_MESSAGE", `A message of kind ${message.type} asks nothing.`);
     }
+  }
+
+  /** @throws ConclaveError `NOT_ENTITLED`; `BUSY` if this state may be as wrong as the other; like `Clients.read` */
+  #lend(agreedAt: number, peer: Peer | null, answer: Answer<NodeAnswer>, events: RaftEvent[]): void {
+    const { peers, comparisons, clients, snapshots } = this.#parts;
+    if (peer === null || !peers.speaksFor(peer)) {
+      throw new ConclaveError("NOT_ENTITLED", "Only a member may have the state of another one.");
+    }
+    comparisons.checkAgreed(agreedAt);
+    // It has to hold all that the other one has ever shown.
+    clients.catchUp(() => snapshots.backups.begin(peer, answer), peer, answer, events);
   }
 }

@@ -34,13 +34,23 @@ export interface TransferOptions {
   onDamaged(index: number): void;
 }
 
+/** Takes whether all of it has come. */
+type OnEnd = (received: boolean) => void;
+
+interface Drawing {
+  readonly offer: Offer;
+  readonly onEnd: OnEnd[];
+}
+
 /** So often a part that arrives damaged is asked for again before the transfer is given up. */
 const ATTEMPTS_MAX = 3;
 
 export class SnapshotTransfer {
   readonly #options: TransferOptions;
-  /** What is being drawn. */
-  #drawing: Offer | null = null;
+  /** What is to be drawn. */
+  #drawing: Drawing | null = null;
+  /** What is being drawn: what was to be drawn before, until its next part has come. */
+  #current: Drawing | null = null;
   #stopped = false;
 
   constructor(options: TransferOptions) {
@@ -51,13 +61,21 @@ export class SnapshotTransfer {
     this.#stopped = true;
   }
 
-  /** Draws what was offered, unless that is being done already. */
-  draw(offer: Offer): void {
+  /**
+   * Draws what was offered, unless that is being done already.
+   *
+   * @param onEnd told once nothing more will come
+   */
+  draw(offer: Offer, onEnd: OnEnd | null = null): void {
     const { from, snapshot } = offer;
-    if (this.#drawing?.from === from && this.#drawing.snapshot.index === snapshot.index) return;
-    const isFree = this.#drawing === null;
-    this.#drawing = offer; // Whatever is being drawn ends with its next part.
-    if (isFree) void this.#drawAll();
+    const present = this.#drawing;
+    const isSame = present?.offer.from === from && present.offer.snapshot.index === snapshot.index;
+    const drawing = isSame ? present : { offer, onEnd: [] };
+    if (onEnd !== null) drawing.onEnd.push(onEnd);
+    if (isSame) return;
+    this.#drawing = drawing; // Whatever is being drawn ends with its next part.
+    if (this.#current === null) void this.#drawAll();
+    else if (present !== this.#current) for (const tell of present?.onEnd ?? []) tell(false);
   }
 
   /** A part of a snapshot, for a node that draws it. @throws ConclaveError `COMPACTED`, `DISK_FAILED` */
@@ -78,10 +96,12 @@ export class SnapshotTransfer {
   }
 
   async #drawAll(): Promise<void> {
-    for (let offer = this.#drawing; offer !== null && !this.#stopped; offer = this.#drawing) {
-      const { from, snapshot } = offer;
+    for (let drawing = this.#drawing; drawing !== null && !this.#stopped; drawing = this.#drawing) {
+      this.#current = drawing;
+      const { from, snapshot } = drawing.offer;
+      let received: Snapshot | null = null;
       try {
-        const received = await this.#drawOne(offer);
+        received = await this.#drawOne(drawing.offer);
         if (received !== null && !this.#stopped) this.#options.onReceived(received);
       } catch (error) {
         const reason = messageOf(error);
@@ -90,8 +110,10 @@ export class SnapshotTransfer {
           this.#options.tell({ event: "snapshot-interrupted", from, index: snapshot.index, reason });
         }
       }
-      if (this.#drawing === offer) this.#drawing = null;
+      if (this.#drawing === drawing) this.#drawing = null;
+      for (const tell of drawing.onEnd) tell(received !== null);
     }
+    this.#current = null;
   }
 
   /** Null if it was not wanted any more. */
@@ -99,7 +121,7 @@ export class SnapshotTransfer {
     const { from, snapshot } = offer;
     const { index } = snapshot;
     const { store, tell, isWanted } = this.#options;
-    const isOver = (): boolean => this.#stopped || this.#drawing !== offer || !isWanted(index);
+    const isOver = (): boolean => this.#stopped || this.#drawing?.offer !== offer || !isWanted(index);
     const first = await this.#ask(from, index, 0);
     if (isOver()) return null;
     const file = await store.receive({ index, term: snapshot.term, bytes: first.total, id: first.source });

@@ -2,17 +2,22 @@
 
 import type { Peer } from "../actor/index.ts";
 import type { Clock } from "../environment.ts";
+import { ConclaveError } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import type { Replica } from "../machine/index.ts";
 import type { NodeAnswer } from "../protocol/node.ts";
-import type { Effects, LogIndex, Raft, RaftEvent, Snapshot } from "../raft/index.ts";
+import type { Effects, LogIndex, Offer, Raft, RaftEvent, Snapshot } from "../raft/index.ts";
 import { encodeOrigin, type SnapshotStore, type Wal } from "../storage/index.ts";
 import type { Applier } from "./applier.ts";
 import { Backups } from "./backups.ts";
 import { SnapshotTransfer, type TransferStory } from "./snapshot-transfer.ts";
 import { Snapshotter, type SnapshotterStory } from "./snapshotter.ts";
 
-export type SnapshotStory = SnapshotterStory | TransferStory;
+export type SnapshotStory =
+  | SnapshotterStory
+  | TransferStory
+  /** The state is wrong, and the one of a snapshot takes its place. */
+  | { readonly event: "state-replaced"; readonly index: number; readonly from: string };
 
 /** What comes back from the disk, for the next batch. */
 export type SnapshotEvent =
@@ -37,8 +42,10 @@ export interface SnapshotsParts {
   ask(from: string, index: number, offset: number): Promise<NodeAnswer>;
   /** Puts it into the node's own mailbox. */
   post(event: SnapshotEvent): void;
-  /** The state is another one: there may be more to apply, and to answer. */
-  onRestored(): void;
+  /** Is the state not known to be wrong? */
+  isSound(): boolean;
+  /** The state is that of another node now, at that entry: there may be more to apply, and to answer. */
+  onRestored(index: number): void;
   /** A snapshot that the state had to go on from can't be read. */
   onFatal(error: unknown): void;
   readonly tell: (story: SnapshotStory) => void;
@@ -57,6 +64,8 @@ export class Snapshots {
   #compactTo: LogIndex | null;
   /** The state goes on from one snapshot after the other. */
   #restoring: Promise<void> = Promise.resolve();
+  /** The one that is to take the place of a state that is wrong. */
+  #replacement: Replacement | null = null;
 
   constructor(parts: SnapshotsParts) {
     const { raft, store, limits, cluster, post, ask, tell } = parts;
@@ -74,7 +83,7 @@ export class Snapshots {
       incarnation: raft.config.incarnation,
       partBytesMax: Math.min(PART_BYTES_MAX, limits.messageBytesMax / 2),
       ask,
-      isWanted: (index) => index > raft.commitIndex,
+      isWanted: (index) => index > raft.commitIndex || index === this.#replacement?.offer.snapshot.index,
       tell,
       onReceived: (snapshot) => post({ type: "snapshot-received", snapshot }),
       onDamaged: (index) => post({ type: "snapshot-lost", index: index as LogIndex }),
@@ -90,20 +99,59 @@ export class Snapshots {
   /** Passes on to the core what has come from the disk. */
   take(event: SnapshotEvent, events: RaftEvent[]): void {
     events.push(event);
+    const replacement = this.#replacement;
+    if (event.type === "snapshot-received" && event.snapshot.index === replacement?.offer.snapshot.index) {
+      replacement.isHere = true;
+    }
     if (event.type === "snapshot-lost") this.#snapshotter.force();
     else if (event.type === "compact") this.#compactTo = event.index;
     else this.#hasNew = true;
   }
 
-  /** A part of a snapshot for another node. @throws ConclaveError `COMPACTED`, `DISK_FAILED`, `INVALID_ARGUMENT` */
-  serve(index: number, offset: number): Promise<NodeAnswer> {
+  /**
+   * A part of a snapshot for another node.
+   *
+   * @throws ConclaveError `COMPACTED`, `DISK_FAILED`, `INVALID_ARGUMENT`; `DIVERGED` if it may hold what is wrong
+   */
+  async serve(index: number, offset: number): Promise<NodeAnswer> {
+    if (!this.#parts.isSound()) throw new ConclaveError("DIVERGED", "What the snapshots of this node hold is wrong.");
     return this.#transfer.serve(index, offset);
+  }
+
+  /** The state is wrong, and so may be all that is being made of it. */
+  discard(why: ConclaveError): void {
+    this.#snapshotter.discard(why);
+  }
+
+  /** Takes one, however new the last one is. */
+  renew(): void {
+    this.#snapshotter.force();
+  }
+
+  /**
+   * Draws a snapshot whose state is to take the place of a wrong one, whatever that has come to. The log must go on from
+   * its entry, which is committed.
+   *
+   * @returns whether it has; once that is settled
+   */
+  async replaceBy(offer: Offer): Promise<boolean> {
+    await this.#snapshotter.settled(); // A snapshot of the wrong state must not come after it.
+    return new Promise((resolve) => {
+      const replacement = { offer, isHere: false, end: resolve };
+      this.#replacement = replacement;
+      this.#transfer.draw(offer, (received) => {
+        if (received) return;
+        if (this.#replacement === replacement) this.#replacement = null;
+        resolve(false);
+      });
+    });
   }
 
   /** Carries out what the core has decided; before anything else is applied. */
   carryOut({ offer, restore }: Effects): void {
     if (offer !== null) this.#transfer.draw(offer);
     if (restore !== null) this.#restore(restore);
+    if (this.#replacement?.isHere === true) this.#replace(this.#replacement);
   }
 
   /** What the core has let go of leaves the disk; what it could let go of, and what is to be taken, is begun. */
@@ -129,13 +177,41 @@ export class Snapshots {
 
   /** The state goes on from the snapshot. Until that is read, nothing is applied. */
   #restore({ index }: Snapshot): void {
-    const { applier, replica, store, onRestored, onFatal } = this.#parts;
-    applier.pause();
-    this.#restoring = this.#restoring
-      .then(() => replica.restore(index, store.read(index)))
-      .then(() => {
-        applier.resume();
-        onRestored();
-      }, onFatal);
+    const { replica, store } = this.#parts;
+    void this.#afterAnother(index, () => replica.restore(index, store.read(index)));
   }
+
+  /** The same, although the state may have come further: it was wrong. */
+  #replace({ offer, end }: Replacement): void {
+    const { raft, replica, store, tell } = this.#parts;
+    const { from, snapshot } = offer;
+    const { index } = snapshot;
+    this.#replacement = null;
+    // A newer one has come since, and the log may go on behind that.
+    if (raft.snapshot.index > index) {
+      end(false);
+      return;
+    }
+    tell({ event: "state-replaced", index, from });
+    void this.#afterAnother(index, () => replica.replace(index, store.read(index))).then(() => end(true));
+  }
+
+  #afterAnother(index: LogIndex, restore: () => Promise<void>): Promise<void> {
+    const { applier, onRestored, onFatal } = this.#parts;
+    applier.pause();
+    this.#restoring = this.#restoring.then(restore).then(() => {
+      applier.resume();
+      onRestored(index);
+    }, onFatal);
+    return this.#restoring;
+  }
+}
+
+/** A snapshot of another node that is to take the place of a wrong state. */
+interface Replacement {
+  readonly offer: Offer;
+  /** It is durable here. */
+  isHere: boolean;
+  /** To be told whether it has come about. */
+  readonly end: (isDone: boolean) => void;
 }

@@ -30,6 +30,8 @@ export interface SnapshotterOptions {
   readonly replica: Replica;
   readonly wal: Pick<Wal, "bytes" | "bytesBehind" | "compact">;
   readonly store: Pick<SnapshotStore, "latest" | "write" | "keepOnly">;
+  /** Is the state not known to be wrong? */
+  isSound(): boolean;
   /** Snapshots that others than the core want to stay. */
   held(): readonly number[];
   /** What the log may take on disk. */
@@ -53,7 +55,10 @@ interface Waiting {
 
 export class Snapshotter {
   readonly #options: SnapshotterOptions;
-  #isTaking = false;
+  /** The one that is being taken; null if none is. */
+  #taking: Promise<void> | null = null;
+  /** How often what was being taken turned out to be wrong. */
+  #discarded = 0;
   #isForced = false;
   /** Those who want one that is taken after they have asked. */
   #waiting: Waiting[] = [];
@@ -67,8 +72,8 @@ export class Snapshotter {
 
   /** Takes a snapshot if it is time for one. */
   tend(): void {
-    const { wal, raft, replica, logBytesMax } = this.#options;
-    if (this.#isTaking || this.#stopped || replica.appliedIndex === 0) return;
+    const { wal, raft, replica, logBytesMax, isSound } = this.#options;
+    if (this.#taking !== null || this.#stopped || replica.appliedIndex === 0 || !isSound()) return;
     if (!this.#isForced && this.#waiting.length === 0) {
       if (wal.bytes < this.#notBelow || replica.appliedIndex <= raft.snapshot.index) return;
       const behind = wal.bytesBehind(raft.snapshot.index);
@@ -79,7 +84,9 @@ export class Snapshotter {
       }
     }
     this.#isForced = false;
-    void this.#take();
+    this.#taking = this.#take().finally(() => {
+      this.#taking = null;
+    });
   }
 
   /** Takes a new one whatever the size of the log: the last one is of no use. */
@@ -94,6 +101,17 @@ export class Snapshotter {
       this.#waiting.push({ resolve, reject });
       if (this.#stopped) this.stop();
     });
+  }
+
+  /** The state is wrong, and so is what is being taken of it: it counts for nothing, nor does anybody wait for another. */
+  discard(why: ConclaveError): void {
+    this.#discarded++;
+    for (const { reject } of this.#waiting.splice(0)) reject(why);
+  }
+
+  /** Ends once nothing is being taken. */
+  async settled(): Promise<void> {
+    await this.#taking;
   }
 
   stop(): void {
@@ -129,17 +147,22 @@ export class Snapshotter {
 
   async #take(): Promise<void> {
     const { clock, raft, replica, wal, store, logBytesMax, tell, onTaken } = this.#options;
-    this.#isTaking = true;
     const waiting = this.#waiting.splice(0);
     const startMs = clock.nowMs();
+    const before = this.#discarded;
+    const checkRight = (): void => {
+      if (this.#discarded !== before) throw new ConclaveError("DIVERGED", "The state has turned out to be wrong.");
+    };
     try {
       const { index: at, pieces } = replica.snapshot();
       const index = logIndex(at);
       const term = raft.log.termAt(index);
       if (term === null) throw new RangeError(`the term of entry ${index} is not known`);
       const configuration = configurationAt(raft, index);
-      const info = await store.write({ index, term, configuration: encodeConfiguration(configuration) }, pieces);
+      const right = checked(pieces, checkRight);
+      const info = await store.write({ index, term, configuration: encodeConfiguration(configuration) }, right);
       if (this.#stopped) throw stopped();
+      checkRight();
       tell({ event: "snapshot-taken", index, bytes: info.bytes, tookMs: clock.nowMs() - startMs });
       onTaken({ index, term, configuration });
       for (const { resolve } of waiting) resolve(info);
@@ -147,9 +170,15 @@ export class Snapshotter {
       for (const { reject } of waiting) reject(error);
       this.#notBelow = wal.bytes + logBytesMax * RETRY_SHARE;
       if (!this.#stopped) tell({ event: "snapshot-failed", reason: messageOf(error) });
-    } finally {
-      this.#isTaking = false;
     }
+  }
+}
+
+/** The pieces, for as long as the check throws nothing. */
+function* checked(pieces: Iterable<Uint8Array>, check: () => void): Generator<Uint8Array> {
+  for (const piece of pieces) {
+    check();
+    yield piece;
   }
 }
 

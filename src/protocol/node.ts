@@ -19,6 +19,7 @@ const incarnation = v.pipe(v.string(), v.minLength(1), v.maxLength(64));
 const priority = v.pipe(v.number(), v.safeInteger());
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const digest = v.pipe(v.string(), v.minLength(1), v.maxLength(64));
 const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array, "no bytes");
 
 /**
@@ -105,6 +106,15 @@ const controlSchema = v.variant("type", [
       v.maxLength(MACHINES_MAX),
     ),
   }),
+  /** "This is what my state at entry `index` comes to": from one member to another. Of another form, it says nothing. */
+  v.object({ type: v.literal("state-digest"), index: count, form: v.pipe(v.string(), v.maxLength(32)), digest }),
+  /** Has the members compare their states; answers once the leader has come to the entry at which they do. */
+  v.object({ type: v.literal("compare") }),
+  /**
+   * From a member whose state is wrong, to one that has agreed with the majority at entry `agreedAt` or a later one: takes
+   * a snapshot, and keeps it like one for a backup.
+   */
+  v.object({ type: v.literal("lend-snapshot"), agreedAt: count }),
   /** Changes the members, and answers once the change is through. */
   v.object({ type: v.literal("change"), wishes: v.pipe(v.array(wishSchema), v.maxLength(WISHES_MAX)) }),
   v.object({ type: v.literal("members") }),
@@ -147,6 +157,12 @@ const statusSchema = v.object({
   sessions: count,
   /** The last entry that its newest snapshot stands for. */
   snapshotIndex: count,
+  /**
+   * What is known of its replicated state. `sound`: nothing is wrong with it as far as anybody can tell. `disputed`: nodes
+   * have come to different states, and no majority to the same. `diverged`: a majority has come to another one than this
+   * node, which answers nothing until it has theirs.
+   */
+  state: v.picklist(["sound", "disputed", "diverged"]),
   /** By how much its event loop was late of late, at worst. */
   lagMs: count,
   /** Whether a link stands to each of the other members. */

@@ -73,7 +73,7 @@ test("no more commands are on their way than nodes allow for one session", () =>
     await all;
   }));
 
-for (const code of ["NOT_LEADER", "BUSY", "UNKNOWN_OUTCOME"] as const) {
+for (const code of ["NOT_LEADER", "DIVERGED", "BUSY", "UNKNOWN_OUTCOME"] as const) {
   test(`after ${code} the same commands are sent again, with the same session and numbers`, () =>
     onStage(async (stage) => {
       const client = await warm(stage);

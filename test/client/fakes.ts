@@ -270,6 +270,7 @@ const STATUS = {
   appliedIndex: 0,
   snapshotIndex: 0,
   sessions: 0,
+  state: "sound",
   lagMs: 0,
   links: {},
 } as const;

@@ -57,7 +57,7 @@ test("pages follow one another", () =>
     assert.equal(keys, ["k0", "k1", "k2", "k3", "k4"]);
   }));
 
-for (const code of ["NOT_LEADER", "BUSY", "UNREACHABLE"] as const) {
+for (const code of ["NOT_LEADER", "DIVERGED", "BUSY", "UNREACHABLE"] as const) {
   test(`a read that ended with ${code} is asked again`, () =>
     onStage(async ({ client, n1 }) => {
       const reader = await client({ nodes: [n1.url] });
@@ -276,6 +276,16 @@ test("a read of a named node outlives that node's process", () =>
     await n2.start();
     assert.is((await read)?.value, "1");
     assert.is(n1.reads.all.length, 0);
+  }));
+
+test("a stale read goes on to another node from one that has diverged; if that one is named, its code is what is told", () =>
+  onStage(async ({ client, n1, n2 }) => {
+    const reader = await client();
+    await reader.put("a", "1");
+    n1.readScript = [times(100_000, (_read, answer) => answer.fail(refuse("DIVERGED")))];
+    assert.is((await reader.get("a", { consistency: "stale" }))?.value, "1");
+    assert.equal([n1.reads.all.length, n2.reads.all.length], [1, 1]);
+    assert.is(await codeOf(reader.get("a", { node: "n1", timeoutMs: 50 })), "DIVERGED");
   }));
 
 test("a read of a node that nobody knows ends when its time is up", () =>

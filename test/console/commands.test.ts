@@ -26,6 +26,7 @@ const REPORTS: readonly NodeReport[] = [
     appliedIndex: 8,
     snapshotIndex: 0,
     sessions: 1,
+    state: "sound",
     lagMs: 12,
     links: { n2: false, n3: true },
   },
@@ -61,6 +62,7 @@ class Stub {
   readonly transaction = this.#note("transaction");
   readonly list = this.#note("list");
   readonly status = this.#note("status");
+  readonly compare = this.#note("compare");
 
   /** One more than are configured. */
   async members(): Promise<readonly { readonly id: string }[]> {
@@ -116,6 +118,7 @@ const test = suite("console: commands");
 const LINES: readonly (readonly [string, unknown, readonly unknown[], string, unknown])[] = [
   ["put k v", { revision: 4 }, ["put", "k", "v", OPTIONS], "ok revision 4", { revision: 4 }],
   ["get k", null, ["get", "k", OPTIONS], "(no such key)", null],
+  ["compare", undefined, ["compare", OPTIONS], "ok, they do; their logs and `status` tell what comes of it", {}],
   [
     "get k",
     { key: "k", value: "v", revision: 4 },
@@ -323,6 +326,15 @@ test("status shows every node, also one that can't be reached", async () => {
   assert.match(head, /^node +role +term +last +commit +applied +lag +links$/);
   assert.match(first, /^n1 +leader +3 +10 +9 +8 +12 ms +n2 down, n3 up$/);
   assert.match(second, /^n2 +unreachable/);
+});
+
+test("status says of a node whose state is wrong, or in doubt, that it is", async () => {
+  const [report = REPORTS[1]] = REPORTS;
+  for (const state of ["diverged", "disputed"] as const) {
+    const run = start("status", [{ ...report, state }]);
+    await run.result;
+    assert.match(run.printed[0] ?? "", new RegExp(`^n1 +leader, ${state} +3 `, "m"));
+  }
 });
 
 test("status says of a process that is known to be paused that it is", async () => {

@@ -1,11 +1,13 @@
 /** Committed entries reach the machine in order, a slice at a time, from memory or from the disk. */
 
 import * as assert from "uvu/assert";
+import { ByteWriter } from "../../src/bytes.ts";
 import { encodePayload } from "../../src/machine/commands.ts";
 import { Replica, type StateMachine } from "../../src/machine/index.ts";
 import { Applier } from "../../src/node/applier.ts";
 import { type Entry, EntryKind, Log, logIndex, term } from "../../src/raft/index.ts";
 import { HandClock } from "../support/network.ts";
+import { fromDisk } from "../support/pieces.ts";
 import { suite } from "../support/suite.ts";
 
 const KiB = 1024;
@@ -13,8 +15,18 @@ const KiB = 1024;
 const command = (session: number, first: number, bytes: number): Uint8Array =>
   encodePayload({ type: "commands", session, floor: 1, first, commands: [new Uint8Array(bytes)] });
 
+const MACHINE: StateMachine = {
+  apply: (given) => given.subarray(0, 0),
+  query: (query) => query,
+  snapshot: () => [],
+  restore: async (pieces) => {
+    for await (const _ of pieces) break;
+  },
+};
+
 interface Bench {
   readonly applier: Applier;
+  readonly replica: Replica;
   readonly log: Log;
   readonly clock: HandClock;
   readonly applied: number[];
@@ -30,14 +42,15 @@ function bench(count: number, bytes: number): Bench {
   const clock = new HandClock();
   const log = new Log();
   const machine: StateMachine = {
+    ...MACHINE,
     apply: (given) => {
       clock.advance(state.costMs);
       return given.subarray(0, 0);
     },
-    query: (query) => query,
-    snapshot: () => [],
-    restore: async () => {},
   };
+  const replica = new Replica(machine, (index, error) => {
+    throw new Error(`${index}: ${error}`);
+  });
   const all: Entry[] = [
     { index: logIndex(1), term: term(1), kind: EntryKind.noop, payload: new Uint8Array(0) },
     { index: logIndex(2), term: term(1), kind: EntryKind.command, payload: encodePayload({ type: "open-session" }) },
@@ -56,9 +69,7 @@ function bench(count: number, bytes: number): Bench {
   const applier = new Applier({
     clock,
     log,
-    replica: new Replica(machine, (index, error) => {
-      throw new Error(`${index}: ${error}`);
-    }),
+    replica,
     fetch: (from, through) => fetches.push({ from, through }),
     continueLater: () => later.push(applied.length),
     onApplied: (entry) => applied.push(entry.index),
@@ -68,7 +79,7 @@ function bench(count: number, bytes: number): Bench {
     if (found === undefined) throw new Error(`no entry ${index}`);
     return found;
   };
-  return Object.assign(state, { applier, log, clock, applied, fetches, later, entry });
+  return Object.assign(state, { applier, replica, log, clock, applied, fetches, later, entry });
 }
 
 const upTo = (last: number): number[] => Array.from({ length: last }, (_, i) => i + 1);
@@ -143,6 +154,25 @@ test("what has left memory is fetched, once, and applying goes on where it stopp
   applier.fetched([4, 5, 6].map(entry));
   applier.run();
   assert.equal(applied, upTo(9), "the rest was still in memory");
+});
+
+test("what was fetched is of no use once the state has been replaced by an older one", async () => {
+  const { applier, applied, log, fetches, entry, replica } = bench(8, 10);
+  log.evict(logIndex(10), 0);
+  applier.commit(logIndex(10));
+  applier.run();
+  applier.fetched([1, 2, 3, 4].map(entry));
+  applier.run();
+  assert.equal(fetches.splice(0).at(-1), { from: 5, through: 10 });
+  const pieces = [...new Replica(MACHINE, () => {}).snapshot().pieces];
+  pieces.push(...pieces.splice(-1).map(() => new ByteWriter(17).u8(4).u53(0).u53(2).finish()));
+  await replica.replace(2, fromDisk(pieces));
+  applier.fetched([5, 6, 7, 8].map(entry));
+  applier.run();
+  assert.equal([applied.slice(4), fetches], [[], [{ from: 3, through: 10 }]], "they do not come next any more");
+  applier.fetched([3, 4].map(entry));
+  applier.run();
+  assert.equal(applied.slice(4), [3, 4]);
 });
 
 test.run();

@@ -319,4 +319,13 @@ test("a folder that is in use is left alone", () =>
     assert.is((await ownerOf(realEnvironment.disk, path.join(cluster.folder, "n1")))?.epoch, "");
   }));
 
+test("a survivor whose state was wrong begins all the same, says so, and is trusted from then on", async () => {
+  const disk = await survivor({ hasSnapshot: true });
+  const { clusterSalt: salt } = await openIdentity(disk);
+  await (await SnapshotStore.open(disk, FOLDER, { salt })).distrust(4);
+  const { divergedAt } = await beginOn(disk);
+  assert.is(divergedAt, 4);
+  assert.is((await SnapshotStore.open(disk, FOLDER, { salt })).distrustedAt, null);
+});
+
 test.run();

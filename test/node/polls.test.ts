@@ -2,7 +2,7 @@
 
 import * as assert from "uvu/assert";
 import type { Answer, Peer } from "../../src/actor/index.ts";
-import type { ConclaveError } from "../../src/errors.ts";
+import { ConclaveError } from "../../src/errors.ts";
 import { DEFAULT_LIMITS } from "../../src/limits.ts";
 import { Replica, type StateMachine } from "../../src/machine/index.ts";
 import { POLL_WAIT_MS_MAX, Polls } from "../../src/node/polls.ts";
@@ -238,6 +238,18 @@ test("an answer that does not fit into one message is an error", () => {
   stage.ask("b", 0, { bytes: 100 });
   stage.run();
   assert.equal(stage.got, ["a: ANSWER_TOO_LARGE", "b: polled"]);
+});
+
+test("all that wait are refused together, and nothing is left of them", () => {
+  const stage = bench();
+  stage.ask("a", 9);
+  stage.run();
+  stage.ask("b", 9);
+  stage.polls.refuse(new ConclaveError("DIVERGED", "the state is wrong"));
+  assert.equal([...stage.got].sort(), ["a: DIVERGED", "b: DIVERGED"]);
+  stage.ask("c", 0);
+  stage.run();
+  assert.equal(stage.got.slice(2), ["c: polled"]);
 });
 
 test.run();

@@ -2,7 +2,7 @@
 
 import * as assert from "uvu/assert";
 import type { Answer } from "../../src/actor/index.ts";
-import { type ConclaveError, retryAfterMs } from "../../src/errors.ts";
+import { ConclaveError, retryAfterMs } from "../../src/errors.ts";
 import { DEFAULT_LIMITS } from "../../src/limits.ts";
 import { decodeList } from "../../src/machine/commands.ts";
 import { Replica } from "../../src/machine/index.ts";
@@ -261,6 +261,25 @@ test("a node that stops leaves no timer behind", () => {
   askStale(stage, 1);
   stage.reads.stop();
   assert.is(stage.clock.timers, 0);
+});
+
+test("all are refused together, wherever they wait, and leave their room to others", () => {
+  const stage = bench({ readsMax: 2 });
+  const asked = asker();
+  const ticket = stage.reads.ask([query(1)], asked.answer, null);
+  const waiting = askStale(stage, 5);
+  const ready = askStale(stage, 0);
+  stage.reads.refuse(new ConclaveError("DIVERGED", "the state is wrong"));
+  assert.equal([asked.got, waiting.got, ready.got], [["DIVERGED"], ["DIVERGED"], ["DIVERGED"]]);
+  stage.reads.take([{ ticket, index: logIndex(0) }], VIEW);
+  const later = [askStale(stage, 0), askStale(stage, 0)];
+  stage.reads.run();
+  stage.clock.advance(BEHIND_MS_MAX);
+  assert.equal(
+    [asked.got, waiting.got, ...later.map(({ got }) => got)],
+    [["DIVERGED"], ["DIVERGED"], [0], [0]],
+    "each was answered once",
+  );
 });
 
 test.run();

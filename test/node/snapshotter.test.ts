@@ -1,11 +1,13 @@
 /** When a snapshot is taken, and how far the log goes away for it. Log and disk are numbers here. */
 
 import * as assert from "uvu/assert";
+import { ConclaveError } from "../../src/errors.ts";
 import { realEnvironment } from "../../src/index.ts";
 import { KeyValueMachine, Replica } from "../../src/machine/index.ts";
 import { Snapshotter, type SnapshotterStory } from "../../src/node/snapshotter.ts";
 import { bootstrap, createRaft, Log, logIndex, term } from "../../src/raft/index.ts";
 import type { SnapshotInfo } from "../../src/storage/index.ts";
+import { codeOf } from "../support/network.ts";
 import { suite } from "../support/suite.ts";
 
 const LOG_BYTES_MAX = 1_000;
@@ -18,6 +20,9 @@ class Stage {
   /** The most that the log ever took. */
   mostBytes = 0;
   fails = false;
+  isSound = true;
+  /** The disk takes nothing for now. */
+  holdsBack = false;
   #firstKept = 1;
   #last = 0;
   readonly #log = new Log();
@@ -61,12 +66,16 @@ class Stage {
       write: async ({ index, term: lastTerm, configuration }, pieces): Promise<SnapshotInfo> => {
         if (this.fails) throw new Error("no room");
         let bytes = 0;
-        for await (const piece of pieces) bytes += piece.byteLength;
+        for await (const piece of pieces) {
+          bytes += piece.byteLength;
+          while (this.holdsBack) await new Promise<void>((resolve) => setImmediate(resolve));
+        }
         return { index, term: lastTerm, configuration, bytes, checksum: 0 };
       },
       keepOnly: () => Promise.resolve(),
     },
     logBytesMax: LOG_BYTES_MAX,
+    isSound: () => this.isSound,
     held: () => [],
     tell: (story) => this.stories.push(story),
     onTaken: (snapshot) => {
@@ -140,6 +149,25 @@ test("a snapshot that is of no use is replaced whatever the size of the log", as
   stage.snapshotter.force();
   await stage.grow(1);
   assert.equal(stage.taken, [5]);
+});
+
+test("of a state that is wrong none is taken, and one that was begun counts for nothing", async () => {
+  const stage = new Stage();
+  stage.isSound = false;
+  await stage.grow(200);
+  assert.equal([stage.taken, stage.stories], [[], []]);
+  stage.isSound = true;
+  stage.holdsBack = true;
+  await stage.grow(1);
+  const waiting = codeOf(stage.snapshotter.next());
+  stage.snapshotter.discard(new ConclaveError("DIVERGED", "It is wrong."));
+  assert.is(await waiting, "DIVERGED");
+  stage.holdsBack = false;
+  await stage.snapshotter.settled();
+  assert.equal(stage.taken, []);
+  assert.is(stage.stories.at(-1)?.event, "snapshot-failed");
+  await stage.grow(100);
+  assert.ok(stage.taken.length > 0, "the next one does");
 });
 
 test.run();
