@@ -25,6 +25,7 @@ import {
   type Place,
 } from "./place.ts";
 import { type ClockRates, diskless, Process, UNEVEN } from "./process.ts";
+import { suffices } from "./quorums.ts";
 import { watched } from "./watched-machine.ts";
 import type { World } from "./world.ts";
 
@@ -303,6 +304,11 @@ export class SimulatedCluster {
           process.spend(dice.seldom(0, place.applyMsMax));
           invariants.applied(id, index, command, result);
         },
+        mayMisapply: () => place.misapplies,
+        misapplied: () => {
+          place.misapplies = false;
+          invariants.replicas.misapplied(id);
+        },
         restored: (digest) => {
           // A life that has ended may have been reading its snapshot.
           if (process.isAlive) this.#restored(place, digest);
@@ -347,18 +353,19 @@ export class SimulatedCluster {
     if (place.data === "damaged") report("damage-noticed", `${id} has started, although ${place.bad?.path} is bad`);
     invariants.started(id, raft, place.log);
     invariants.replicas.begin(id, raft.snapshot.index);
-    for (const digest of place.restoring.splice(0)) invariants.replicas.restored(id, raft.snapshot.index, digest);
+    for (const digest of place.restored.splice(0)) invariants.replicas.restored(id, raft.snapshot.index, digest, false);
   }
 
   /** Before the core is there, it is told of the state that it starts with; afterwards, of those that it has received. */
   #restored(place: Place, digest: number): void {
-    if (place.raft === null) {
-      place.restoring.push(digest);
+    const { id, raft, restored, restoring } = place;
+    if (raft === null) {
+      restored.push(digest);
       return;
     }
-    const index = place.restoring.shift();
-    if (index === undefined) this.#parts.report("applied-in-order", `${place.id} goes on from a snapshot unasked`);
-    else this.#parts.invariants.replicas.restored(place.id, index, digest);
+    const next = restoring.shift();
+    if (next === undefined) this.#parts.report("applied-in-order", `${id} goes on from a snapshot unasked`);
+    else this.#parts.invariants.replicas.restored(id, next.index, digest, next.isReplacement);
   }
 
   #didNotStart(place: Place, error: unknown): void {
@@ -483,6 +490,27 @@ export class SimulatedCluster {
     return place.bad?.path ?? null;
   }
 
+  /** The state machine of a node is to come to another state than it should, if all others are right. */
+  misapply(id: string): boolean {
+    const places = [...this.#places.values()];
+    const { replicas } = this.#parts.invariants;
+    if (this.#place(id).node === null || !replicas.areRight || places.some(({ misapplies }) => misapplies))
+      return false;
+    this.#place(id).misapplies = true;
+    return true;
+  }
+
+  /** Are too few voters left whose state is right? Then it is for a person to say whose that is. */
+  get isDisputed(): boolean {
+    const { replicas, members } = this.#parts.invariants;
+    return members !== null && !suffices(members, ({ id }) => !replicas.isWrong(id));
+  }
+
+  /** No node that is to run in the end knows its state to be wrong, or not to be a majority's. */
+  get areStatesSound(): boolean {
+    return this.outlook.lasting.every((id) => this.#place(id).node?.status().state === "sound");
+  }
+
   /** An orderly end. */
   stop(id: string): boolean {
     const place = this.#place(id);
@@ -507,7 +535,11 @@ export class SimulatedCluster {
   #told(id: string, story: NodeProcessStory): void {
     const { tell, invariants, report } = this.#parts;
     tell(id, story);
-    if (story.event === "snapshot-installed") this.#place(id).restoring.push(story.index);
+    if (story.event === "snapshot-installed" || story.event === "state-replaced") {
+      const isReplacement = story.event === "state-replaced";
+      this.#place(id).restoring.push({ index: story.index, isReplacement });
+    }
+    this.#checkTold(id, story);
     if (story.event === "leader-elected") {
       invariants.told(id, story);
       this.#checkLeases(id, story.term);
@@ -518,6 +550,28 @@ export class SimulatedCluster {
     if (story.event === "machine-failed") {
       report("process-lives", `the machine of ${id} failed at entry ${story.index}: ${story.error}`);
     }
+  }
+
+  /** What nodes find out about their states has to be so. */
+  #checkTold(id: string, story: NodeProcessStory): void {
+    const { invariants, report } = this.#parts;
+    const { replicas, members } = invariants;
+    // With no others to name it goes by what a life before has found out.
+    const isKnown = story.event === "diverged" && story.others.length === 0;
+    const mayBe = isKnown || replicas.isWrong(id) || replicas.mayBeOutnumbered(members?.members.length ?? 0);
+    if (story.event === "diverged" && !mayBe) {
+      report("replicas-agree", `${id} has the same state at entry ${story.index} as ${story.others.join(" and ")}`);
+    }
+    if (story.event === "states-differ" && !replicas.wasAnyWrong) {
+      report("replicas-agree", `all have the same state at entry ${story.index}, and ${id} says that they differ`);
+    }
+    const { memory } = this.#place(id);
+    const isDistrusted = memory.paths().some((path) => path.includes("/distrusted-") && memory.durableBytesOf(path));
+    if (story.event === "state-replaced" && !isDistrusted) {
+      report("replicas-agree", `${id} replaces its state, and would go on with the wrong one after a crash`);
+    }
+    if (story.event === "agrees-again") replicas.agrees(id);
+    if (story.event === "comparison-failed") report("replicas-agree", `${id} can't compare: ${story.reason}`);
   }
 
   #reached(point: TurningPoint, id: string): void {
@@ -570,6 +624,8 @@ export class SimulatedCluster {
     place.raft = null;
     place.machine = null;
     place.restoring.length = 0;
+    place.restored.length = 0;
+    place.misapplies = false;
     place.log.ended();
     this.#parts.invariants.ended(place.id);
     this.#parts.onDown(place.id);

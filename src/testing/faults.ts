@@ -225,9 +225,11 @@ export class Faults {
         if (!cluster.mayMove || !cluster.mayLose(id) || !this.#crash(id, dice)) return null;
         cluster.move(id);
         return `${id} to ${cluster.urlOf(id)}`;
+      case "misapply":
+        return cluster.misapply(id) ? id : null;
       case "transfer":
         if (cluster.leader === null) return null;
-        cluster.guests.transfer(cluster.leader);
+        cluster.guests.order(cluster.urlOf(cluster.leader), { type: "transfer", to: null });
         return "";
     }
   }
@@ -353,7 +355,7 @@ export class Faults {
     const { leader } = cluster;
     if (leader === null) return null;
     const beside = [...cluster.guests.clients.keys()].filter(() => dice.chance(0.5));
-    cluster.guests.transfer(leader);
+    cluster.guests.order(cluster.urlOf(leader), { type: "transfer", to: null });
     cluster.once("candidate", () => {
       const others = cluster.hosts.filter((host) => host !== leader && !beside.includes(host));
       this.#cut([leader, ...beside], others, true, lastsMs);

@@ -5,7 +5,7 @@ import { Client } from "../client/client.ts";
 import { CLIENT_ACTOR, clientProtocol } from "../protocol/client.ts";
 import { DIRECTORY_ACTOR, directoryProtocol } from "../protocol/directory.ts";
 import type { LeaderView } from "../protocol/leader.ts";
-import { NODE_ACTOR, nodeProtocol } from "../protocol/node.ts";
+import { NODE_ACTOR, type NodeMessage, nodeProtocol } from "../protocol/node.ts";
 import type { Dice } from "./dice.ts";
 import type { Report } from "./invariants.ts";
 import type { SimulatedNetwork } from "./network.ts";
@@ -76,16 +76,13 @@ export class Guests {
     return this.#directoryView;
   }
 
-  /** Asks a leader to hand leadership over. */
-  transfer(leader: string): void {
+  /** Asks a leader, wherever it is reached, to hand leadership over, or to have states compared. */
+  order(url: string, message: Extract<NodeMessage, { type: "transfer" | "compare" }>): void {
     const { world, network, dice } = this.#parts;
     const operator = new Process(world, network, dice.fork(), diskless("operator"));
     const system = this.#outsider(operator, "operator");
     const done = (): void => operator.kill(true);
-    system
-      .ref(`${urlOf(leader)}/${NODE_ACTOR}`, nodeProtocol)
-      .ask({ type: "transfer", to: null }, { timeoutMs: 1_000 })
-      .then(done, done);
+    system.ref(`${url}/${NODE_ACTOR}`, nodeProtocol).ask(message, { timeoutMs: 1_000 }).then(done, done);
   }
 
   /** A source of chance for somebody else who is not of the cluster. */

@@ -26,6 +26,7 @@ export const INVARIANTS = {
   "compacted-covered": "What leaves the log is in a snapshot that is durable (7).",
   "snapshot-exact":
     "A snapshot of an entry is the state of every replica that has applied up to there, and says who the members were (7).",
+  "replicas-agree": "Nodes find that their states are the same wherever they are, and that one is another where it is.",
   "configuration-in-log":
     "The newest configuration in a server's log is in effect there, and goes with its entry (thesis, 4.1).",
   "configuration-settled":

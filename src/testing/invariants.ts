@@ -157,6 +157,7 @@ export class Invariants {
       );
     }
     this.#memberships.checkSnapshot(id, found);
+    if (this.replicas.wasAnyWrong) return;
     const known = this.#snapshots.get(index);
     if (known === undefined) this.#snapshots.set(index, { id, digest });
     else if (known.digest !== digest) {

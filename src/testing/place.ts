@@ -51,7 +51,11 @@ export interface Place {
   /** How often it was started. */
   lives: number;
   /** The snapshots that its state is to go on from, oldest first. */
-  readonly restoring: number[];
+  readonly restoring: { readonly index: number; readonly isReplacement: boolean }[];
+  /** What the states come to that it has started with. */
+  readonly restored: number[];
+  /** Its state machine is to apply the next command twice that makes a difference. */
+  misapplies: boolean;
   /** To be called when it is started next. */
   onStarted: (() => void) | null;
 }
@@ -78,6 +82,8 @@ export const newPlace = (id: string, port: number, log: DurableLog, isFounder: b
   applyMsMax: 0,
   lives: 0,
   restoring: [],
+  restored: [],
+  misapplies: false,
   onStarted: null,
 });
 

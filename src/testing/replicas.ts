@@ -24,28 +24,71 @@ export class Replicas {
   readonly #applied: { readonly command: Uint8Array; readonly result: Uint8Array }[][] = [];
   /** What the state is once all commands of an entry are applied, and who came to it first. */
   readonly #states = new Map<number, { readonly id: string; readonly digest: number }>();
+  /** Those whose state is wrong, as far as can be told from outside: what they come to says nothing about the others. */
+  readonly #wrong = new Set<string>();
+  /** Those that were, since the last one was made to be. */
+  readonly #wereWrong = new Set<string>();
 
   constructor(report: Report) {
     this.#report = report;
   }
 
+  /** The state machine of a replica has done what it should not; once all were right again. */
+  misapplied(id: string): void {
+    this.#wereWrong.clear();
+    this.#wereWrong.add(id);
+    this.#wrong.add(id);
+  }
+
+  /** The nodes have found it to be right again. */
+  agrees(id: string): void {
+    this.#wrong.delete(id);
+  }
+
+  /** Is every state right? */
+  get areRight(): boolean {
+    return this.#wrong.size === 0;
+  }
+
+  isWrong(id: string): boolean {
+    return this.#wrong.has(id);
+  }
+
+  /** Was any state ever wrong? Its snapshots may have come to others. */
+  get wasAnyWrong(): boolean {
+    return this.#wereWrong.size > 0;
+  }
+
+  /** May a node have found a majority that has another state, although its own is right? */
+  mayBeOutnumbered(members: number): boolean {
+    return this.wasAnyWrong && 2 * this.#wereWrong.size >= members;
+  }
+
   /** A replica begins, with nothing or with a snapshot. */
   begin(id: string, index: number): void {
     this.#at.set(id, index === 0 ? BEFORE_ALL : { index, commands: null });
+    if (index === 0) this.#wrong.delete(id);
   }
 
   end(id: string): void {
     this.#at.delete(id);
   }
 
-  /** A replica goes on from a snapshot. */
-  restored(id: string, index: number, digest: number): void {
+  /** A replica goes on from a snapshot; if that is to replace a state that is wrong, it may go back. */
+  restored(id: string, index: number, digest: number, isReplacement: boolean): void {
     const before = this.#at.get(id);
-    if (before !== undefined && index < before.index) {
+    if (before !== undefined && index < before.index && !isReplacement) {
       this.#report("applied-in-order", `${id} goes back from entry ${before.index} to a snapshot of entry ${index}`);
     }
     this.begin(id, index);
-    this.#compare(id, this.#lastWithCommands(index), digest);
+    const last = this.#lastWithCommands(index);
+    if (!this.wasAnyWrong) this.#compare(id, last, digest);
+    // It may be its own from before, or that of one that is wrong and has offered it.
+    else if (this.#states.get(last)?.digest === digest) this.#wrong.delete(id);
+    else {
+      this.#wrong.add(id);
+      this.#wereWrong.add(id);
+    }
   }
 
   /** Is the state of a replica of interest before it applies a command of that entry? */
@@ -58,7 +101,7 @@ export class Replicas {
   /** The state of a replica, after all that it has applied. */
   hasState(id: string, digest: number): void {
     const at = this.#at.get(id);
-    if (at !== undefined) this.#compare(id, this.#lastWithCommands(at.index), digest);
+    if (at !== undefined && !this.isWrong(id)) this.#compare(id, this.#lastWithCommands(at.index), digest);
   }
 
   /** A replica has applied a command of an entry, the next one of that entry if it is the same as before. */
@@ -73,7 +116,7 @@ export class Replicas {
     if (index > at.index) this.#passed(id, at, index);
     const position = index === at.index ? (at.commands ?? 0) : 0;
     this.#at.set(id, { index, commands: position + 1 });
-    this.#checkResult(id, index, position, command, result);
+    if (!this.isWrong(id)) this.#checkResult(id, index, position, command, result);
   }
 
   /** Every replica has to take as many commands from an entry, be it none. */

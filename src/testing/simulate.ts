@@ -10,6 +10,7 @@ import { type Invariant, Invariants, type Report, type Sights } from "./invarian
 import { textOf } from "./memberships.ts";
 import { SimulatedNetwork } from "./network.ts";
 import { UNEVEN } from "./process.ts";
+import { unjudgedWorkload } from "./unjudged-workload.ts";
 import type { FaultKind, Profile } from "./weather.ts";
 import { keyValueWorkload, type NewWorkload, type Worker, type Workload } from "./workload.ts";
 import { type What, World } from "./world.ts";
@@ -83,6 +84,9 @@ type Seen =
   | "sessionsExpired"
   | "transfers"
   | "works"
+  | "comparisons"
+  | "divergences"
+  | "repairs"
   | "snapshotsTaken"
   | "snapshotsInstalled"
   | "snapshotsResumed"
@@ -106,6 +110,9 @@ const NO_LEASES = { clockDriftMax: null, clockRates: UNEVEN };
 /** What a story shows. */
 const SEEN_BY_STORY: Partial<Record<SimulatedStory["event"], Seen>> = {
   "transfer-started": "transfers",
+  "states-agree": "comparisons",
+  diverged: "divergences",
+  repaired: "repairs",
   "snapshot-taken": "snapshotsTaken",
   "snapshot-installed": "snapshotsInstalled",
   "snapshot-damaged": "snapshotsDamaged",
@@ -118,6 +125,9 @@ const CLIENTS = 3;
 /** So many pieces of work one client has under way. */
 const LINES_OF_WORK = 2;
 const PAUSE_MS_MAX = 150;
+/** Somebody has states compared about so often, beside what the nodes do by themselves; in the end more often. */
+const COMPARE_EVERY_MS = 700;
+const COMPARE_AGAIN_MS = 500;
 /** What a call gets that is not told how long it may take. */
 const CALL_MS_MAX = 3_000;
 const RECENT_MAX = 60;
@@ -163,6 +173,9 @@ class Simulation {
     sessionsExpired: 0,
     transfers: 0,
     works: 0,
+    comparisons: 0,
+    divergences: 0,
+    repairs: 0,
     snapshotsTaken: 0,
     snapshotsInstalled: 0,
     snapshotsResumed: 0,
@@ -180,9 +193,12 @@ class Simulation {
   readonly #open = new Map<string, number>();
   #clientsStarted = 0;
   #leaderOfCalm: string | null = null;
+  /** The newest entry at which each node has found its state to be a majority's. */
+  readonly #agreedAt = new Map<string, number>();
 
   constructor(options: SimulationOptions) {
-    const { seed, profile = "hostile", workload = keyValueWorkload } = options;
+    const { seed, profile = "hostile" } = options;
+    const { workload = profile === "parted" ? unjudgedWorkload : keyValueWorkload } = options;
     this.#options = options;
     this.#profile = profile;
     this.#dice = new Dice(seed);
@@ -223,9 +239,12 @@ class Simulation {
     this.#cluster.guests.observe();
     for (let i = 0; i < CLIENTS; i++) this.#startClient();
     this.#faults.start();
+    this.#compareLater(this.#dice.fork());
     await this.#letThingsGoWrong();
     if (this.#breach === null) await this.#comeToRest();
-    if (this.#breach === null) this.#workload.judge((invariant, detail) => this.#report(invariant, detail));
+    // Nobody can keep clients from being told what is wrong before it is found out.
+    if (this.#breach === null && this.#profile !== "parted")
+      this.#workload.judge((invariant, detail) => this.#report(invariant, detail));
     return {
       seed: this.#options.seed,
       breach: this.#breach,
@@ -276,13 +295,55 @@ class Simulation {
     );
     await this.#untilAnswered();
     await this.#untilAtRest();
+    if (this.#cluster.isDisputed) {
+      this.#more.stuck++;
+      return;
+    }
+    await this.#untilStatesAgree();
     await this.#until(
       "disk-bounded",
       () => this.#cluster.outlook.overfull === null,
       () => this.#cluster.outlook.overfull ?? "",
     );
     const differing = this.#cluster.outlook.differingState();
-    if (differing !== null) this.#report("state-machine-safety", differing);
+    const invariant = this.#profile === "parted" ? "replicas-agree" : "state-machine-safety";
+    if (differing !== null) this.#report(invariant, differing);
+  }
+
+  /** Asks a leader, if there is one, to have states compared, and again later. */
+  #compareLater(dice: Dice): void {
+    this.#world.at(dice.between(0, 2 * COMPARE_EVERY_MS), "work", null, () => {
+      if (!this.#isWorking) return;
+      this.#compare();
+      this.#compareLater(dice);
+    });
+  }
+
+  #compare(): void {
+    const { leader, guests } = this.#cluster;
+    if (leader !== null) guests.order(this.#cluster.urlOf(leader), { type: "compare" });
+  }
+
+  /** Whoever has come to another state than the others finds out, and comes to theirs. */
+  async #untilStatesAgree(): Promise<void> {
+    if (this.#breach !== null) return;
+    const { cores, leader, outlook } = this.#cluster;
+    const lastIndex = cores.get(leader ?? "")?.log.lastIndex ?? 0;
+    let isOver = false;
+    const compareUntilOver = (): void => {
+      if (isOver) return;
+      this.#compare();
+      this.#world.at(COMPARE_AGAIN_MS, "work", null, compareUntilOver);
+    };
+    compareUntilOver();
+    const lacking = (): string[] => outlook.lasting.filter((id) => (this.#agreedAt.get(id) ?? 0) <= lastIndex);
+    await this.#until(
+      "replicas-agree",
+      () => lacking().length === 0 && this.#cluster.areStatesSound,
+      () => `${lacking().join(" and ")} have not come to the state of a majority since entry ${lastIndex}`,
+    );
+    isOver = true;
+    await this.#untilAtRest();
   }
 
   /** An exception that escapes a timer or a socket would end a real process. */
@@ -438,6 +499,7 @@ class Simulation {
     if (story.event === "configuration" && story.committed && process === this.#cluster.leader) {
       this.#more.promotions += story.configuration.members.filter(({ role }) => role === "incoming").length;
     }
+    if (story.event === "states-agree") this.#agreedAt.set(process, story.index);
     const seen = SEEN_BY_STORY[story.event];
     if (seen !== undefined) this.#more[seen]++;
     this.#note({ atMs: this.#world.nowMs, process, event: { type: "story", story } });

@@ -11,6 +11,10 @@ export interface MachineEar {
   /** After all that was applied. */
   hasState(digest: number): void;
   applied(index: number, command: Uint8Array, result: Uint8Array): void;
+  /** Is it to come to another state than it should? */
+  mayMisapply(): boolean;
+  /** It has. */
+  misapplied(): void;
   /** It goes on from a snapshot. */
   restored(digest: number): void;
 }
@@ -22,6 +26,11 @@ export function watched(machine: StateMachine, ear: MachineEar): StateMachine {
     apply: (command, context) => {
       if (ear.isOfInterest(context.index)) ear.hasState(digestOf(machine));
       const result = machine.apply(command, context);
+      if (ear.mayMisapply()) {
+        const right = digestOf(machine);
+        machine.apply(command, context);
+        if (digestOf(machine) !== right) ear.misapplied();
+      }
       ear.applied(context.index, command, result);
       return result;
     },

@@ -2,12 +2,14 @@
 
 /**
  * How bad it gets. In a calm world nothing happens to a leader or between it and a majority. In a divided one disks keep
- * what they have, and the network falls apart for long enough that leaders are elected while others still lead.
+ * what they have, and the network falls apart for long enough that leaders are elected while others still lead. In a
+ * parted one state machines come to another state than they should, one at a time, and the nodes have to find that out:
+ * what clients were told before they did is not judged.
  */
-export type Profile = "calm" | "faulty" | "divided" | "hostile";
+export type Profile = "calm" | "faulty" | "divided" | "parted" | "hostile";
 
 /** All of them, the mildest first. */
-export const PROFILES: readonly Profile[] = ["calm", "faulty", "divided", "hostile"];
+export const PROFILES: readonly Profile[] = ["calm", "faulty", "divided", "parted", "hostile"];
 
 /** Everything that goes wrong. What waits for its moment is counted when it is prepared. */
 export const FAULTS = [
@@ -59,6 +61,8 @@ export const FAULTS = [
   "reconfigure",
   /** A node is down, and reached elsewhere when it is back. */
   "move",
+  /** A state machine applies a command twice. */
+  "misapply",
 ] as const;
 
 /** Something that goes wrong. */
@@ -139,6 +143,30 @@ export const WEATHER: Readonly<Record<Profile, Weather>> = {
       transfer: 1,
       reconfigure: 3,
       move: 0.2,
+    },
+  },
+  parted: {
+    everyMs: 300,
+    lastsMsMax: 1_500,
+    lasts: "seldom",
+    first: "misapply",
+    weights: {
+      misapply: 8,
+      kill: 3,
+      crash: 3,
+      relapse: 1,
+      "snapshot-crash": 2,
+      stop: 2,
+      stall: 1,
+      "cut-off": 2,
+      partition: 2,
+      "slow-link": 2,
+      reset: 2,
+      "slow-disk": 2,
+      "failing-disk": 1,
+      "full-disk": 0.5,
+      transfer: 2,
+      reconfigure: 2,
     },
   },
   hostile: {

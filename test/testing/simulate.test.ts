@@ -31,6 +31,7 @@ const RUNS: readonly SimulationOptions[] = [
   { seed: 3, profile: "hostile", nodes: 3, events: 3_000 },
   { seed: 4, profile: "hostile", nodes: 5, events: 3_000 },
   { seed: 5, profile: "divided", events: 2_000 },
+  { seed: 6, profile: "parted", events: 3_000 },
 ];
 const [, , hostile = { seed: 3 }] = RUNS;
 

@@ -17,8 +17,8 @@ export const usage = (name: string): string => `${usageLines(
   --minutes M     no new seed after so many minutes; 1 if neither --seed nor --seeds is given
   --events N      how many events things go wrong for, before all has to come to rest; default 10,000
   --nodes N       how many nodes; 3 or 5 by default, as the seed says
-  --profile NAME  how bad it gets: calm, faulty, divided or hostile; by default hostile for one seed, and each in turn
-                  for several
+  --profile NAME  how bad it gets: calm, faulty, divided, parted or hostile; by default hostile for one seed, and each
+                  in turn for several
   --faults LIST   of a seed's faults only those with these numbers: 3,17,40, or none
   --shrink        look for a run with fewer faults and events that breaks the same invariant
   --trace         print every event of one seed

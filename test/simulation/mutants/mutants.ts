@@ -1,5 +1,6 @@
 /** Every mutant there is. */
 
+import { COMPARISON_MUTANTS } from "./comparison-mutants.ts";
 import { ELECTION_MUTANTS } from "./election-mutants.ts";
 import { MEMBERSHIP_MUTANTS } from "./membership-mutants.ts";
 import type { Mutant } from "./mutant.ts";
@@ -21,6 +22,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...WATCH_MUTANTS,
   ...STORAGE_MUTANTS,
   ...SNAPSHOT_MUTANTS,
+  ...COMPARISON_MUTANTS,
   ...MEMBERSHIP_MUTANTS,
   ...NODE_MUTANTS,
 ];

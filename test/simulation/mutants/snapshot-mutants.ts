@@ -50,8 +50,8 @@ export const SNAPSHOT_MUTANTS: readonly Mutant[] = [
       },
       {
         file: "node/snapshots.ts",
-        find: "isWanted: (index) => index > raft.commitIndex,",
-        replace: "isWanted: (index) => index > raft.snapshot.index,",
+        find: "isWanted: (index) => index > raft.commitIndex ||",
+        replace: "isWanted: (index) => index > raft.snapshot.index ||",
       },
     ],
   },
