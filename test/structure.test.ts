@@ -41,6 +41,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "machine/key-value-transaction.ts",
     "machine/recipes/queue-state.ts",
     "machine/recipes/queues.ts",
+    "machine/recipes/rate-limits.ts",
     "machine/restoration-steps.ts",
     "machine/typed-protocol.ts",
     "machine/value-codec.ts",

@@ -46,6 +46,7 @@ export type {
 } from "./recipes/coordination.ts";
 export type { Lease, LeasedChange, LeasedEntry, LeasedKeys, LeaseOptions } from "./recipes/leases.ts";
 export type { DeadJob, Job, PushOptions, Queue, QueueOptions, QueueStatus } from "./recipes/queue.ts";
+export type { RateAnswer, RateLimit, RateLimiter } from "./recipes/rate-limiter.ts";
 export type { Instance, RegisterOptions, Registration } from "./recipes/registry.ts";
 export type {
   Comparison,

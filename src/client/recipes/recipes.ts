@@ -5,6 +5,7 @@ import type { Machine } from "../../machine/definition.ts";
 import { leases } from "../../machine/recipes/leases.ts";
 import { locks } from "../../machine/recipes/locks.ts";
 import { queues } from "../../machine/recipes/queues.ts";
+import { rateLimits } from "../../machine/recipes/rate-limits.ts";
 import type { MachineClient } from "../machine-client.ts";
 import type { ReadOptions } from "../options.ts";
 import {
@@ -21,6 +22,7 @@ import { endable } from "./follow.ts";
 import { Holdings } from "./holdings.ts";
 import { type Lease, type LeasedKeys, type LeaseOptions, type LeasesParts, lease, leasedKeys } from "./leases.ts";
 import { type Queue, type QueueOptions, type QueueParts, WorkQueue } from "./queue.ts";
+import { type RateLimit, type RateLimiter, rateLimiter } from "./rate-limiter.ts";
 import {
   type Instance,
   instances,
@@ -179,6 +181,19 @@ export abstract class Recipes {
    */
   queue<T = unknown>(name: string, options: QueueOptions = {}): Queue<T> {
     return new WorkQueue<T>(this.#queues, name, options);
+  }
+
+  /**
+   * A rate limit that all clients of the cluster share who name the same numbers. It goes by the time of the nodes that
+   * lead, which never goes back; keys that were not asked for lately are forgotten.
+   *
+   * @example
+   * const api = client.rateLimiter("api", { limit: 100, perMs: 60_000 });
+   * const { allowed, retryAfterMs } = await api.take(user.id);
+   * if (!allowed) return tooManyRequests(retryAfterMs);
+   */
+  rateLimiter(name: string, limit: RateLimit): RateLimiter {
+    return rateLimiter(() => this.of(rateLimits), name, limit);
   }
 
   /** Gives up whatever is held, so that nobody else has to wait until its time has run out. */

@@ -5,5 +5,6 @@ import { caches } from "./caches.ts";
 import { leases } from "./leases.ts";
 import { locks } from "./locks.ts";
 import { queues } from "./queues.ts";
+import { rateLimits } from "./rate-limits.ts";
 
-export const RECIPES: readonly AnyMachine[] = [caches, leases, locks, queues];
+export const RECIPES: readonly AnyMachine[] = [caches, leases, locks, queues, rateLimits];
