@@ -105,4 +105,26 @@ test("flags: a change is pushed to whoever shows them", () =>
     }),
   ));
 
+test("rate limiter: two processes share one limit, for each caller", () =>
+  withCluster((cluster) =>
+    withExamples(async (run) => {
+      const ports = await freePorts(2);
+      const NODES = urlsOf(cluster).join(",");
+      const servers = ports.map((port) => run("rate-limiter.mts", [], { NODES, PORT: String(port) }));
+      for (const server of servers) await server.text(/listening/);
+      const ask = async (i: number, user: string): Promise<Response> =>
+        fetch(`http://127.0.0.1:${ports[i % 2]}/`, { headers: { "x-user": user } });
+      const answers: Response[] = [];
+      for (let i = 0; i < 4; i++) answers.push(await ask(i, "ann"));
+      assert.equal(
+        answers.map(({ status }) => status),
+        [200, 200, 200, 429],
+      );
+      assert.ok(Number(answers[3]?.headers.get("retry-after")) > 0);
+      assert.is((await ask(0, "bob")).status, 200);
+      for (const server of servers) server.child.kill("SIGTERM");
+      for (const server of servers) assert.is((await server.exited).code, 0, server.errors);
+    }),
+  ));
+
 test.run();
