@@ -2,7 +2,7 @@
 
 import type { ConclaveError } from "../errors.ts";
 import type { Hello } from "../link/index.ts";
-import type { Protocol } from "./protocol.ts";
+import type { Asking } from "./protocol.ts";
 
 /** A way to reach an actor, the same whether it lives here or elsewhere. */
 export interface ActorRef<M, A> {
@@ -31,7 +31,7 @@ export interface Peer {
   /** What was sent there and has not left this process yet: much, if the other side reads slowly. */
   readonly bufferedBytes: number;
   /** Unlike a ref by address, this reaches that very process or nobody. */
-  ref<M, A>(name: string, protocol: Protocol<M, A>): ActorRef<M, A>;
+  ref<M, A>(name: string, protocol: Asking<M, A>): ActorRef<M, A>;
 }
 
 /** The question's other half. Only the first call counts. */
@@ -61,7 +61,7 @@ export type Behaviour<M, A, I = never> = (batch: readonly Delivery<M, A, I>[]) =
 export interface ActorContext<I = never> {
   readonly name: string;
   /** An actor by its address, `ws://host:port/name`. */
-  ref<M, A>(address: string, protocol: Protocol<M, A>): ActorRef<M, A>;
+  ref<M, A>(address: string, protocol: Asking<M, A>): ActorRef<M, A>;
   /** Keeps a link to a process, and reports when it comes up and when it is lost. Undone by the function returned. */
   keepLink(url: string): () => void;
   /** Reports when the link to this peer is lost; at once if it already is. */

@@ -43,7 +43,7 @@ export class Asks {
   /** @param codec null if answers come as they are, from an actor in this process */
   ask<A>(
     { timeoutMs, signal }: AskOptions,
-    codec: Codec<A> | null,
+    codec: Pick<Codec<A>, "decode"> | null,
     send: (correlation: number, settle: Settle<A>) => void,
   ): Promise<A> {
     return new Promise((resolve, reject) => {

@@ -2,5 +2,5 @@
 
 export type * from "./actor.ts";
 export type { ListenAt } from "./links.ts";
-export { type Codec, isUrl, NO_ANSWER, normalUrl, type Protocol, packed } from "./protocol.ts";
+export { type Asking, type Codec, isUrl, NO_ANSWER, normalUrl, type Protocol, packed, packing } from "./protocol.ts";
 export { type ActorStory, ActorSystem, type SystemOptions } from "./system.ts";

@@ -1,9 +1,9 @@
 /** How actors address and understand one another. */
 
-import { pack, unpack } from "msgpackr";
-import * as v from "valibot";
 import { allocate, decodeText, encodeText } from "../bytes.ts";
 import { ConclaveError, isErrorCode, messageOf } from "../errors.ts";
+import { decodeValue, encodeValue } from "../machine/value-codec.ts";
+import * as v from "../shape.ts";
 
 /** Turns a value into bytes and back. `decode` throws on anything that `encode` can't have made. */
 export interface Codec<T> {
@@ -17,11 +17,20 @@ export interface Protocol<M, A> {
   readonly answer: Codec<A>;
 }
 
-/** MessagePack, checked against a schema on arrival. */
-export function packed<T>(schema: v.GenericSchema<unknown, T>): Codec<T> {
+/** What those need to know of an actor's language who only ask it. */
+export interface Asking<M, A> {
+  readonly message: Pick<Codec<M>, "encode">;
+  readonly answer: Pick<Codec<A>, "decode">;
+}
+
+/** Plain values as bytes: for messages that are few and small. */
+export const packing: Pick<Codec<unknown>, "encode"> = { encode: encodeValue };
+
+/** The same, and their shape is looked at on arrival. */
+export function packed<T>(shape: v.Shape<T>): Codec<T> {
   return {
-    encode: (value) => pack(value),
-    decode: (bytes) => v.parse(schema, unpack(bytes)),
+    encode: encodeValue,
+    decode: (bytes) => shape.parse(decodeValue(bytes)),
   };
 }
 
@@ -33,23 +42,26 @@ export const NO_ANSWER: Codec<never> = {
   },
 };
 
-const errorSchema = v.object({
+const errorShape = v.object({
   code: v.string(),
   message: v.string(),
   details: v.optional(v.record(v.string(), v.unknown()), {}),
 });
 
-/** Any failure as it travels in an answer's place. */
+/** Any failure as it travels in an answer's place. Details that can't be sent stay behind. */
 export function encodeError(thrown: unknown): Uint8Array {
-  if (thrown instanceof ConclaveError) {
-    return pack({ code: thrown.code, message: thrown.message, details: thrown.details });
+  const { code, message, details } =
+    thrown instanceof ConclaveError ? thrown : { code: "ACTOR_FAILED", message: messageOf(thrown), details: {} };
+  try {
+    return encodeValue({ code, message, details });
+  } catch {
+    return encodeValue({ code, message: message.toWellFormed(), details: {} });
   }
-  return pack({ code: "ACTOR_FAILED", message: messageOf(thrown), details: {} });
 }
 
 export function decodeError(bytes: Uint8Array): ConclaveError {
   try {
-    const { code, message, details } = v.parse(errorSchema, unpack(bytes));
+    const { code, message, details } = errorShape.parse(decodeValue(bytes));
     return new ConclaveError(isErrorCode(code) ? code : "ACTOR_FAILED", message, { details });
   } catch (cause) {
     return new ConclaveError("BAD_MESSAGE", "An answer could not be decoded.", { cause });

@@ -21,6 +21,7 @@ import { Asks } from "./asks.ts";
 import { type LinkStory, Links, type ListenAt, type Watcher } from "./links.ts";
 import { Mailbox } from "./mailbox.ts";
 import {
+  type Asking,
   decodeLetter,
   encodeError,
   encodeLetter,
@@ -94,8 +95,15 @@ export class ActorSystem {
   readonly #linkLimits: LinkLimits;
   #closing: Promise<void> | null = null;
 
+  /** @throws ConclaveError `INVALID_ARGUMENT` if a name is no well-formed text, or the URL none */
   constructor(options: SystemOptions) {
-    const { environment } = options;
+    const { environment, cluster, name } = options;
+    if (!cluster.isWellFormed() || !name.isWellFormed()) {
+      throw new ConclaveError(
+        "INVALID_ARGUMENT",
+        `${JSON.stringify([cluster, name])} are no names: one is cut in two.`,
+      );
+    }
     this.#options = options;
     this.#url = options.url === undefined ? null : normalUrl(options.url);
     this.#asks = new Asks(environment.clock);
@@ -107,9 +115,9 @@ export class ActorSystem {
         limits: this.#linkLimits,
         hello: {
           protocol: PROTOCOL_VERSION,
-          cluster: options.cluster,
+          cluster,
           process: environment.random.id(),
-          name: options.name,
+          name,
           incarnation: options.incarnation ?? environment.random.id(),
           epoch: options.epoch ?? null,
           url: this.#url,
@@ -162,7 +170,7 @@ export class ActorSystem {
   }
 
   /** An actor by its address, `ws://host:port/name`, for code that is not an actor itself. */
-  ref<M, A>(address: string, protocol: Protocol<M, A>): ActorRef<M, A> {
+  ref<M, A>(address: string, protocol: Asking<M, A>): ActorRef<M, A> {
     return this.#ref("", address, protocol);
   }
 
@@ -226,7 +234,7 @@ export class ActorSystem {
     }
   }
 
-  #ref<M, A>(from: string, address: string, protocol: Protocol<M, A>): ActorRef<M, A> {
+  #ref<M, A>(from: string, address: string, protocol: Asking<M, A>): ActorRef<M, A> {
     const { url, name } = parseAddress(address);
     if (url === this.#url) return this.#localRef(from, name);
     return this.#remoteRef(from, name, protocol, (frame) => this.#links.send(url, frame));
@@ -248,7 +256,7 @@ export class ActorSystem {
   #remoteRef<M, A>(
     from: string,
     to: string,
-    protocol: Protocol<M, A>,
+    protocol: Asking<M, A>,
     send: (frame: Frame) => object | null,
   ): ActorRef<M, A> {
     const body = (message: M): Uint8Array => encodeLetter({ to, from, payload: protocol.message.encode(message) });

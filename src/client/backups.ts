@@ -6,7 +6,7 @@
 import type { ActorContext } from "../actor/index.ts";
 import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, hasCode } from "../errors.ts";
-import { NODE_ACTOR, type NodeAnswer, nodeProtocol } from "../protocol/node.ts";
+import { askingNode, NODE_ACTOR, type NodeAnswer } from "../protocol/asking-node.ts";
 import { aborted, closed, late } from "./call.ts";
 import type { Leadership, NodeRef } from "./leadership.ts";
 import { type BackupOptions, RETRY_DELAY_MS } from "./options.ts";
@@ -119,7 +119,7 @@ export class Backups {
 
   /** Null if this node can't give any now. */
   async #offerOf(url: string, backup: Backup): Promise<Offer | null> {
-    const node = this.#options.context.ref(`${url}/${NODE_ACTOR}`, nodeProtocol);
+    const node = this.#options.context.ref(`${url}/${NODE_ACTOR}`, askingNode);
     try {
       const answer = await node.ask({ type: "take-snapshot" }, this.#within(backup, Number.POSITIVE_INFINITY));
       if (answer.type !== "snapshot") throw new ConclaveError("BAD_MESSAGE", "The node's answer makes no sense.");

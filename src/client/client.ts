@@ -27,8 +27,9 @@ import {
   type TransactionCommand,
   type TransactionOutcome,
 } from "../machine/key-value-transaction.ts";
+import { askingNode, type MemberView, NODE_ACTOR, type NodeStatus } from "../protocol/asking-node.ts";
 import { CLIENT_ACTOR, type ClientMessage, clientProtocol } from "../protocol/client.ts";
-import { type MemberView, type MemberWish, NODE_ACTOR, type NodeStatus, nodeProtocol } from "../protocol/node.ts";
+import type { MemberWish } from "../protocol/node.ts";
 import { Admin } from "./admin.ts";
 import { type BackupPart, Backups } from "./backups.ts";
 import { closed } from "./call.ts";
@@ -327,7 +328,7 @@ export class Client extends Recipes {
     if (this.#closed) throw closed();
     const reports = (await this.#nodesToAsk()).map(async ([url, id]): Promise<NodeReport> => {
       try {
-        const node = this.#system.ref(`${url}/${NODE_ACTOR}`, nodeProtocol);
+        const node = this.#system.ref(`${url}/${NODE_ACTOR}`, askingNode);
         const answer = await node.ask({ type: "status" }, { timeoutMs: STATUS_TIMEOUT_MS });
         if (answer.type !== "status") throw new ConclaveError("BAD_MESSAGE", "The node's answer makes no sense.");
         return { ...answer.status, url };

@@ -6,7 +6,7 @@
 import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, hasCode, messageOf } from "../errors.ts";
 import { CLIENT_BATCH_BYTES_MAX, CLIENT_WINDOW_BYTES_MAX, CLIENT_WINDOW_MAX } from "../limits.ts";
-import { type CommandBatch, decodeOutcomes, encodePayload, type Outcome } from "../machine/commands.ts";
+import { type CommandBatch, decodeOutcomes, encodeBatch, type Outcome } from "../machine/commands.ts";
 import { List, type Place } from "../passing.ts";
 import { Call, type CallStart, Calls, late } from "./call.ts";
 import type { Horizon } from "./horizon.ts";
@@ -203,7 +203,7 @@ export class Commands {
       const open = run.filter((command) => command.sending === sending);
       this.#failed(leader, session, open, error);
     };
-    const batch = encodePayload({
+    const batch = encodeBatch({
       type: this.#options.type,
       session,
       floor: this.#floor(),

@@ -5,9 +5,10 @@
 
 import { type ActorContext, type ActorRef, normalUrl, type Peer } from "../actor/index.ts";
 import type { ClientEnvironment, Timer } from "../environment.ts";
-import { DIRECTORY_ACTOR, directoryProtocol } from "../protocol/directory.ts";
+import { askingDirectory, DIRECTORY_ACTOR } from "../protocol/asking-directory.ts";
+import { askingNode, NODE_ACTOR, type NodeAnswer } from "../protocol/asking-node.ts";
 import { type LeaderView, NO_LEADER } from "../protocol/leader.ts";
-import { NODE_ACTOR, type NodeAnswer, type NodeMessage, nodeProtocol } from "../protocol/node.ts";
+import type { NodeMessage } from "../protocol/node.ts";
 
 export type NodeRef = ActorRef<NodeMessage, NodeAnswer>;
 
@@ -227,7 +228,7 @@ export class Leadership {
   }
 
   #greetDirectory(url: string): void {
-    const directory = this.#options.context.ref(`${url}/${DIRECTORY_ACTOR}`, directoryProtocol);
+    const directory = this.#options.context.ref(`${url}/${DIRECTORY_ACTOR}`, askingDirectory);
     const options = { timeoutMs: ASK_TIMEOUT_MS };
     directory.ask({ type: "subscribe" }, options).then(
       (answer) => answer.type === "leader" && this.learn(answer.view, this.#linked.get(url) ?? null),
@@ -267,7 +268,7 @@ export class Leadership {
   }
 
   #node(url: string): NodeRef {
-    return this.#options.context.ref(`${url}/${NODE_ACTOR}`, nodeProtocol);
+    return this.#options.context.ref(`${url}/${NODE_ACTOR}`, askingNode);
   }
 
   get #canWait(): boolean {

@@ -6,7 +6,7 @@ import { ConclaveError, hasCode, retryAfterMs } from "../errors.ts";
 import { CLIENT_BATCH_BYTES_MAX, CLIENT_READS_MAX, CLIENT_WINDOW_BYTES_MAX } from "../limits.ts";
 import { decodeList, encodeList } from "../machine/commands.ts";
 import { List, type Place } from "../passing.ts";
-import { type Consistency, NODE_ACTOR, nodeProtocol, QUERIES_MAX } from "../protocol/node.ts";
+import { askingNode, type Consistency, NODE_ACTOR, QUERIES_MAX } from "../protocol/asking-node.ts";
 import { Call, type CallStart, Calls, late } from "./call.ts";
 import type { Horizon } from "./horizon.ts";
 import type { Leadership, NodeRef } from "./leadership.ts";
@@ -250,7 +250,7 @@ export class Queries {
 
   /** Asks a node, together with what else it is asked in this turn. */
   async #askInCompany(url: string, consistency: Consistency, query: Query, timeoutMs: number): Promise<void> {
-    const node = this.#options.context.ref(`${url}/${NODE_ACTOR}`, nodeProtocol);
+    const node = this.#options.context.ref(`${url}/${NODE_ACTOR}`, askingNode);
     const question: Question = { consistency, anywhere: true };
     const key = `${consistency} ${url}`;
     const present = this.#companies.get(key);

@@ -6,7 +6,7 @@
 import type { ActorContext } from "../actor/index.ts";
 import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, hasCode, messageOf } from "../errors.ts";
-import { NODE_ACTOR, nodeProtocol } from "../protocol/node.ts";
+import { askingNode, NODE_ACTOR } from "../protocol/asking-node.ts";
 import { aborted, closed } from "./call.ts";
 import type { Leadership } from "./leadership.ts";
 import { RETRY_DELAY_MS, type WatchOptions } from "./options.ts";
@@ -180,7 +180,7 @@ export class Watches {
 
   async #poll<Change>(url: string, watch: Watch<Change>, from: number): Promise<Uint8Array | null> {
     const { source, ended, url: known, pageMax } = watch;
-    const node = this.#options.context.ref(`${url}/${NODE_ACTOR}`, nodeProtocol);
+    const node = this.#options.context.ref(`${url}/${NODE_ACTOR}`, askingNode);
     const id = ++this.#lastId;
     const waitMs = url === known ? WAIT_MS : FIRST_WAIT_MS;
     const query = source.query(from, pageMax);

@@ -1,14 +1,14 @@
 /** The handshake: who is at the other end, and whether to talk to them at all. */
 
-import { pack, unpack } from "msgpackr";
-import * as v from "valibot";
+import { decodeValue, encodeValue } from "../machine/value-codec.ts";
+import * as v from "../shape.ts";
 import { CloseCode } from "./close.ts";
 import { PROTOCOL_VERSION } from "./frame.ts";
 
 const NAME_CHARS_MAX = 255;
 const name = v.pipe(v.string(), v.minLength(1), v.maxLength(NAME_CHARS_MAX));
 
-const helloSchema = v.object({
+const helloShape = v.object({
   /** The version of the protocol above the frames. */
   protocol: v.pipe(v.number(), v.integer()),
   /** The name of the cluster; processes of different clusters do not talk. */
@@ -29,7 +29,7 @@ const helloSchema = v.object({
 export const ANY_CLUSTER = "*";
 
 /** What each side says of itself before anything else. */
-export type Hello = v.InferOutput<typeof helloSchema>;
+export type Hello = v.InferOutput<typeof helloShape>;
 
 /** Why a link was not accepted. */
 export interface Refusal {
@@ -37,13 +37,12 @@ export interface Refusal {
   readonly reason: string;
 }
 
-export const encodeHello = (hello: Hello): Uint8Array => pack(hello);
+export const encodeHello = (hello: Hello): Uint8Array => encodeValue(hello);
 
 /** `null` if the bytes are no hello. */
 export function decodeHello(bytes: Uint8Array): Hello | null {
   try {
-    const result = v.safeParse(helloSchema, unpack(bytes));
-    return result.success ? result.output : null;
+    return helloShape.parse(decodeValue(bytes));
   } catch {
     return null;
   }

@@ -53,17 +53,20 @@ const PayloadKind = {
 const TIME_AT = 1;
 const TIME_BYTES = 8;
 
+/** The one payload that comes from clients. */
+export function encodeBatch({ type, timeMs = 0, session, floor, first, commands }: CommandBatch): Uint8Array {
+  const bytes = commands.reduce((sum, command) => sum + 4 + command.byteLength, 0);
+  const writer = new ByteWriter(37 + bytes).u8(PayloadKind[type]).u53(timeMs);
+  writer.u53(session).u53(floor).u53(first).u32(commands.length);
+  for (const command of commands) writer.bytes(command);
+  return writer.finish();
+}
+
 export function encodePayload(payload: Payload): Uint8Array {
   switch (payload.type) {
     case "commands":
-    case "restoration": {
-      const { type, timeMs = 0, session, floor, first, commands } = payload;
-      const bytes = commands.reduce((sum, command) => sum + 4 + command.byteLength, 0);
-      const writer = new ByteWriter(37 + bytes).u8(PayloadKind[type]).u53(timeMs);
-      writer.u53(session).u53(floor).u53(first).u32(commands.length);
-      for (const command of commands) writer.bytes(command);
-      return writer.finish();
-    }
+    case "restoration":
+      return encodeBatch(payload);
     case "open-session":
       return new ByteWriter(1).u8(PayloadKind.openSession).finish();
     case "expire-sessions": {

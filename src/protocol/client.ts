@@ -1,7 +1,7 @@
 /** What nodes and directories push to a client. */
 
-import * as v from "valibot";
 import { NO_ANSWER, type Protocol, packed } from "../actor/index.ts";
+import * as v from "../shape.ts";
 import { leaderViewSchema } from "./leader.ts";
 
 const messageSchema = v.object({ type: v.literal("leader"), view: leaderViewSchema });

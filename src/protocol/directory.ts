@@ -1,13 +1,13 @@
-/** The language of the directory actor. */
+/** The language of the directory actor, all of it. */
 
-import * as v from "valibot";
 import { type Protocol, packed } from "../actor/index.ts";
-import { address, leaderViewSchema } from "./leader.ts";
+import * as v from "../shape.ts";
+import { type DirectoryAnswer, memberSchema, packedAnswer, text } from "./asking-directory.ts";
+import { address } from "./leader.ts";
 
-const text = v.pipe(v.string(), v.minLength(1), v.maxLength(255));
+export { DIRECTORY_ACTOR, type DirectoryAnswer, type Member } from "./asking-directory.ts";
+
 const term = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
-
-const memberSchema = v.object({ name: text, url: address });
 
 const messageSchema = v.variant("type", [
   /** Makes a name known, for as long as the link stands that this came by. */
@@ -25,19 +25,9 @@ const messageSchema = v.variant("type", [
   v.object({ type: v.literal("resign"), term, id: text }),
 ]);
 
-const answerSchema = v.variant("type", [
-  v.object({ type: v.literal("done") }),
-  v.object({ type: v.literal("member"), member: v.nullable(memberSchema) }),
-  v.object({ type: v.literal("members"), members: v.array(memberSchema) }),
-  v.object({ type: v.literal("leader"), view: leaderViewSchema }),
-]);
-
-export type Member = v.InferOutput<typeof memberSchema>;
 export type DirectoryMessage = v.InferOutput<typeof messageSchema>;
-export type DirectoryAnswer = v.InferOutput<typeof answerSchema>;
 
-export const DIRECTORY_ACTOR = "directory";
 export const directoryProtocol: Protocol<DirectoryMessage, DirectoryAnswer> = {
   message: packed(messageSchema),
-  answer: packed(answerSchema),
+  answer: packedAnswer,
 };

@@ -1,7 +1,7 @@
 /** Who leads, as nodes and directories tell it. */
 
-import * as v from "valibot";
 import { isUrl } from "../actor/index.ts";
+import * as v from "../shape.ts";
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const text = v.pipe(v.string(), v.maxLength(255));

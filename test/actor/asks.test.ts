@@ -1,8 +1,8 @@
 import * as assert from "uvu/assert";
-import * as v from "valibot";
 import { Asks, type Settle } from "../../src/actor/asks.ts";
 import { encodeError, packed } from "../../src/actor/protocol.ts";
 import { ConclaveError, type ErrorCode } from "../../src/errors.ts";
+import * as v from "../../src/shape.ts";
 import { codeOf, HandClock } from "../support/network.ts";
 import { suite } from "../support/suite.ts";
 
@@ -11,6 +11,8 @@ const test = suite("actor/asks");
 const codec = packed(v.number());
 const LINK = { name: "a link" };
 const OTHER = { name: "another link" };
+/** No value begins with this byte. */
+const NO_VALUE = Uint8Array.of(63);
 
 function question(options: { timeoutMs?: number; signal?: AbortSignal; carrier?: object } = {}) {
   const clock = new HandClock();
@@ -103,8 +105,8 @@ test("an error keeps its code, its message and its details", async () => {
 test("an answer and an error that can't be read are BAD_MESSAGE", async () => {
   const { asks, answer, ask, sent, correlation } = question();
   const second = ask();
-  asks.answered(correlation, LINK, Uint8Array.from([0xc1]));
-  asks.refused(sent[1]?.correlation ?? 0, LINK, Uint8Array.from([0xc1]));
+  asks.answered(correlation, LINK, NO_VALUE);
+  asks.refused(sent[1]?.correlation ?? 0, LINK, NO_VALUE);
   assert.is(await codeOf(answer), "BAD_MESSAGE");
   assert.is(await codeOf(second), "BAD_MESSAGE");
 });

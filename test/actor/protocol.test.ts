@@ -1,6 +1,5 @@
 import * as fc from "fast-check";
 import * as assert from "uvu/assert";
-import * as v from "valibot";
 import {
   decodeError,
   decodeLetter,
@@ -11,6 +10,7 @@ import {
   parseAddress,
 } from "../../src/actor/protocol.ts";
 import { ConclaveError, hasCode } from "../../src/errors.ts";
+import * as v from "../../src/shape.ts";
 import { suite } from "../support/suite.ts";
 
 const test = suite("actor/protocol");
@@ -80,14 +80,23 @@ test("a failure that is no ConclaveError travels as ACTOR_FAILED", () => {
   assert.equal([error.code, error.message], ["ACTOR_FAILED", "x is undefined"]);
 });
 
+test("a failure travels with what can be sent of it", () => {
+  const full = decodeError(
+    encodeError(new ConclaveError("REJECTED", "no", { details: { left: new Map([["a", 1n]]) } })),
+  );
+  assert.equal(full.details, { left: new Map([["a", 1n]]) });
+  const rest = decodeError(encodeError(new ConclaveError("REJECTED", "half \ud800", { details: { retry: () => {} } })));
+  assert.equal([rest.code, rest.message, rest.details], ["REJECTED", "half \ufffd", {}]);
+});
+
 test("a code from a newer version is ACTOR_FAILED, and what it said is kept", () => {
-  const { encode } = packed(v.any());
+  const { encode } = packed(v.unknown());
   const error = decodeError(encode({ code: "FROM_THE_FUTURE", message: "flux", details: { a: 1 } }));
   assert.equal([error.code, error.message, error.details], ["ACTOR_FAILED", "flux", { a: 1 }]);
 });
 
 test("an error can't be made to carry the name of something inherited as its code", () => {
-  const { encode } = packed(v.any());
+  const { encode } = packed(v.unknown());
   assert.is(decodeError(encode({ code: "toString", message: "", details: {} })).code, "ACTOR_FAILED");
 });
 

@@ -1,7 +1,7 @@
 import * as assert from "uvu/assert";
-import * as v from "valibot";
 import { type ActorRef, NO_ANSWER, packed } from "../../src/actor/index.ts";
 import { hasCode, retryAfterMs } from "../../src/errors.ts";
+import * as v from "../../src/shape.ts";
 import { codeOf, turns } from "../support/network.ts";
 import { suite } from "../support/suite.ts";
 import {

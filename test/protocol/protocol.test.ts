@@ -2,12 +2,12 @@
 
 import * as fc from "fast-check";
 import * as assert from "uvu/assert";
-import * as v from "valibot";
 import type { Codec } from "../../src/actor/index.ts";
 import { packed } from "../../src/actor/index.ts";
 import { clientProtocol } from "../../src/protocol/client.ts";
 import { type DirectoryAnswer, type DirectoryMessage, directoryProtocol } from "../../src/protocol/directory.ts";
 import { type NodeAnswer, type NodeMessage, nodeProtocol } from "../../src/protocol/node.ts";
+import * as v from "../../src/shape.ts";
 import { suite } from "../support/suite.ts";
 
 const count = fc.maxSafeNat();
