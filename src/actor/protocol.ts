@@ -103,7 +103,7 @@ const URLS_MAX = 1_000;
 function urlOf(text: string): string | null {
   const known = urls.get(text);
   if (known !== undefined) return known;
-  const parsed = URL.parse(text);
+  const parsed = URL.canParse(text) ? new URL(text) : null;
   const isLink = parsed?.protocol === "ws:" || parsed?.protocol === "wss:";
   const url = isLink ? `${parsed.protocol}//${parsed.host}${parsed.pathname.replace(/\/+$/, "")}` : null;
   if (urls.size >= URLS_MAX) urls.clear();

@@ -22,19 +22,19 @@ function refusing(what: string, instead: keyof typeof INSTEAD): () => never {
 
 type Methods = Record<string, unknown>;
 
+const globals = globalThis as unknown as Methods;
+// Not every type checker knows of every one of these.
+const { performance, crypto } = globalThis as unknown as Readonly<Record<string, Methods | undefined>>;
+
 /** Each function that is replaced: where it is, its name, and what stands there meanwhile. */
 const REPLACED: readonly (readonly [owner: Methods | undefined, name: string, substitute: unknown])[] = [
-  [globalThis as unknown as Methods, "Date", datelessDate()],
+  [globals, "Date", datelessDate()],
   [Math as unknown as Methods, "random", refusing("Math.random()", "chance")],
-  [globalThis.performance as unknown as Methods | undefined, "now", refusing("performance.now()", "time")],
-  [globalThis.crypto as unknown as Methods | undefined, "randomUUID", refusing("crypto.randomUUID()", "chance")],
-  [
-    globalThis.crypto as unknown as Methods | undefined,
-    "getRandomValues",
-    refusing("crypto.getRandomValues()", "chance"),
-  ],
+  [performance, "now", refusing("performance.now()", "time")],
+  [crypto, "randomUUID", refusing("crypto.randomUUID()", "chance")],
+  [crypto, "getRandomValues", refusing("crypto.getRandomValues()", "chance")],
   ...["setTimeout", "setInterval", "setImmediate", "queueMicrotask", "fetch"].map(
-    (name) => [globalThis as unknown as Methods, name, refusing(`${name}()`, "later")] as const,
+    (name) => [globals, name, refusing(`${name}()`, "later")] as const,
   ),
 ];
 

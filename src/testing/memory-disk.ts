@@ -229,14 +229,15 @@ export class MemoryDisk implements Disk {
   }
 
   hold(operation: Operation): Gate {
-    const reached = Promise.withResolvers<void>();
-    const open = Promise.withResolvers<void>();
-    this.#gates.set(operation, { open: open.promise, reached: reached.resolve });
-    const release = (): void => {
-      this.#gates.delete(operation);
-      open.resolve();
-    };
-    return { reached: reached.promise, release };
+    let release: () => void = () => {};
+    const open = new Promise<void>((resolve) => {
+      release = () => {
+        this.#gates.delete(operation);
+        resolve();
+      };
+    });
+    const reached = new Promise<void>((resolve) => this.#gates.set(operation, { open, reached: resolve }));
+    return { reached, release };
   }
 
   paths(): string[] {
