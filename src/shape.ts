@@ -46,7 +46,8 @@ export const number = (): Shape<number> =>
 export const picklist = <const T extends string>(texts: readonly T[]): Shape<T> =>
   custom((value) => texts.includes(value as T), texts.join(" or "));
 
-interface Literal<T> extends Shape<T> {
+/** Only for the types of what is made of it. */
+export interface Literal<T> extends Shape<T> {
   readonly text: T;
 }
 
@@ -81,10 +82,10 @@ export const record = <T>(name: Shape<string>, field: Shape<T>): Shape<Record<st
     Object.fromEntries(Object.entries(fieldsOf(value)).map(([key, one]) => [name.parse(key), within(key, field, one)])),
 });
 
-type Fields = Readonly<Record<string, Shape<unknown>>>;
-type Shaped<F extends Fields> = { -readonly [Name in keyof F]: InferOutput<F[Name]> };
+export type Fields = Readonly<Record<string, Shape<unknown>>>;
+export type Shaped<F extends Fields> = { -readonly [Name in keyof F]: InferOutput<F[Name]> };
 
-interface ObjectShape<F extends Fields> extends Shape<Shaped<F>> {
+export interface ObjectShape<F extends Fields> extends Shape<Shaped<F>> {
   readonly fields: F;
 }
 

@@ -74,8 +74,28 @@ export const configSchema = v.strictObject({
   limits: v.pipe(v.optional(limits, {}), v.description("Bounds on memory and traffic; sizes in bytes.")),
 });
 
-/** A configuration with its defaults filled in. */
-export type Config = v.InferOutput<typeof configSchema>;
+/** A configuration with its defaults filled in; what each field is for stands in the schema, for editors. */
+export interface Config {
+  readonly $schema?: string | undefined;
+  readonly cluster: string;
+  readonly directories: readonly {
+    readonly url: string;
+    readonly host?: string | undefined;
+    readonly node?: string | undefined;
+  }[];
+  readonly nodes: readonly {
+    readonly id: string;
+    readonly url: string;
+    readonly host?: string | undefined;
+    readonly priority?: number | undefined;
+  }[];
+  readonly heartbeatMs: number;
+  readonly electionTimeoutMinMs: number;
+  readonly electionTimeoutMaxMs: number;
+  readonly clockDriftMax: number | null;
+  readonly allowedOrigins: readonly string[];
+  readonly limits: Limits;
+}
 
 /** An election timeout this many heartbeats long outlives two that are lost or late. */
 const HEARTBEATS_PER_TIMEOUT_MIN = 3;

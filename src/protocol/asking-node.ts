@@ -26,24 +26,54 @@ export const priority = v.pipe(v.number(), v.safeInteger());
 export const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 export const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array, "bytes");
 
-const roleSchema = v.picklist(["voter", "learner", "incoming", "demoting", "leaving"]);
+/** A member of the cluster: who it is, what part it has, and what is to become of it. */
+export interface MemberView {
+  readonly id: string;
+  readonly url: string;
+  /** As in the Raft core; see `Member` there for what each means. */
+  readonly role: "voter" | "learner" | "incoming" | "demoting" | "leaving";
+  readonly priority: number;
+  readonly incarnation: string | null;
+  /** It becomes a voter once it keeps up, and takes the place of that one if there is one. */
+  readonly promotion: { readonly replaces: string | null } | null;
+}
 
-/** A member as its cluster sees it; see `Member` of the Raft core for what the roles mean. */
-const memberSchema = v.object({
+const memberSchema: v.Shape<MemberView> = v.object({
   id: name,
   url: v.string(),
-  role: roleSchema,
+  role: v.picklist(["voter", "learner", "incoming", "demoting", "leaving"]),
   priority,
   incarnation: v.nullable(v.string()),
   promotion: v.nullable(v.object({ replaces: v.nullable(v.string()) })),
 });
 
-/** A member of the cluster: who it is, what part it has, and what is to become of it. */
-export type MemberView = v.InferOutput<typeof memberSchema>;
-
-const statusSchema = v.object({
-  id: v.string(),
+/** How a node sees itself. */
+export interface NodeStatus {
+  readonly id: string;
   /** `newcomer`: it takes no part before every other node has taken note of it. */
+  readonly role: "newcomer" | "learner" | "follower" | "pre-candidate" | "candidate" | "leader";
+  readonly term: number;
+  readonly leader: string | null;
+  readonly lastIndex: number;
+  readonly commitIndex: number;
+  readonly appliedIndex: number;
+  readonly sessions: number;
+  /** The last entry that its newest snapshot stands for. */
+  readonly snapshotIndex: number;
+  /**
+   * What is known of its replicated state. `sound`: nothing is wrong with it as far as anybody can tell. `disputed`: nodes
+   * have come to different states, and no majority to the same. `diverged`: a majority has come to another one than this
+   * node, which answers nothing until it has theirs.
+   */
+  readonly state: "sound" | "disputed" | "diverged";
+  /** By how much its event loop was late of late, at worst. */
+  readonly lagMs: number;
+  /** Whether a link stands to each of the other members. */
+  readonly links: Readonly<Record<string, boolean>>;
+}
+
+const statusSchema: v.Shape<NodeStatus> = v.object({
+  id: v.string(),
   role: v.picklist(["newcomer", "learner", "follower", "pre-candidate", "candidate", "leader"]),
   term: count,
   leader: v.nullable(v.string()),
@@ -51,22 +81,11 @@ const statusSchema = v.object({
   commitIndex: count,
   appliedIndex: count,
   sessions: count,
-  /** The last entry that its newest snapshot stands for. */
   snapshotIndex: count,
-  /**
-   * What is known of its replicated state. `sound`: nothing is wrong with it as far as anybody can tell. `disputed`: nodes
-   * have come to different states, and no majority to the same. `diverged`: a majority has come to another one than this
-   * node, which answers nothing until it has theirs.
-   */
   state: v.picklist(["sound", "disputed", "diverged"]),
-  /** By how much its event loop was late of late, at worst. */
   lagMs: count,
-  /** Whether a link stands to each of the other members. */
   links: v.record(v.string(), v.boolean()),
 });
-
-/** How a node sees itself. */
-export type NodeStatus = v.InferOutput<typeof statusSchema>;
 
 const controlAnswerSchema = v.variant("type", [
   v.object({ type: v.literal("session"), session: count }),

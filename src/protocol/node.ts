@@ -37,23 +37,34 @@ export interface Member {
 const incarnation = v.pipe(v.string(), v.minLength(1), v.maxLength(64));
 const digest = v.pipe(v.string(), v.minLength(1), v.maxLength(64));
 
-/** One wish of a change of the members; a change may hold several, which then come true together. */
-const wishSchema = v.variant("type", [
+/** What may be wished of the members. A change may hold several wishes, which then come true together. */
+export type MemberWish =
   /** A new member, which votes once it keeps up if it is to vote. */
+  | {
+      readonly type: "add";
+      readonly id: string;
+      readonly url: string;
+      readonly votes: boolean;
+      readonly priority: number;
+    }
+  | { readonly type: "remove"; readonly id: string }
+  /** A learner is to vote, once it keeps up. */
+  | { readonly type: "promote"; readonly id: string }
+  /** A voter becomes a learner. */
+  | { readonly type: "demote"; readonly id: string }
+  /** A new member takes the place of another one, once it keeps up. */
+  | { readonly type: "replace"; readonly id: string; readonly by: string; readonly url: string }
+  /** Of two that could lead, the one with the higher priority is preferred. */
+  | { readonly type: "prefer"; readonly id: string; readonly priority: number };
+
+const wishSchema: v.Shape<MemberWish> = v.variant("type", [
   v.object({ type: v.literal("add"), id: name, url: address, votes: v.boolean(), priority }),
   v.object({ type: v.literal("remove"), id: name }),
-  /** A learner is to vote, once it keeps up. */
   v.object({ type: v.literal("promote"), id: name }),
-  /** A voter becomes a learner. */
   v.object({ type: v.literal("demote"), id: name }),
-  /** A new member takes the place of another one, once it keeps up. */
   v.object({ type: v.literal("replace"), id: name, by: name, url: address }),
-  /** Of two that could lead, the one with the higher priority is preferred. */
   v.object({ type: v.literal("prefer"), id: name, priority }),
 ]);
-
-/** What may be wished of the members. */
-export type MemberWish = v.InferOutput<typeof wishSchema>;
 
 /** How many wishes a change may hold. */
 /** How many machines may share a log, and how far back their versions may go. */
