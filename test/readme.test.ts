@@ -18,13 +18,18 @@ const blocks = (language: string): string[] =>
     .filter(([, name]) => name === language)
     .map(([, , code = ""]) => code);
 
+/** The package under its name has to be built first, and has tests of its own: here the sources stand for it. */
+const fromSources = (code: string): string =>
+  code.replaceAll(/ from "conclave(\/\w+)?";/g, (_all, entry: string = "") => {
+    return ` from ${JSON.stringify(path.join(PROJECT, "src", entry, "index.ts"))};`;
+  });
+
 /** Runs a program and gives what it printed. */
 async function outputOf(code: string): Promise<string> {
-  // Within the project, so that "conclave/client" is found as a user would find it.
   const folder = path.join(PROJECT, ".conclave");
   const file = path.join(folder, `readme-${process.pid}.ts`);
   mkdirSync(folder, { recursive: true });
-  writeFileSync(file, code);
+  writeFileSync(file, fromSources(code));
   try {
     const run = new Running(process.execPath, ["Deno" in globalThis ? ["run", "--allow-all"] : [], file].flat());
     assert.equal(await run.exited, { code: 0, signal: null }, run.errors);

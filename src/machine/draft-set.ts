@@ -85,16 +85,28 @@ export class DraftSet extends Set<unknown> implements DraftNode {
     for (const member of this.values()) visit.call(self, member, member, this);
   }
 
+  // What real Sets have of these only from Node 22 on, and go through in the same order.
+
   override union<U>(other: ReadonlySetLike<U>): Set<unknown> {
-    return new Set<unknown>(this).union(other);
+    const both = new Set<unknown>(this);
+    for (const member of membersOf(other)) both.add(member);
+    return both;
   }
 
   override difference(other: ReadonlySetLike<unknown>): Set<unknown> {
-    return new Set<unknown>(this).difference(other);
+    const left = new Set<unknown>(this);
+    if (left.size > other.size) for (const member of membersOf(other)) left.delete(member);
+    else for (const member of this) if (other.has(member)) left.delete(member);
+    return left;
   }
 
   override symmetricDifference<U>(other: ReadonlySetLike<U>): Set<unknown> {
-    return new Set<unknown>(this).symmetricDifference(other);
+    const either = new Set<unknown>(this);
+    for (const member of membersOf(other)) {
+      if (this.has(member)) either.delete(member);
+      else either.add(member);
+    }
+    return either;
   }
 
   // The others may come to little: no copy is made for them. They go through the smaller of the two, as the real ones do.
