@@ -413,7 +413,8 @@ export class Client extends Recipes {
   }
 
   async #end(): Promise<void> {
-    await this.releaseHeld();
+    const released = this.releaseHeld();
+    if (released !== null) await released;
     this.#closed = true;
     this.#commands.close();
     this.#queries.close();

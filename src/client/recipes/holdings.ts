@@ -56,16 +56,16 @@ export class Holdings {
     farewell.then(forget, forget);
   }
 
-  /** Gives up everything, so that nobody has to wait until its time has run out. */
-  async releaseAll(): Promise<void> {
+  /** Gives up everything, so that nobody has to wait until its time has run out; null if there is nothing to wait for. */
+  releaseAll(): Promise<void> | null {
     this.#isClosing = true;
     for (const [end, over] of this.#waits) {
       this.bid(over);
       end.abort(closed());
     }
     for (const one of this.#held) this.bid(one.release());
-    if (this.#farewells.size === 0) return;
-    await new Promise<void>((resolve) => {
+    if (this.#farewells.size === 0) return null;
+    return new Promise<void>((resolve) => {
       const timer = this.#clock.setTimer(PATIENCE_MS, resolve);
       void this.#allGone().then(() => {
         timer.cancel();

@@ -196,8 +196,8 @@ export abstract class Recipes {
     return rateLimiter(() => this.of(rateLimits), name, limit);
   }
 
-  /** Gives up whatever is held, so that nobody else has to wait until its time has run out. */
-  protected releaseHeld(): Promise<void> {
+  /** Gives up whatever is held, so that nobody else has to wait for it; null if that is nothing, and takes no time. */
+  protected releaseHeld(): Promise<void> | null {
     return this.#holdings.releaseAll();
   }
 }
