@@ -45,6 +45,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "machine/definition.ts",
     "machine/key-value-parts.ts",
     "machine/key-value-protocol.ts",
+    "machine/recipes/barriers.ts",
+    "machine/recipes/checks.ts",
     "machine/recipes/leases.ts",
     "machine/recipes/locks.ts",
     "machine/key-value-transaction.ts",

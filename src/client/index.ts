@@ -35,6 +35,7 @@ export type {
   RestoreOptions,
   WatchOptions,
 } from "./options.ts";
+export type { BarrierOptions, Passed } from "./recipes/barrier.ts";
 export type {
   Elected,
   ElectOptions,

@@ -2,7 +2,8 @@
 
 import type { ClientEnvironment } from "../../environment.ts";
 import { ConclaveError, messageOf } from "../../errors.ts";
-import { type GivenJob, keyOf } from "../../machine/recipes/queue-state.ts";
+import { keyOf } from "../../machine/recipes/checks.ts";
+import type { GivenJob } from "../../machine/recipes/queue-state.ts";
 import type { queues } from "../../machine/recipes/queues.ts";
 import { decodeValue, encodeValue } from "../../machine/value-codec.ts";
 import type { ClientOf } from "../machine-client.ts";

@@ -2,12 +2,14 @@
 
 import type { ClientEnvironment } from "../../environment.ts";
 import type { Machine } from "../../machine/definition.ts";
+import { barriers } from "../../machine/recipes/barriers.ts";
 import { leases } from "../../machine/recipes/leases.ts";
 import { locks } from "../../machine/recipes/locks.ts";
 import { queues } from "../../machine/recipes/queues.ts";
 import { rateLimits } from "../../machine/recipes/rate-limits.ts";
 import type { MachineClient } from "../machine-client.ts";
 import type { ReadOptions } from "../options.ts";
+import { type BarrierOptions, type BarrierParts, barrier, type Passed } from "./barrier.ts";
 import {
   Coordination,
   type Elected,
@@ -36,6 +38,7 @@ import {
 export abstract class Recipes {
   readonly #holdings: Holdings;
   readonly #coordination: Coordination;
+  readonly #barriers: BarrierParts;
   readonly #leases: LeasesParts;
   readonly #queues: QueueParts;
 
@@ -43,6 +46,7 @@ export abstract class Recipes {
     this.#holdings = new Holdings(environment.clock);
     const shared = { environment, holdings: this.#holdings };
     this.#coordination = new Coordination({ ...shared, locks: () => this.of(locks) });
+    this.#barriers = { ...shared, barriers: () => this.of(barriers) };
     this.#queues = { ...shared, queues: () => this.of(queues) };
     this.#leases = { ...shared, leases: () => this.of(leases) };
   }
@@ -194,6 +198,20 @@ export abstract class Recipes {
    */
   rateLimiter(name: string, limit: RateLimit): RateLimiter {
     return rateLimiter(() => this.of(rateLimits), name, limit);
+  }
+
+  /**
+   * Waits until so many are there, who then all go on at once. Who is not heard of any more while it waits does not count;
+   * who comes later waits for as many others.
+   *
+   * @example
+   * await client.barrier("load-test", { parties: 5, signal });
+   *
+   * @throws ConclaveError `ABORTED`, `CLOSED`; `REJECTED` if others wait for another number, or what is asked for makes no
+   * sense
+   */
+  barrier(name: string, options: BarrierOptions): Promise<Passed> {
+    return barrier(this.#barriers, name, options);
   }
 
   /** Gives up whatever is held, so that nobody else has to wait for it; null if that is nothing, and takes no time. */

@@ -1,4 +1,4 @@
-/** What the recipes' machines refuse, whoever calls them. */
+/** What the recipes' machines have in common: what they refuse, whoever calls them, and how names are put together. */
 
 import { Rejection } from "../definition.ts";
 
@@ -27,3 +27,6 @@ export function checkTtl(ttlMs: unknown): void {
 /** A bound is reached: clients make `BUSY` of it. */
 export const full = (what: string, details: Readonly<Record<string, number>>): Rejection =>
   new Rejection("FULL", details, `There is no room for more ${what}.`);
+
+/** Something that has a name within something that has one, whatever the names. */
+export const keyOf = (outer: string, inner: string): string => `${outer.length} ${outer} ${inner}`;

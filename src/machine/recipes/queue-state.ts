@@ -1,6 +1,8 @@
 /** What the machine of queues holds, and the steps that its commands are made of. */
 
 import type { CommandContext } from "../definition.ts";
+import { keyOf } from "./checks.ts";
+import { newRecent, type Recent } from "./recent.ts";
 import { append, newRow, type prepend, type Row, remove, shift } from "./row.ts";
 
 /** Somebody who waits has been given a job. */
@@ -65,8 +67,7 @@ export interface State {
   /** Those that hold anything. */
   readonly queues: Map<string, Queue>;
   /** The jobs that were acknowledged last, by queue and id, with the token that they were acknowledged by. */
-  readonly done: Map<string, number>;
-  readonly doneRow: Row;
+  readonly done: Recent;
 }
 
 type Context = CommandContext<QueueChange>;
@@ -74,12 +75,9 @@ type Context = CommandContext<QueueChange>;
 /** A change of leader prolongs a delay by no more than this. */
 const DELAY_STEP_MS = 30_000;
 /** So many jobs are known after they were acknowledged. */
-const DONE_MAX = 10_000;
+export const DONE_MAX = 10_000;
 
-export const newState = (): State => ({ queues: new Map(), done: new Map(), doneRow: newRow() });
-
-/** Something of a queue, whatever names the two have; the topic of what a taker is told. */
-export const keyOf = (queue: string, id: string): string => `${queue.length} ${queue} ${id}`;
+export const newState = (): State => ({ queues: new Map(), done: newRecent() });
 
 export const bytesOf = (id: string, item: Uint8Array): number => id.length + item.byteLength;
 
@@ -211,11 +209,4 @@ export function takeDead(queue: Queue | undefined, id: string): DeadLetter | nul
   queue.dead.delete(id);
   remove(queue.deadRow, letter.place);
   return letter;
-}
-
-/** A job was acknowledged: for a while whoever asks again is told so, and it is not added again. */
-export function remember(state: State, key: string, token: number): void {
-  state.done.set(key, token);
-  append(state.doneRow, key);
-  if (state.done.size > DONE_MAX) state.done.delete(shift(state.doneRow) ?? "");
 }

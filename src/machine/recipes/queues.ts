@@ -5,14 +5,14 @@
  */
 
 import { changesOf, machine, Rejection } from "../definition.ts";
-import { checkNames, checkTtl, full, isIn, isWhole } from "./checks.ts";
+import { checkNames, checkTtl, full, isIn, isWhole, keyOf } from "./checks.ts";
 import {
   bytesOf,
+  DONE_MAX,
   fail,
   type GivenJob,
   getInLine,
   give,
-  keyOf,
   leaveLine,
   letGo,
   newState,
@@ -20,13 +20,13 @@ import {
   queueOf,
   queueWith,
   refresh,
-  remember,
   show,
   showLater,
   type Terms,
   takeDead,
   tidy,
 } from "./queue-state.ts";
+import { remember } from "./recent.ts";
 import { append, prepend, shift } from "./row.ts";
 
 /** Who has taken a job, or waits for one. */
@@ -80,7 +80,7 @@ export const queues = machine({
       if (!isWhole(itemsMax, 1, ITEMS_MAX)) throw new Rejection("INVALID_BOUND", { itemsMax: ITEMS_MAX });
       if (!isWhole(bytesMax, 1, BYTES_MAX)) throw new Rejection("INVALID_BOUND", { bytesMax: BYTES_MAX });
       const known = state.queues.get(name);
-      if (known?.jobs.has(id) || known?.dead.has(id) || state.done.has(keyOf(name, id))) return false;
+      if (known?.jobs.has(id) || known?.dead.has(id) || state.done.tokens.has(keyOf(name, id))) return false;
       const queue = known ?? queueOf(state, name);
       const items = queue.jobs.size + queue.dead.size;
       const bytes = queue.bytes + bytesOf(id, item);
@@ -142,12 +142,12 @@ export const queues = machine({
     ack(state, { queue: name, id, token }: Taken, context): boolean {
       const queue = queueWith(state, name, id, token);
       // Who was not answered asks again.
-      if (queue === null) return state.done.get(keyOf(name, id)) === token;
+      if (queue === null) return state.done.tokens.get(keyOf(name, id)) === token;
       letGo(queue, id, context);
       const item = queue.jobs.get(id)?.item;
       if (item !== undefined) queue.bytes -= bytesOf(id, item);
       queue.jobs.delete(id);
-      remember(state, keyOf(name, id), token);
+      remember(state.done, keyOf(name, id), token, DONE_MAX);
       tidy(state, queue);
       return true;
     },

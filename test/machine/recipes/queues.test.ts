@@ -2,7 +2,8 @@
 
 import * as fc from "fast-check";
 import * as assert from "uvu/assert";
-import { type GivenJob, keyOf } from "../../../src/machine/recipes/queue-state.ts";
+import { keyOf } from "../../../src/machine/recipes/checks.ts";
+import type { GivenJob } from "../../../src/machine/recipes/queue-state.ts";
 import { queues } from "../../../src/machine/recipes/queues.ts";
 import { suite } from "../../support/suite.ts";
 import { Stage } from "./stage.ts";
