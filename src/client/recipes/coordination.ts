@@ -5,6 +5,7 @@ import { ConclaveError, hasCode } from "../../errors.ts";
 import type { Holder, locks } from "../../machine/recipes/locks.ts";
 import { aborted } from "../call.ts";
 import type { ClientOf } from "../machine-client.ts";
+import { eitherOf } from "./expiring-signal.ts";
 import { type Hold, hold } from "./hold.ts";
 import type { Holdings } from "./holdings.ts";
 import { patiently } from "./patience.ts";
@@ -35,7 +36,7 @@ export interface Held {
   readonly token: number;
   /**
    * Fires before somebody else can have it: when it was not renewed in time. Whoever asks `signal.aborted` asks the clock;
-   * the event comes by a timer, which a process that stood still gets to late.
+   * the event comes by a timer, which a process that stood still gets to late. So may what `AbortSignal.any` makes of it.
    */
   readonly signal: AbortSignal;
   /** As far as this process can know: false as soon as somebody else may have it. */
@@ -149,7 +150,7 @@ export class Coordination {
     for (;;) {
       const elected = await this.elect(name, { ...options, ttlMs: options.ttlMs ?? SINGLETON_TTL_MS });
       const { token } = elected;
-      const signal = options.signal === undefined ? elected.signal : AbortSignal.any([elected.signal, options.signal]);
+      const signal = eitherOf(elected.signal, options.signal);
       try {
         const result = await run({ signal, token });
         // What was done while somebody else may have begun is not done.

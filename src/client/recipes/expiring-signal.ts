@@ -19,17 +19,7 @@ export class Expiry {
     this.#clock = clock;
     this.#why = why;
     this.#untilMs = untilMs;
-    const { signal } = this.#controller;
-    const fired = (): boolean => {
-      this.#look();
-      return Reflect.get(AbortSignal.prototype, "aborted", signal) === true;
-    };
-    Object.defineProperty(signal, "aborted", { get: fired });
-    Object.defineProperty(signal, "throwIfAborted", {
-      value: () => {
-        if (fired()) throw signal.reason;
-      },
-    });
+    lookFirst(this.#controller.signal, () => this.#look());
     this.#watch();
   }
 
@@ -71,4 +61,28 @@ export class Expiry {
       if (!this.#isEnded) this.#watch();
     });
   }
+}
+
+/**
+ * Fires when one of the two does. On Deno, Bun and older Nodes a timer alone tells what `AbortSignal.any` makes of them
+ * that time has run out; whoever asks this one asks the clock, too.
+ */
+export function eitherOf(expiring: AbortSignal, other: AbortSignal | undefined): AbortSignal {
+  if (other === undefined) return expiring;
+  return lookFirst(AbortSignal.any([expiring, other]), () => void expiring.aborted);
+}
+
+/** Whoever asks the signal whether it has fired has it look first whether it should have. */
+function lookFirst(signal: AbortSignal, look: () => void): AbortSignal {
+  const fired = (): boolean => {
+    look();
+    return Reflect.get(AbortSignal.prototype, "aborted", signal) === true;
+  };
+  Object.defineProperty(signal, "aborted", { get: fired });
+  Object.defineProperty(signal, "throwIfAborted", {
+    value: () => {
+      if (fired()) throw signal.reason;
+    },
+  });
+  return signal;
 }
