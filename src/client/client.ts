@@ -139,6 +139,7 @@ export class Client extends Recipes {
       context: spawned,
       directories,
       nodes,
+      ownNode: options.ownNode ?? null,
       isIdle: () => [...this.#allCommands, this.#queries, this.#admin].every(({ isIdle }) => isIdle),
       onReady: (leader) => {
         for (const commands of this.#allCommands) {

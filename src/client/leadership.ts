@@ -29,6 +29,8 @@ export interface LeadershipOptions {
   readonly context: ActorContext;
   readonly directories: readonly string[];
   readonly nodes: readonly string[];
+  /** The node in this very process, if there is one. */
+  readonly ownNode: string | null;
   /** Nobody waits for the leader. */
   readonly isIdle: () => boolean;
   /** A leader was found, another one, or the link to it came back. */
@@ -57,6 +59,7 @@ export class Leadership {
   readonly #options: LeadershipOptions;
   readonly #directories: readonly string[];
   readonly #seeds: ReadonlySet<string>;
+  readonly #ownNode: string | null;
   /** Nodes heard of, by URL, the latest news last; the name is null until something has told it. */
   readonly #nodes = new Map<string, string | null>();
   readonly #linked = new Map<string, Peer>();
@@ -87,6 +90,7 @@ export class Leadership {
     this.#options = options;
     this.#directories = options.directories.map(normalUrl);
     this.#seeds = new Set(options.nodes.map(normalUrl));
+    this.#ownNode = options.ownNode === null ? null : normalUrl(options.ownNode);
     for (const url of this.#seeds) this.#nodes.set(url, null);
   }
 
@@ -130,6 +134,7 @@ export class Leadership {
   /** Notes the members as the leader has told them. */
   learnMembers(members: readonly { readonly id: string; readonly url: string }[]): void {
     for (const { id, url } of members) this.#remember(normalUrl(url), id);
+    this.#keepFew();
   }
 
   #askForMembers(): void {
@@ -167,7 +172,10 @@ export class Leadership {
   linkLost(url: string | null): void {
     if (url === null) return;
     this.#linked.delete(url);
-    if (this.#leader?.url !== url) return;
+    if (this.#leader?.url !== url) {
+      this.#keepFew();
+      return;
+    }
     this.#drop();
     this.#tell(null);
     this.#searchOn();
@@ -251,6 +259,7 @@ export class Leadership {
         (answer) => answer.type === "leader" && this.learn(answer.view, peer),
         () => {},
       );
+    this.#keepFew();
     this.#follow();
   }
 
@@ -305,9 +314,30 @@ export class Leadership {
     this.#searchTimer?.cancel();
     this.#searchTimer = null;
     this.#searches = 0;
-    for (const url of [...this.#kept.keys()]) if (url !== leader.url) this.#letGo(url);
+    this.#keepFew();
+    if (this.#nodes.size === 1 && this.#directories.length === 0) this.#askForMembers();
     this.#tell({ term, ...leader });
     this.#options.onReady(this.#leader);
+  }
+
+  /** While there is a leader to talk to, only links to it and to a witness are needed. */
+  #keepFew(): void {
+    if (this.#leader === null) return;
+    const needed = [this.#leader.url, ...this.#witnessesBeside(this.#leader.url)];
+    for (const url of [...this.#kept.keys()]) if (!needed.includes(url)) this.#letGo(url);
+    for (const url of needed) this.#keep(url);
+  }
+
+  /**
+   * Should the leader hang, somebody else has to tell of the next one: directories, or the node in this process, or any
+   * other one. As long as none is linked, it may become any of them.
+   */
+  #witnessesBeside(leader: string): string[] {
+    if (this.#ownNode !== null) return [this.#ownNode];
+    if (this.#directories.length > 0) return [];
+    const others = [...this.#nodes.keys()].filter((url) => url !== leader);
+    const linked = others.find((url) => this.#linked.has(url));
+    return linked === undefined ? others : [linked];
   }
 
   #tell(leader: LeaderInfo | null): void {

@@ -9,6 +9,8 @@ export interface ConnectOptions {
   readonly directories?: readonly string[];
   /** Where nodes listen. Needed only without directories; with them, a help when all of them are down. */
   readonly nodes?: readonly string[];
+  /** @internal The node in this very process, which is listened to all the time. */
+  readonly ownNode?: string;
   /** The name of the cluster, to be sure not to talk to another one. Any by default. */
   readonly cluster?: string;
   /** How long a call may take that sets no deadline of its own. Default 5,000 ms. */

@@ -118,6 +118,7 @@ export async function join(options: JoinOptions): Promise<ClusterNode> {
   const client = await connect({
     directories: config.directories.map((directory) => directory.url),
     nodes: [url, ...config.nodes.map((member) => member.url)],
+    ownNode: url,
     cluster: config.cluster,
     keyBytesMax: config.limits.keyBytesMax,
     valueBytesMax: config.limits.valueBytesMax,

@@ -32,6 +32,7 @@ import {
 import { type LeaderView, NO_LEADER } from "../../src/protocol/leader.ts";
 import {
   type Consistency,
+  type MemberView,
   NODE_ACTOR,
   type NodeAnswer,
   type NodeMessage,
@@ -119,6 +120,8 @@ export class FakeNode {
   #system: ActorSystem | null = null;
   /** What it answers to those who subscribe. */
   view: LeaderView = NO_LEADER;
+  /** What it answers to those who ask for the members; null for nothing of use. */
+  members: MemberView[] | null = null;
   /** Tried first, in this order; each is asked until it says false, and then forgotten. */
   commandScript: Script<Batch>[] = [];
   readScript: Script<Read>[] = [];
@@ -183,6 +186,9 @@ export class FakeNode {
           case "status":
             if (play(this.statusScript, null, answer)) break;
             answer.ok({ type: "status", status: { ...STATUS, id } });
+            break;
+          case "members":
+            answer.ok(this.members === null ? { type: "done" } : { type: "members", members: this.members });
             break;
           default:
             if (!play(this.otherScript, message, answer)) answer.ok({ type: "done" });

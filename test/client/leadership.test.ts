@@ -16,6 +16,8 @@ const watch = (client: Client): Events<LeaderInfo | null> => {
 
 const leads = (id: string) => (leader: LeaderInfo | null) => leader?.id === id;
 
+const MEMBER = { role: "voter", priority: 0, incarnation: null, promotion: null } as const;
+
 const test = suite("client: leadership");
 
 test("a listener gets the leader that is known at once, and then every change", () =>
@@ -242,6 +244,43 @@ test("a leader that hangs is left for the next one, and what it was sent is sent
     directory.push(n2.leading(2));
     assert.is((await sum).value, 1);
     assert.equal([n2.batches.all[0]?.session, n2.batches.all[0]?.first], [n1.opened.all[0], 2]);
+  }));
+
+for (const [who, isBeside] of [
+  ["with no directory another node is listened to", false],
+  ["the node in its own process is listened to, whatever directories there are", true],
+] as const) {
+  test(`${who}, which tells of the next leader when the leader hangs`, () =>
+    onStage(async ({ client, directory, deadUrl, n1, n2 }) => {
+      const nodes = [deadUrl, n1.url, n2.url];
+      const options = isBeside ? { directories: [directory.url], ownNode: n2.url } : {};
+      const writer = await client({ ...options, nodes });
+      await writer.put("a", "1");
+      // Gone and back again: what was known of it is known no more.
+      const told = n2.subscribed.all.length;
+      await n2.stop();
+      await n2.start();
+      await n2.subscribed.first(told + 1);
+      n1.commandScript = [silent];
+      const write = writer.put("b", "1");
+      await n1.batches.first(2);
+      n2.push(n2.leading(2));
+      await write;
+      assert.equal(n2.batches.all.at(-1)?.said, ["put b"]);
+    }));
+}
+
+test("who was told of no other node asks the leader who there is", () =>
+  onStage(async ({ client, n1, n2 }) => {
+    n1.members = [n1, n2].map(({ id, url }) => ({ ...MEMBER, id, url }));
+    const writer = await client({ directories: [], nodes: [n1.url] });
+    await writer.put("a", "1");
+    await n2.subscribed.first(1);
+    n1.commandScript = [silent];
+    const write = writer.put("b", "1");
+    await n1.batches.first(2);
+    n2.push(n2.leading(2));
+    await write;
   }));
 
 test("of several directories one is dead: the other will do", () =>
