@@ -74,9 +74,9 @@ await Promise.all(
       const { passed, skipped, failed, output, seconds } = result;
       const counts = `${passed} passed${skipped > 0 ? `, ${skipped} skipped` : ""}${failed > 0 ? `, ${failed} FAILED` : ""}`;
       console.log(`${failed > 0 ? "✘" : "✔"} ${file}: ${counts} (${seconds.toFixed(1)} s)`);
-      const reasons = output.split("\n").filter((line) => line.startsWith("skipped: "));
+      const notes = output.split("\n").filter((line) => /^(skipped|told): /.test(line));
       if (failed > 0) console.log(output);
-      else for (const reason of reasons) console.log(`  ${reason}`);
+      else for (const note of notes) console.log(`  ${note.replace(/^told: /, "")}`);
     }
   }),
 );

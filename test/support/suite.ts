@@ -8,6 +8,8 @@ export interface Suite {
   (name: string, body: () => void | Promise<void>, options?: { readonly timeoutMs?: number }): void;
   /** A test that this runtime can't run; the reason is printed. */
   skip(name: string, reason: string): void;
+  /** Shows people what has happened, a line for each thing. */
+  tell(story: readonly string[]): void;
   after(hook: () => void | Promise<void>): void;
   run(): void;
 }
@@ -41,6 +43,7 @@ export function suite(title: string): Suite {
       console.log(`skipped: ${title}: ${name} (${reason})`);
       tests.skip(name);
     },
+    tell: (story: readonly string[]): void => console.log(["", ...story].join("\ntold: ")),
     after: (hook: () => void | Promise<void>): void => tests.after(async () => hook()),
     run: (): void => tests.run(),
   });
