@@ -11,11 +11,11 @@ import { type Client, connect, type MemberView } from "../../src/client/index.ts
 export const PROJECT = path.join(import.meta.dirname, "..", "..");
 const runtimeArguments = "Deno" in globalThis ? ["run", "--allow-all"] : [];
 
-/** How to run one of the scripts on the runtime of this test. */
-export const scriptCommand = (script: string): [string, string[]] => [
-  process.execPath,
-  [...runtimeArguments, path.join(PROJECT, "scripts", script)],
-];
+/** How to run a program on the runtime of this test. */
+export const command = (file: string): [string, string[]] => [process.execPath, [...runtimeArguments, file]];
+
+/** How to run one of the scripts. */
+export const scriptCommand = (script: string): [string, string[]] => command(path.join(PROJECT, "scripts", script));
 
 /** A log line as JSON: `process`, `event`, and the event's own fields. */
 export type LogLine = Readonly<Record<string, unknown>> & { readonly process: string; readonly event: string };
@@ -139,8 +139,8 @@ export class Cluster {
 
   /** Runs a script with this cluster's configuration. */
   run(script: string, args: readonly string[]): Running {
-    const [command, rest] = scriptCommand(script);
-    return new Running(command, [...rest, "--config", this.configFile, ...args]);
+    const [runtime, rest] = scriptCommand(script);
+    return new Running(runtime, [...rest, "--config", this.configFile, ...args]);
   }
 
   node(id: string): Running {
