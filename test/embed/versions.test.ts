@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import * as assert from "uvu/assert";
-import { freePorts } from "../../scripts/main/ports.mts";
+import { freePorts } from "../../src/cli/ports.ts";
 import { type AnyMachine, type ClusterNode, ConclaveError, join, machine } from "../../src/index.ts";
 import { suite } from "../support/suite.ts";
 

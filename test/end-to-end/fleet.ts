@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { createInterface } from "node:readline";
-import { freePorts } from "../../scripts/main/ports.mts";
+import { freePorts } from "../../src/cli/ports.ts";
 import { type Client, type ConnectOptions, connect } from "../../src/client/index.ts";
 import type { NodeStatus } from "../../src/protocol/node.ts";
 import { command, type LogLine, Running } from "./cluster.ts";
