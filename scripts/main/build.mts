@@ -11,6 +11,7 @@ import * as path from "node:path";
 import { minify } from "terser";
 import { trimDeclarations } from "./build/declarations.mts";
 import { writePage } from "./build/page.mts";
+import { withSignatures } from "./build/signatures.mts";
 
 const PROJECT = path.join(import.meta.dirname, "..", "..");
 const DIST = path.join(PROJECT, "dist");
@@ -50,10 +51,12 @@ run("tsc", ["--project", PLAN, "--outDir", DIST]);
 copyFileSync(path.join(PROJECT, "src", SCHEMA), path.join(DIST, SCHEMA));
 const client = path.join(DIST, "client", "index.js");
 settleNetwork(client, "#network", "../environment/websocket.js");
-await writePage(run, client, path.join(DIST, "client.min.js"));
+await withSignatures(path.join(DIST, "machine", "recipes"), () =>
+  writePage(run, client, path.join(DIST, "client.min.js")),
+);
 settleNetwork(client, "../environment/websocket.js", "../environment/ws.js");
 writeFileSync(path.join(DIST, "client.min.d.ts"), 'export * from "./client/index.js";\n');
 for (const file of filesIn(DIST, ".js").filter((name) => name !== "client.min.js")) {
   await shorten(path.join(DIST, file));
 }
-trimDeclarations(DIST, ["index.d.ts", "client/index.d.ts", "client.min.d.ts", "testing/index.d.ts"]);
+trimDeclarations(DIST, ["index.d.ts", "client/index.d.ts", "client.min.d.ts", "adapters/index.d.ts", "testing/index.d.ts"]);

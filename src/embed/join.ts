@@ -1,5 +1,7 @@
 /** A node in a program of the user's own: one call, and the program has replicated state. */
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import type { Server } from "node:http";
 import * as path from "node:path";
 import { type Client, connect, type NodeStatus } from "../client/index.ts";

@@ -1,5 +1,7 @@
 /** A cluster for the tests of programs that use one: in their process, in memory, and at the mercy of the test. */
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { type Client, type ConnectOptions, connect } from "../client/index.ts";
 import { startDirectory } from "../directory/index.ts";
 import { type ClusterNode, type JoinOptions, join } from "../embed/index.ts";

@@ -1,5 +1,7 @@
 /** Locks, semaphores, elections, and a singleton in one line: what programs need of one another. */
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import type { ClientEnvironment } from "../../environment.ts";
 import { ConclaveError, hasCode } from "../../errors.ts";
 import type { Holder, locks } from "../../machine/recipes/locks.ts";

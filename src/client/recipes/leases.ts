@@ -1,5 +1,7 @@
 /** Leases, and the keys that hang on them. */
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import type { ClientEnvironment } from "../../environment.ts";
 import { ConclaveError } from "../../errors.ts";
 import type { LeasedEntry, leases } from "../../machine/recipes/leases.ts";

@@ -1,5 +1,7 @@
 /** Work queues: jobs that somebody adds, and that are taken, and acknowledged, by whoever has time for one. */
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import type { ClientEnvironment } from "../../environment.ts";
 import { ConclaveError, messageOf } from "../../errors.ts";
 import { keyOf } from "../../machine/recipes/checks.ts";

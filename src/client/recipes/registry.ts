@@ -1,5 +1,7 @@
 /** Services and where they are to be had: instances that are listed as long as they let know of themselves. */
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { ConclaveError, hasCode } from "../../errors.ts";
 import type { LeasedEntry } from "../../machine/recipes/leases.ts";
 import type { CallOptions, ReadOptions } from "../options.ts";
