@@ -1,11 +1,13 @@
 /** The README's code runs as it stands there. */
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import * as os from "node:os";
 import * as path from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import * as assert from "uvu/assert";
 import { COMMAND_NAMES } from "../src/cli/commands.ts";
+import { freePorts } from "../src/cli/ports.ts";
 import { PROJECT, Running, scriptCommand, withCluster } from "./end-to-end/cluster.ts";
 import { suite } from "./support/suite.ts";
 
@@ -17,6 +19,13 @@ const blocks = (language: string): string[] =>
   [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)]
     .filter(([, name]) => name === language)
     .map(([, , code = ""]) => code);
+
+/** The program in which that stands. */
+function program(part: string): string {
+  const found = blocks("ts").find((code) => code.includes(part));
+  if (found === undefined) throw new Error(`no program has ${part}`);
+  return found;
+}
 
 /** The package under its name has to be built first, and has tests of its own: here the sources stand for it. */
 const fromSources = (code: string): string =>
@@ -42,15 +51,27 @@ async function outputOf(code: string): Promise<string> {
 
 test("the library in ten lines runs against a cluster", () =>
   withCluster(3, async (cluster) => {
-    const [code = ""] = blocks("ts");
-    assert.match(code, "ws://127.0.0.1:7000");
+    const code = program("ws://127.0.0.1:7000");
     assert.ok(code.trim().split("\n").length <= 10);
     const printed = await outputOf(code.replace("ws://127.0.0.1:7000", cluster.directoryUrl));
     assert.match(printed, /^(the leader is n\d\n)+hello, world 1\ngreeting hello, world\n$/);
   }));
 
+test("the bank in a program of one's own does what it says", async () => {
+  const [port = 0] = await freePorts(1);
+  const folder = mkdtempSync(path.join(os.tmpdir(), "conclave-readme-"));
+  try {
+    const code = program("await join({")
+      .replace(/peers: \{.*\}/, `peers: { a: "ws://127.0.0.1:${port}" }`)
+      .replace('dataDir: "data"', `dataDir: ${JSON.stringify(folder)}`);
+    assert.is(await outputOf(code), "70\nchange 1: 30 for bob\n");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 test("the machine that is not the same on every replica is caught, as it says", async () => {
-  const [, code = ""] = blocks("ts");
+  const code = program("simulate(");
   const shown = blocks("text").find((text) => text.startsWith("state-machine-safety"));
   assert.is(await outputOf(code), shown);
 });
