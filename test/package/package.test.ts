@@ -8,7 +8,8 @@ import { suite } from "../support/suite.ts";
 import { ELSEWHERE, emptyProject, npmInstall, PROJECT, packAndInstall, removeAll, run } from "./packed.ts";
 import { SERVER, SERVER_TELLS, TYPED_PAGE, TYPED_SERVER } from "./programs.ts";
 
-const PACKAGE_BYTES_MAX = 300_000;
+/** It should be 300,000: the command line and the recipes have brought the rest. */
+const PACKAGE_BYTES_MAX = 352_000;
 /** It should be 25,000: the recipes have brought the rest. */
 const PAGE_BYTES_MAX = 32_500;
 const DEPENDENCIES_MAX = 6;
@@ -79,9 +80,9 @@ if (ELSEWHERE !== null) {
     const args = ["--project", plan, "--noEmit", "--pretty", "false", "--lib", NODE_20_LIBS];
     const mistakes = await run(bin("tsc"), args, PROJECT).catch((error: Error) => error.message);
     // Drafts have the methods that real Sets and Maps have on other runtimes.
-    const others = mistakes.split("\n").filter((line) => /error TS/.test(line) && !/draft-collections/.test(line));
+    const others = mistakes.split("\n").filter((line) => /error TS/.test(line) && !/draft-(?:map|set)/.test(line));
     assert.equal(others, []);
-    assert.match(mistakes, "draft-collections");
+    assert.match(mistakes, "draft-set");
   });
 
   slow("publint has nothing to say", async () => {
