@@ -59,4 +59,10 @@ writeFileSync(path.join(DIST, "client.min.d.ts"), 'export * from "./client/index
 for (const file of filesIn(DIST, ".js").filter((name) => name !== "client.min.js")) {
   await shorten(path.join(DIST, file));
 }
-trimDeclarations(DIST, ["index.d.ts", "client/index.d.ts", "client.min.d.ts", "adapters/index.d.ts", "testing/index.d.ts"]);
+trimDeclarations(DIST, [
+  "index.d.ts",
+  "client/index.d.ts",
+  "client.min.d.ts",
+  "adapters/index.d.ts",
+  "testing/index.d.ts",
+]);
