@@ -197,9 +197,10 @@ export class Snapshots {
   }
 
   #afterAnother(index: LogIndex, restore: () => Promise<void>): Promise<void> {
-    const { applier, onRestored, onFatal } = this.#parts;
+    const { applier, raft, onRestored, onFatal } = this.#parts;
     applier.pause();
     this.#restoring = this.#restoring.then(restore).then(() => {
+      this.#compactTo = raft.log.base.index; // The core has let go of what is before it; the disk has not.
       applier.resume();
       onRestored(index);
     }, onFatal);

@@ -65,4 +65,9 @@ export const SEEDS_THAT_FOUND: readonly Found[] = [
     profile: "hostile",
     mistake: "a node that was killed before it removed old snapshots kept them for as long as it took no new one",
   },
+  {
+    seed: 20_034,
+    profile: "parted",
+    mistake: "the log that a snapshot from another node stands for stayed on the disk until the next one was taken",
+  },
 ];
