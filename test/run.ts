@@ -2,12 +2,13 @@
  * Runs every test file in a process of its own, on the runtime that runs this one, two at a time, and adds up what
  * uvu reports. The last line is `N passed, N failed`.
  *
- *     node test/run.ts [PATTERN]     only files whose path contains PATTERN
+ *     node test/run.ts [PATTERN] [--without A,B]     only files whose path contains PATTERN, and none of the others
  */
 
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import * as path from "node:path";
+import { parseArgs } from "node:util";
 
 const FILES_AT_ONCE = 2;
 /** Longer than any test's own limit: only a process that blocks its own event loop gets here. */
@@ -23,9 +24,15 @@ interface Result {
 }
 
 const folder = import.meta.dirname;
-const pattern = process.argv[2] ?? "";
+const { positionals, values } = parseArgs({
+  options: { without: { type: "string", default: "" } },
+  allowPositionals: true,
+});
+const [pattern = ""] = positionals;
+const without = values.without.split(",").filter((part) => part !== "");
 const files = readdirSync(folder, { recursive: true, encoding: "utf8" })
   .filter((file) => file.endsWith(".test.ts") && file.includes(pattern))
+  .filter((file) => !without.some((part) => file.includes(part)))
   .sort((a, b) => Number(b.startsWith("end-to-end")) - Number(a.startsWith("end-to-end")) || a.localeCompare(b));
 
 const runtimeArguments = "Deno" in globalThis ? ["run", "--allow-all"] : [];
