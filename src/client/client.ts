@@ -47,7 +47,9 @@ import type {
   WatchOptions,
 } from "./options.ts";
 import { Queries } from "./queries.ts";
+import { type Counter, counter } from "./recipes/counter.ts";
 import { Recipes } from "./recipes/recipes.ts";
+import { type Settings, settings } from "./recipes/settings.ts";
 import { Restorations } from "./restorations.ts";
 import {
   type Transaction,
@@ -78,6 +80,7 @@ const STATUS_TIMEOUT_MS = 1_000;
 /** A connection to a cluster. Made by `connect`. Every method may be called at any time, as often as one likes. */
 export class Client extends Recipes {
   readonly #checks: Checks;
+  readonly #environment: ClientEnvironment;
   readonly #system: ActorSystem;
   readonly #leadership: Leadership;
   readonly #commands: Commands;
@@ -102,6 +105,7 @@ export class Client extends Recipes {
       throw new ConclaveError("INVALID_ARGUMENT", "Name at least one directory or one node to connect to.");
     }
     this.#checks = new Checks(options);
+    this.#environment = environment;
     this.#system = new ActorSystem({
       environment,
       cluster: options.cluster ?? ANY_CLUSTER,
@@ -287,6 +291,28 @@ export class Client extends Recipes {
       read: decodeChanges,
     };
     return this.#watches.open(source, options);
+  }
+
+  /**
+   * A key that is added to, as a number: `increment` in other words.
+   *
+   * @example
+   * const visits = await client.counter("visits").add();
+   */
+  counter(key: string): Counter {
+    return counter(this, key);
+  }
+
+  /**
+   * Keys with a prefix as settings: values of their own types, kept as JSON, and watched as a whole.
+   *
+   * @example
+   * const settings = client.settings<{ theme: string; pageSize: number }>("app/");
+   * await settings.set("pageSize", 50);
+   * for await (const change of settings.watch()) apply(change);
+   */
+  settings<T = Readonly<Record<string, unknown>>>(prefix: string): Settings<T> {
+    return settings(this, this.#environment, prefix);
   }
 
   /**

@@ -45,6 +45,7 @@ export type {
   SemaphoreOptions,
   Turn,
 } from "./recipes/coordination.ts";
+export type { Counter } from "./recipes/counter.ts";
 export type { Lease, LeasedChange, LeasedEntry, LeasedKeys, LeaseOptions } from "./recipes/leases.ts";
 export type { DeadJob, Job, PushOptions, Queue, QueueOptions, QueueStatus } from "./recipes/queue.ts";
 export type { RateAnswer, RateLimit, RateLimiter } from "./recipes/rate-limiter.ts";
@@ -58,6 +59,7 @@ export type {
   TransactionOperation,
   TransactionResult,
 } from "./transactions.ts";
+export type { Settings, SettingsChange } from "./recipes/settings.ts";
 
 /**
  * Connects to a cluster. Resolves at once: calls wait, within their deadline, for a leader to be found.
