@@ -5,9 +5,10 @@
 import { ConclaveError, hasCode } from "../../errors.ts";
 import type { LeasedEntry } from "../../machine/recipes/leases.ts";
 import type { CallOptions, ReadOptions } from "../options.ts";
+import { pause } from "../pause.ts";
 import { endable } from "./follow.ts";
 import { followLeased, type LeasesParts, listLeased, newLease, type RawLease } from "./leases.ts";
-import { isRefused, rest } from "./patience.ts";
+import { isPassing, isRefused, RENEWALS, RETRY_MS } from "./patience.ts";
 
 /** What registering an instance of a service takes. */
 export interface RegisterOptions {
@@ -106,11 +107,13 @@ class Kept implements Registration {
 
   async update(meta: unknown, options: CallOptions = {}): Promise<void> {
     if (this.signal.aborted) throw new ConclaveError("LOST", `"${this.id}" is registered no more.`);
+    const before = this.#meta;
     this.#meta = meta;
     try {
       await this.#tell(true, options);
     } catch (error) {
       if (hasCode(error, "LOST") && !this.signal.aborted) return; // It will be told with the next registration.
+      if (!isPassing(error)) this.#meta = before;
       throw isTaken(error) ? this.#replaced() : error;
     }
   }
@@ -161,9 +164,14 @@ class Kept implements Registration {
         await this.#lease?.release();
         if (isTaken(error)) this.#replaced();
         else if (hasCode(error, "CLOSED")) this.#end.abort(error);
-        else await rest(this.#parts.environment);
+        else await this.#rest(hasCode(error, "BUSY") ? this.#ttlMs / RENEWALS : RETRY_MS);
       }
     }
+  }
+
+  /** Or until it is over. */
+  async #rest(ms: number): Promise<void> {
+    await pause(this.#parts.environment, ms, this.signal).catch(() => {});
   }
 
   #replaced(): ConclaveError {

@@ -73,7 +73,8 @@ export const rateLimits = machine({
       const present = state.limiters.get(id);
       if (present !== undefined) forget(state, present, nowMs);
       const known = present?.young.get(key) ?? present?.old.get(key);
-      const level = known === undefined ? 0 : Math.max(0, known.level - (nowMs - known.atMs) * limit);
+      // What was restored may come from a cluster that was ahead.
+      const level = known === undefined ? 0 : Math.max(0, known.level - Math.max(0, nowMs - known.atMs) * limit);
       const filled = level + cost * perMs;
       const isAllowed = filled <= limit * perMs;
       const remaining = Math.floor((limit * perMs - (isAllowed ? filled : level)) / perMs);

@@ -113,12 +113,15 @@ test("an instance that was cut off is listed no more, and again when it is back"
     const { token } = lonely;
     const seen = a.watchInstances("search");
     assert.is((await nextOf(seen)).length, 1);
+    // What can't be told is not tried again when it is back.
+    assert.is(await codeOf(lonely.update("x".repeat(70_000))), "TOO_LARGE");
     cutOff(cluster, "n1");
     assert.is((await nextOf(seen)).length, 0);
     assert.not(lonely.isListed);
     cluster.heal();
     const [back] = await nextOf(seen);
     assert.ok((back?.token ?? 0) > token);
+    assert.is(back?.meta, null);
     assert.not(lonely.signal.aborted);
   }));
 
