@@ -50,6 +50,7 @@ export type { Lease, LeasedChange, LeasedEntry, LeasedKeys, LeaseOptions } from 
 export type { DeadJob, Job, PushOptions, Queue, QueueOptions, QueueStatus } from "./recipes/queue.ts";
 export type { RateAnswer, RateLimit, RateLimiter } from "./recipes/rate-limiter.ts";
 export type { Instance, RegisterOptions, Registration } from "./recipes/registry.ts";
+export type { Settings, SettingsChange } from "./recipes/settings.ts";
 export type {
   Comparison,
   OperationResult,
@@ -59,7 +60,6 @@ export type {
   TransactionOperation,
   TransactionResult,
 } from "./transactions.ts";
-export type { Settings, SettingsChange } from "./recipes/settings.ts";
 
 /**
  * Connects to a cluster. Resolves at once: calls wait, within their deadline, for a leader to be found.
