@@ -58,7 +58,7 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
     name: "one-deadline-for-all",
     rule: "A call ends when its own time is up, however long others may wait.",
     profile: "hostile",
-    caughtBy: ["deadline-kept"],
+    caughtBy: ["deadline-kept", "calls-answered"],
     edits: [
       {
         file: "alarm.ts",

@@ -30,7 +30,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
   {
     name: "torn-tail-taken",
     rule: "A frame whose body does not match its checksum was torn by a crash, and is no entry.",
-    caughtBy: ["damage-noticed", "process-lives", "state-machine-safety"],
+    caughtBy: ["damage-noticed", "process-lives", "state-machine-safety", "log-matching"],
     profile: "hostile",
     edits: [
       {
