@@ -11,7 +11,7 @@ import { SERVER, SERVER_TELLS, TYPED_PAGE, TYPED_SERVER } from "./programs.ts";
 /** It should be 300,000: the command line and the recipes have brought the rest. */
 const PACKAGE_BYTES_MAX = 352_000;
 /** It should be 25,000: the recipes have brought the rest. */
-const PAGE_BYTES_MAX = 32_500;
+const PAGE_BYTES_MAX = 33_000;
 const DEPENDENCIES_MAX = 6;
 const SLOW = { timeoutMs: 200_000 };
 
