@@ -219,9 +219,14 @@ export class Comparisons {
   }
 
   #abandon(): void {
-    this.#digesting?.timer?.cancel();
-    this.#digesting?.pieces.return?.();
+    const { timer, pieces } = this.#digesting ?? {};
     this.#digesting = null;
+    timer?.cancel();
+    try {
+      pieces?.return?.();
+    } catch {
+      // How the machine ends what nobody wants any more is its own affair.
+    }
   }
 
   /** @param isLate those who have not answered by now are not waited for */

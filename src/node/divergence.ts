@@ -26,6 +26,8 @@ export interface DivergenceEvent {
   readonly index: number;
   /** It is this node's own all the same. */
   readonly isOwn: boolean;
+  /** Which time it was that it was wrong. */
+  readonly count: number;
   /** Snapshots that are gone. */
   readonly removed: readonly LogIndex[];
 }
@@ -33,7 +35,7 @@ export interface DivergenceEvent {
 export interface DivergenceParts {
   readonly clock: Clock;
   readonly raft: Raft;
-  readonly store: Pick<SnapshotStore, "latest" | "distrustedAt" | "distrust" | "trust">;
+  readonly store: Pick<SnapshotStore, "distrustedAt" | "distrust" | "trust">;
   /** The members that are reached, the likeliest first. */
   lenders(): readonly string[];
   ask(id: string, message: NodeMessage, timeoutMs: number): Promise<NodeAnswer>;
@@ -44,8 +46,8 @@ export interface DivergenceParts {
   post(event: DivergenceEvent): void;
   /** From here on nobody is to get anything of the state. */
   onFound(why: ConclaveError): void;
-  /** A snapshot of the state as it is now is wanted: it is right, and whether older ones are is not known. */
-  renewSnapshot(): void;
+  /** Takes a snapshot of the state as it is now, and tells of which entry that is. @throws ConclaveError */
+  takeSnapshot(): Promise<number>;
   readonly tell: (story: DivergenceStory) => void;
 }
 
@@ -86,6 +88,11 @@ export class Divergence {
     return this.#since === null;
   }
 
+  /** Is it right, whether or not the disk says so yet? Then it may be written down. */
+  get isRight(): boolean {
+    return this.#since === null || this.#isSettled;
+  }
+
   /** @throws ConclaveError `DIVERGED` */
   check(): void {
     if (this.#since !== null) throw divergedAt(this.#since);
@@ -107,27 +114,26 @@ export class Divergence {
   replaced(index: number): void {
     if (this.#since === null || this.#stopped) return;
     this.#isSettled = true;
-    void this.#trust(index, { type: "trusted", index, isOwn: false });
+    void this.#settle(index, () => Promise.resolve(index));
   }
 
   /** The state is that of a majority at that entry. */
   agreed(index: number): void {
     if (this.#since === null || index < this.#since || this.#isSettled || this.#stopped) return;
     this.#isSettled = true;
-    // A new start has come to another state there than before. It would again, from the newest of the snapshots here.
-    void this.#trust(this.#parts.store.latest?.index ?? 0, { type: "trusted", index, isOwn: true });
+    // A new start has come to another state than before, or what was wrong is there no more: older snapshots may have it.
+    void this.#settle(index, this.#parts.takeSnapshot, true);
   }
 
   /** It counts from here on. */
-  take({ index, isOwn, removed }: DivergenceEvent, events: RaftEvent[]): void {
-    if (this.#since === null) return;
+  take({ index, isOwn, count, removed }: DivergenceEvent, events: RaftEvent[]): void {
+    if (this.#since === null || count !== this.#count) return;
     this.#since = null;
     this.#isSettled = false;
     this.#lastReason = "";
     // Those who were offered one of them are to be offered another one.
     for (const lost of removed) events.push({ type: "snapshot-lost", index: lost });
     this.#parts.tell({ event: isOwn ? "agrees-again" : "repaired", index });
-    if (isOwn) this.#parts.renewSnapshot();
   }
 
   /** Who can't answer for its state had better not lead. */
@@ -201,12 +207,15 @@ export class Divergence {
     await ask(leader, { type: "compare" }, COMPARE_MS_MAX).catch(() => {});
   }
 
-  async #trust(index: number, event: Omit<DivergenceEvent, "removed">): Promise<void> {
+  /** @param snapshot the entry of a snapshot that is right, once there is one */
+  async #settle(index: number, snapshot: () => Promise<number>, isOwn = false): Promise<void> {
     const { store, post } = this.#parts;
-    while (!this.#stopped) {
+    const count = this.#count;
+    while (!this.#stopped && this.#count === count) {
       try {
-        const removed = await this.#write(() => store.trust(index));
-        post({ ...event, removed: removed.map(logIndex) });
+        const right = await snapshot();
+        const removed = await this.#write(() => (this.#count === count ? store.trust(right) : Promise.resolve([])));
+        post({ type: "trusted", index, isOwn, count, removed: removed.map(logIndex) });
         return;
       } catch (error) {
         this.#delayed(messageOf(error));

@@ -29,7 +29,8 @@ export interface IntegrityParts {
   post(event: IntegrityEvent): void;
   /** From here on nobody is to get anything of the state. */
   onDiverged(why: ConclaveError): void;
-  renewSnapshot(): void;
+  /** Takes a snapshot of the state as it is now, and tells of which entry that is. @throws ConclaveError */
+  takeSnapshot(): Promise<number>;
   readonly tell: (story: IntegrityStory) => void;
 }
 

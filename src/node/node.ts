@@ -155,7 +155,10 @@ export class NodeActor {
       logBytesMax: limits.logBytesMax,
       ask: (to, message, timeoutMs) => this.#askPeer(to, message, timeoutMs),
       replaceBy: (offer) => this.#snapshots.replaceBy(offer),
-      renewSnapshot: () => this.#snapshots.renew(),
+      takeSnapshot: () => {
+        continueLater();
+        return this.#snapshots.take();
+      },
       post: (event) => context.post(event),
       onDiverged: (why) => {
         this.#clients.refuse(why);
@@ -254,6 +257,7 @@ export class NodeActor {
       ask: (from, index, offset) => this.#askPeer(from, { type: "read-snapshot", index, offset }),
       post: (event) => context.post(event),
       isSound: () => divergence.isSound,
+      isRight: () => divergence.isRight,
       onRestored: (index) => {
         this.#integrity.restored(index);
         continueLater();
@@ -416,7 +420,7 @@ export class NodeActor {
       case "snapshot-received":
       case "snapshot-lost":
       case "compact":
-        this.#snapshots.take(event, events);
+        this.#snapshots.note(event, events);
         return;
       case "digested":
       case "trusted":

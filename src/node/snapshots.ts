@@ -42,8 +42,9 @@ export interface SnapshotsParts {
   ask(from: string, index: number, offset: number): Promise<NodeAnswer>;
   /** Puts it into the node's own mailbox. */
   post(event: SnapshotEvent): void;
-  /** Is the state not known to be wrong? */
+  /** Is the state not known to be wrong; or is it right again, whether or not others may know yet? */
   isSound(): boolean;
+  isRight(): boolean;
   /** The state is that of another node now, at that entry: there may be more to apply, and to answer. */
   onRestored(index: number): void;
   /** A snapshot that the state had to go on from can't be read. */
@@ -73,6 +74,7 @@ export class Snapshots {
     this.#compactTo = raft.log.base.index;
     this.#snapshotter = new Snapshotter({
       ...parts,
+      isSound: parts.isRight,
       held: () => this.backups.held,
       logBytesMax: limits.logBytesMax,
       onTaken: (snapshot) => post({ type: "snapshot-taken", snapshot }),
@@ -97,7 +99,7 @@ export class Snapshots {
   }
 
   /** Passes on to the core what has come from the disk. */
-  take(event: SnapshotEvent, events: RaftEvent[]): void {
+  note(event: SnapshotEvent, events: RaftEvent[]): void {
     events.push(event);
     const replacement = this.#replacement;
     if (event.type === "snapshot-received" && event.snapshot.index === replacement?.offer.snapshot.index) {
@@ -123,9 +125,9 @@ export class Snapshots {
     this.#snapshotter.discard(why);
   }
 
-  /** Takes one, however new the last one is. */
-  renew(): void {
-    this.#snapshotter.force();
+  /** Takes one that is no older than this moment, and tells of which entry it is. @throws ConclaveError */
+  async take(): Promise<number> {
+    return (await this.#snapshotter.next()).index;
   }
 
   /**

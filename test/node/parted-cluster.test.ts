@@ -48,8 +48,8 @@ const machinesOf = (id: string): Machines => new Machines(new KeyValueMachine(),
 class Parted {
   readonly cluster: InProcess;
   readonly client: Client;
-  /** While it is, no node has room for a snapshot of its own. */
-  isFull = false;
+  /** Those who have no room for a snapshot of their own. */
+  readonly full = new Set<string>();
   readonly #from = new Map<string, number>();
 
   constructor(cluster: InProcess, client: Client) {
@@ -62,7 +62,7 @@ class Parted {
     const small: Disk = {
       ...disk,
       open: async (file, mode) => {
-        if (this.isFull && mode === "create" && file.endsWith(".snap.new")) {
+        if (this.full.has(id) && mode === "create" && file.endsWith(".snap.new")) {
           throw Object.assign(new Error("no room"), { code: "ENOSPC" });
         }
         return disk.open(file, mode);
@@ -202,7 +202,7 @@ test("as long as nobody can lend it a state it answers nothing, a restart or not
       for await (const _ of client.backup({ node: bad })) break;
     }
     assert.ok(parted.filesOf(bad).some((name) => name.endsWith(".snap")));
-    parted.isFull = true;
+    for (const id of cluster.ids) parted.full.add(id);
     parted.forget();
     await client.compare();
     await parted.tells(bad, "repair-delayed");
@@ -220,7 +220,7 @@ test("as long as nobody can lend it a state it answers nothing, a restart or not
     }
     await eventually("it to follow", () => cluster.node(bad).status().leader !== null);
     assert.is(cluster.node(bad).status().role, "follower", "it votes and appends");
-    parted.isFull = false;
+    parted.full.clear();
     await parted.tells(bad, "repaired");
     assert.is(await parted.value(bad, { consistency: "stale" }), 2);
     assert.is(parted.filesOf(bad).length, 1, "what was wrong is gone, and so is the word of it");
@@ -246,7 +246,7 @@ test("a restart that comes to the right state again makes up for it, if there is
     const { cluster, client } = parted;
     const bad = otherThan(cluster, await cluster.leader());
     await parted.goWrong(bad);
-    parted.isFull = true;
+    for (const id of cluster.ids) if (id !== bad) parted.full.add(id);
     parted.forget();
     await client.compare();
     await parted.tells(bad, "repair-delayed");
