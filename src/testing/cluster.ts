@@ -494,8 +494,9 @@ export class SimulatedCluster {
   misapply(id: string): boolean {
     const places = [...this.#places.values()];
     const { replicas } = this.#parts.invariants;
-    if (this.#place(id).node === null || !replicas.areRight || places.some(({ misapplies }) => misapplies))
-      return false;
+    if (!replicas.areRight || places.some(({ misapplies }) => misapplies)) return false;
+    // One that is about to find that it is right again would seem to have found that of what goes wrong meanwhile.
+    if (this.#place(id).node?.status().state !== "sound") return false;
     this.#place(id).misapplies = true;
     return true;
   }

@@ -39,7 +39,7 @@ export interface Workload {
   work(worker: Worker): Promise<void>;
   /** One last look at everything, once all is well again: what it throws is a breach. */
   lookBack(worker: Worker): Promise<void>;
-  /** Reports what the answers prove to be broken. */
+  /** Reports what the answers prove to be broken. Not asked in a parted world, where some of them may be wrong. */
   judge(report: Report): void;
 }
 
