@@ -172,6 +172,24 @@ test("observers get who is elected first, and then every change", () =>
     await nobody.return?.();
   }));
 
+test("an observer waits for a cluster that does not answer, however long that takes", () =>
+  withClients(async ([a], cluster) => {
+    const first = await a?.elect("chief", { value: "a" });
+    const lonely = await cluster.connect({ timeoutMs: 100 });
+    cluster.partition(["client"], cluster.ids);
+    const seen = lonely.observe("chief").next();
+    for (let i = 0; i < 3; i++) assert.match(await codeOf(lonely.get("out of reach")), /NO_LEADER|TIMEOUT/);
+    cluster.heal();
+    assert.equal((await seen).value, { token: first?.token, value: "a" });
+    const end = new AbortController();
+    cluster.partition(["client"], cluster.ids);
+    const late = codeOf(lonely.observe("chief", { signal: end.signal }).next());
+    assert.match(await codeOf(lonely.get("out of reach")), /NO_LEADER|TIMEOUT/);
+    end.abort();
+    assert.is(await late, "ABORTED");
+    cluster.heal();
+  }));
+
 test("a singleton runs in one place, and goes on in another when that is gone", () =>
   withClients(async ([a, b], cluster) => {
     if (a === undefined || b === undefined) throw new Error("there are clients");
