@@ -122,5 +122,5 @@ export interface StateMachine {
    *
    * @throws ConclaveError `MACHINE_MISSING` if this program has no such machine: it can't go on
    */
-  activate?(machine: MachineVersion): void;
+  activate?(machine: MachineVersion, context: ApplyContext): void;
 }

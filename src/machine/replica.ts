@@ -125,7 +125,7 @@ export class Replica {
         for (const [position, timer] of decoded.timers.entries()) this.#fire(this.#contextOf(index, position), timer);
         return { type: "timers-fired" };
       case "activate":
-        this.#machine.activate?.(decoded);
+        this.#machine.activate?.(decoded, this.#contextOf(index, 0));
         return { type: "activated" };
       case "compare":
         return { type: "comparing" };

@@ -5,7 +5,7 @@ import { hasCode } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
 import type { StateMachine } from "../machine/index.ts";
 import { type NodeProcessStory, startNode } from "../node/index.ts";
-import { memberNamed, type Raft } from "../raft/index.ts";
+import { type Entry, memberNamed, type Raft } from "../raft/index.ts";
 import type { Dice } from "./dice.ts";
 import { DurableLog } from "./durable-log.ts";
 import { CLUSTER, DIRECTORY, Guests, PORT, urlOf } from "./guests.ts";
@@ -25,6 +25,7 @@ import {
   type Place,
 } from "./place.ts";
 import { type ClockRates, diskless, Process, UNEVEN } from "./process.ts";
+import { activationIn, canRun, Programs } from "./programs.ts";
 import { suffices } from "./quorums.ts";
 import { watched } from "./watched-machine.ts";
 import type { World } from "./world.ts";
@@ -40,6 +41,8 @@ export interface ClusterParts {
   readonly invariants: Invariants;
   readonly report: Report;
   readonly machine: () => StateMachine;
+  /** What the machine was when the cluster began; null if it was the same. */
+  readonly older: (() => StateMachine) | null;
   /** How much faster than another a clock may be, if leaders serve reads under a lease; null if they do not. */
   readonly clockDriftMax: number | null;
   readonly clockRates: ClockRates;
@@ -78,11 +81,15 @@ const LIMITS: Omit<Limits, "logBytesMax" | "segmentBytesMax"> = {
 };
 /** Of so many files a log is made up at its limit. */
 const SEGMENTS = 8;
+const UPDATE_RETRY_MS = 50;
 /** So many names there may be besides those that the cluster begins with. */
 const NEWCOMERS_MAX = 20;
 
 /** What a process may end for. */
 const isOfDisk = (error: unknown): boolean => hasCode(error, "DISK_FAILED") || hasCode(error, "DISK_FULL");
+
+/** The others use a machine that its program does not have; whoever operates it finds out, and updates it. */
+const isOutdated = ({ isOld }: Place, error: unknown): boolean => isOld && hasCode(error, "MACHINE_MISSING");
 
 export class SimulatedCluster {
   readonly #parts: ClusterParts;
@@ -95,6 +102,7 @@ export class SimulatedCluster {
   readonly guests: Guests;
   /** Who changes its members. */
   readonly operator: Operator;
+  readonly #programs: Programs;
   #directory: Process | null = null;
   #atTurningPoints: { readonly point: TurningPoint; readonly act: (id: string) => void }[] = [];
 
@@ -103,6 +111,7 @@ export class SimulatedCluster {
     this.outlook = new Outlook(this.#places, parts.invariants, parts.logBytesMax);
     this.guests = new Guests(parts);
     this.operator = new Operator({ ...parts, cluster: this });
+    this.#programs = new Programs(parts);
     this.#founders = parts.nodes;
     const { logBytesMax } = parts;
     this.#limits = { ...LIMITS, logBytesMax, segmentBytesMax: logBytesMax / SEGMENTS };
@@ -127,7 +136,9 @@ export class SimulatedCluster {
   }
 
   #addPlace(id: string, isFounder: boolean): void {
-    this.#places.set(id, newPlace(id, PORT, this.#newLog(id), isFounder));
+    const place = newPlace(id, PORT, this.#newLog(id), isFounder);
+    this.#places.set(id, place);
+    if (isFounder) this.#programs.begin(id, () => this.#update(place));
   }
 
   #newLog(id: string): DurableLog {
@@ -143,6 +154,33 @@ export class SimulatedCluster {
   startAll(): void {
     this.startDirectory();
     for (const id of this.ids) this.start(id);
+  }
+
+  /** Whoever runs something old is started anew, with what is the newest. */
+  updateAll(): void {
+    for (const place of this.#places.values()) {
+      this.#programs.update(place.id);
+      if (place.isOld) this.kill(place.id);
+    }
+  }
+
+  /** In order, once it has started. */
+  #update(place: Place): void {
+    if (!place.isOld || place.process === null || place.isStopping) return;
+    if (!this.stop(place.id)) this.#parts.world.at(UPDATE_RETRY_MS, "work", null, () => this.#update(place));
+  }
+
+  /** A leader that brings a machine into use has been told by everybody it has a link to that they can run it. */
+  checkActivation(leader: string, entry: Entry): void {
+    const activation = activationIn(entry);
+    if (activation === null) return;
+    for (const [id, isUp] of Object.entries(this.#place(leader).node?.status().links ?? {})) {
+      const machine = this.#places.get(id)?.machine ?? null;
+      if (!isUp || machine === null || canRun(machine, activation)) continue;
+      const { name, version } = activation;
+      const words = `version ${version} of ${name}, which ${id} can't run, and is linked`;
+      this.#parts.report("activated-by-all", `${leader} activates ${words}`);
+    }
   }
 
   startDirectory(): void {
@@ -264,7 +302,7 @@ export class SimulatedCluster {
   start(id: string): void {
     const place = this.#place(id);
     if (place.process !== null || place.data === "retired") return;
-    const { world, network, dice, machine, invariants, clockDriftMax, clockRates } = this.#parts;
+    const { world, network, dice, invariants, clockDriftMax, clockRates } = this.#parts;
     const process = new Process(world, network, dice.fork(), {
       host: id,
       clockRates,
@@ -272,7 +310,8 @@ export class SimulatedCluster {
       disk: place.log.listenTo(place.memory),
       syncMsMax: () => Math.max(SYNC_MS_MAX, ...[...place.slowed].map(({ syncMsMax }) => syncMsMax)),
     });
-    const own = machine();
+    const own = this.#programs.machineOf(id);
+    place.isOld = this.#programs.isOld(id);
     place.process = process;
     place.machine = own;
     place.isStopping = false;
@@ -374,7 +413,7 @@ export class SimulatedCluster {
       // What an operator does then: the machine comes back empty.
       this.crash(id, {});
       this.wipe(id);
-    } else if (isOfDisk(error) || hasCode(error, "REMOVED")) {
+    } else if (isOfDisk(error) || hasCode(error, "REMOVED") || isOutdated(place, error)) {
       this.#failed(place, error);
     } else this.#parts.report("process-lives", `${id} did not start: ${String(error)}`);
   }
@@ -610,7 +649,8 @@ export class SimulatedCluster {
     noteSpoilt(place);
     const hasNoticed = place.data === "rotten" && hasCode(error, "DATA_CORRUPT");
     const isRemoved = hasCode(error, "REMOVED");
-    if (!isOfDisk(error) && !hasNoticed && !isRemoved) {
+    if (isOutdated(place, error)) this.#programs.update(place.id);
+    else if (!isOfDisk(error) && !hasNoticed && !isRemoved) {
       this.#parts.report("process-lives", `${place.id}: ${String(error)}`);
     }
     this.kill(place.id);

@@ -23,6 +23,10 @@ const FULL_FOR_GOOD = 0.2;
 const SNAPSHOT_STEPS_MAX = 12;
 /** The number of the fault that a weather ends with: however many came before it, it can be asked for. */
 const LAST = 0;
+/** How long a client is held up, or slow, at most: longer than it may say nothing, and then lose what it holds. */
+const CLIENT_MS_MAX = 1_200;
+const CLIENT_DELAY_MS_MIN = 30;
+const CLIENT_DELAY_MS_MAX = 150;
 /** How long a machine works at most between a crash and the next one. */
 const RELAPSE_MS_MAX = 600;
 
@@ -38,6 +42,8 @@ export interface FaultsOptions {
   tell(number: number, kind: FaultKind, detail: string): void;
   /** Ends a client, and starts another in its place. */
   replaceClient(dice: Dice): string;
+  /** The name of one. */
+  pickClient(dice: Dice): string;
 }
 
 export class Faults {
@@ -128,6 +134,9 @@ export class Faults {
   /** What was done, or null if there was nothing to do it to. */
   #act(kind: FaultKind, dice: Dice): string | null {
     const { cluster, network } = this.#options;
+    // Nothing happens to a node by it.
+    if (kind === "client-stall") return this.#stallClient(dice);
+    if (kind === "slow-client") return this.#slowClient(dice);
     const id = this.#victim(dice);
     if (id === null) return null;
     const lastsMs = this.#lastsMs(dice);
@@ -394,6 +403,32 @@ export class Faults {
     const jitterMs = dice.between(10, TIMING.electionTimeoutMaxMs);
     this.#later(lastsMs, network.slow(id, other, { jitterMs, bytesPerMs: dice.between(1, 100) }));
     return `${id} > ${other}, up to ${jitterMs.toFixed(0)} ms`;
+  }
+
+  #stallClient(dice: Dice): string {
+    const { cluster, pickClient } = this.#options;
+    const name = pickClient(dice);
+    const forMs = dice.between(0, CLIENT_MS_MAX);
+    cluster.guests.stallClient(name, forMs);
+    return `${name} for ${forMs.toFixed(0)} ms`;
+  }
+
+  /** What it is sent is old when it comes, and half of the time nothing comes in the end. */
+  #slowClient(dice: Dice): string {
+    const { cluster, network, pickClient } = this.#options;
+    const name = pickClient(dice);
+    const delayMs = dice.between(CLIENT_DELAY_MS_MIN, CLIENT_DELAY_MS_MAX);
+    const slowMs = dice.between(0, CLIENT_MS_MAX / 2);
+    const cutMs = dice.chance(0.8) ? dice.between(0, CLIENT_MS_MAX) : 0;
+    const isSender = dice.chance(0.1);
+    const routes = cluster.ids.map((node) => (isSender ? ([name, node] as const) : ([node, name] as const)));
+    const undo = routes.map(([from, to]) => network.slow(from, to, { delayMs }));
+    this.#later(slowMs, () => {
+      if (!this.#isOver && cutMs > 0) this.#cut([name], cluster.ids, true, cutMs);
+      for (const one of undo) one();
+    });
+    const what = `what ${name} ${isSender ? "sends" : "is sent"} comes ${delayMs.toFixed(0)} ms late`;
+    return `${what} for ${slowMs.toFixed(0)} ms, and then not at all for ${cutMs.toFixed(0)} ms`;
   }
 
   #later(delayMs: number, act: () => void): void {

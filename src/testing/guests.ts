@@ -9,7 +9,7 @@ import { NODE_ACTOR, type NodeMessage, nodeProtocol } from "../protocol/node.ts"
 import type { Dice } from "./dice.ts";
 import type { Report } from "./invariants.ts";
 import type { SimulatedNetwork } from "./network.ts";
-import { diskless, Process } from "./process.ts";
+import { type ClockRates, diskless, Process, UNEVEN } from "./process.ts";
 import type { World } from "./world.ts";
 
 export const CLUSTER = "simulated";
@@ -25,7 +25,8 @@ export interface GuestsParts {
   readonly report: Report;
 }
 
-interface Guest {
+/** A client, and the process that it is in. */
+export interface Guest {
   readonly process: Process;
   readonly client: Client;
 }
@@ -99,15 +100,21 @@ export class Guests {
   }
 
   /** Starts a client on a host of its own. */
-  startClient(name: string, nodes: readonly string[], timeoutMs: number): Client {
+  startClient(name: string, nodes: readonly string[], timeoutMs: number, clockRates: ClockRates = UNEVEN): Guest {
     const { world, network, dice } = this.#parts;
-    const process = new Process(world, network, dice.fork(), diskless(name));
+    const process = new Process(world, network, dice.fork(), { ...diskless(name), clockRates });
     const client = new Client(
       { directories: [urlOf(DIRECTORY)], nodes: nodes.map((node) => urlOf(node)), cluster: CLUSTER, timeoutMs },
       process.environment,
     );
-    this.#guests.set(name, { process, client });
-    return client;
+    const guest = { process, client };
+    this.#guests.set(name, guest);
+    return guest;
+  }
+
+  /** A client's event loop is held up. */
+  stallClient(name: string, forMs: number): void {
+    this.#guests.get(name)?.process.stall(forMs);
   }
 
   /** A client's process ends without a word; calls that it had open are never answered. */

@@ -22,6 +22,7 @@ export type { KeyState, StoreState } from "./key-value-state.ts";
 export { type CheckOptions, check, type Finding, type Known, type Model } from "./linearizability.ts";
 export { type Crash, type Gate, MemoryDisk, type Operation } from "./memory-disk.ts";
 export { checkIssueOrder, checkRealTimeOrder, type Disorder, type Span, type SpanOf } from "./order.ts";
+export { recipesWorkload } from "./recipes/workload.ts";
 export { RecordedClient } from "./recorded-client.ts";
 export { type ShrinkOptions, type ShrinkProgress, type Shrunk, shrink } from "./shrink.ts";
 export {
@@ -35,5 +36,5 @@ export {
 } from "./simulate.ts";
 export { type TestCluster, type TestClusterOptions, testCluster } from "./test-cluster.ts";
 export { type FaultKind, PROFILES, type Profile } from "./weather.ts";
-export { keyValueWorkload, type NewWorkload, type Worker, type Workload } from "./workload.ts";
+export { type Crew, keyValueWorkload, type NewWorkload, type Scene, type Worker, type Workload } from "./workload.ts";
 export type { What } from "./world.ts";

@@ -47,6 +47,19 @@ export const INVARIANTS = {
   "stale-order": "Stale reads show what their client has written and read before, whichever nodes answer.",
   "watch-exact":
     "A watch gives every change with its prefix that the log makes, each once, in order, and in the end all.",
+  "hold-exclusive":
+    "Whoever finds its signal unfired holds the lock by the log, if its clock is no slower than is allowed for.",
+  "permits-kept": "Nothing is held by more than there are permits.",
+  "jobs-kept": "A job is in its queue until it was acknowledged, once, or discarded; none is lost, or done by two.",
+  "tokens-grow":
+    "Tokens grow in the order of grants, and a store that goes by them takes nothing from an earlier holder after a later.",
+  "changes-exact": "Whoever subscribes to a machine gets every change, each once, in order, and in the end all.",
+  "commands-whole": "A command that is refused leaves nothing behind, and one that goes through leaves all.",
+  "timers-kept": "No timer runs out before its time has passed by its leader's clock.",
+  "time-forward": "The time that entries bring never goes back.",
+  "activated-by-all": "A leader activates a machine once every member that it has a link to can run it.",
+  "comes-to-an-end":
+    "Once all is calm, nothing is held or waited for by those who are gone, and every timer has run out.",
   "calls-answered": "Every call ends, with a result or an error.",
   "deadline-kept": "A call ends when its time is up.",
   "disk-bounded": "Once everything is calm, logs and snapshots take no more of a disk than they may.",

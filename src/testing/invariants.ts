@@ -7,6 +7,7 @@ import {
   type Configuration,
   configurationOf,
   decodeConfiguration,
+  type Entry,
   EntryKind,
   memberNamed,
   type Raft,
@@ -57,6 +58,7 @@ export class Invariants {
   readonly #sights = { elections: 0, contested: 0, truncations: 0 };
   readonly #report: Report;
   readonly #isKnown: (id: string) => boolean;
+  readonly #onEntry: (id: string, entry: Entry) => void;
   readonly #servers = new Map<string, Server>();
   readonly #disks = new Disks();
   readonly #memberships: Memberships;
@@ -71,9 +73,17 @@ export class Invariants {
   /** The state that snapshots hold, by index. */
   readonly #snapshots = new Map<number, { readonly id: string; readonly digest: number }>();
 
-  /** @param isKnown says whether every other founder holds it durably that it has met this one */
-  constructor(report: Report, isKnown: (id: string) => boolean) {
+  /**
+   * @param isKnown says whether every other founder holds it durably that it has met this one
+   * @param onEntry is told of each entry as the first server has it: its leader
+   */
+  constructor(
+    report: Report,
+    isKnown: (id: string) => boolean,
+    onEntry: (id: string, entry: Entry) => void = () => {},
+  ) {
     this.#report = report;
+    this.#onEntry = onEntry;
     this.#isKnown = isKnown;
     this.replicas = new Replicas(report);
     this.#memberships = new Memberships(report);
@@ -281,6 +291,7 @@ export class Invariants {
     if (known === undefined) {
       const configuration = entry.kind === EntryKind.configuration ? decodeConfiguration(entry.payload) : null;
       this.#entries.set(key, { previousTerm, payload: entry.payload, configuration });
+      this.#onEntry(id, entry);
     } else if (known.previousTerm !== previousTerm || !equal(known.payload, entry.payload)) {
       this.#report("log-matching", `${id} has another entry ${index} of term ${entry.term} than a server before it`);
     }

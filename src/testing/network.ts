@@ -97,9 +97,12 @@ export class SimulatedNetwork implements Surroundings {
 
   /** When something arrives that has left at a moment, if nothing is in its way. */
   arrivalMs({ latencyMs, slowed }: Route, leftMs: number): number {
-    let { jitterMs } = FAST;
-    for (const pace of slowed) jitterMs = Math.max(jitterMs, pace.jitterMs);
-    return leftMs + latencyMs + this.#dice.seldom(0, jitterMs);
+    let { delayMs, jitterMs } = FAST;
+    for (const pace of slowed) {
+      delayMs = Math.max(delayMs, pace.delayMs);
+      jitterMs = Math.max(jitterMs, pace.jitterMs);
+    }
+    return leftMs + latencyMs + delayMs + this.#dice.seldom(0, jitterMs);
   }
 
   isCut(from: string, to: string): boolean {

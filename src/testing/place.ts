@@ -30,6 +30,8 @@ export interface Place {
   machine: StateMachine | null;
   /** The state of its core, to look at. */
   raft: Raft | null;
+  /** What it runs is older than what others may have. */
+  isOld: boolean;
   /** An orderly end is under way. */
   isStopping: boolean;
   /** What has become of what was on its disk. */
@@ -71,6 +73,7 @@ export const newPlace = (id: string, port: number, log: DurableLog, isFounder: b
   node: null,
   machine: null,
   raft: null,
+  isOld: false,
   isStopping: false,
   data: "sound",
   bad: null,

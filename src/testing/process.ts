@@ -32,6 +32,7 @@ const OPERATION_MS_MAX = 0.1;
 const READ_MS_MAX = 0.5;
 /** Half as fast again, or not much more than half as fast. */
 export const UNEVEN: ClockRates = { least: 0.6, most: 1.6 };
+const NEARLY_RIGHT: ClockRates = { least: 0.98, most: 1.02 };
 const ID_LETTERS = "0123456789abcdefghijklmnopqrstuv";
 
 export class Process implements Station {
@@ -40,9 +41,14 @@ export class Process implements Station {
   readonly environment: Environment;
   isAlive = true;
   stalledUntilMs = 0;
+  /** For how long its event loop has been held up in all, or will have been. */
+  stalledMs = 0;
+  /** How fast its clock runs. */
+  readonly clockRate: number;
   readonly #world: World;
   readonly #dice: Dice;
   readonly #deaths: ((notice: boolean) => void)[] = [];
+  readonly #turns: (() => void)[] = [];
 
   constructor(world: World, network: SimulatedNetwork, dice: Dice, machine: Machine) {
     this.name = machine.host;
@@ -50,8 +56,10 @@ export class Process implements Station {
     this.#world = world;
     this.#dice = dice;
     machine.memory.delay = (operation) => this.#delay(operation, machine);
+    const startMs = dice.below(1e6);
+    this.clockRate = rateOf(dice, machine.clockRates ?? UNEVEN);
     this.environment = {
-      clock: this.#clock(machine.clockRates ?? UNEVEN),
+      clock: this.#clock(startMs),
       random: { next: () => this.#dice.next(), id: () => this.#id() },
       network: network.of(this),
       disk: machine.disk ?? machine.memory,
@@ -60,6 +68,16 @@ export class Process implements Station {
 
   atDeath(act: (notice: boolean) => void): void {
     this.#deaths.push(act);
+  }
+
+  /** Calls `act` before each thing that happens to this process, as if it had asked for a turn of its own at that moment. */
+  eachTurn(act: () => void): void {
+    this.#turns.push(act);
+  }
+
+  beforeTurn(): void {
+    if (!this.isAlive || this.stalledUntilMs > this.#world.nowMs) return;
+    for (const act of this.#turns) act();
   }
 
   /** @param notice whether the system lives on, and closes what the process had open */
@@ -71,7 +89,10 @@ export class Process implements Station {
 
   /** The event loop is held up; what comes meanwhile is found afterwards, all at once. */
   stall(forMs: number): void {
-    this.stalledUntilMs = Math.max(this.stalledUntilMs, this.#world.nowMs + forMs);
+    const { nowMs } = this.#world;
+    const untilMs = Math.max(this.stalledUntilMs, nowMs + forMs);
+    this.stalledMs += untilMs - Math.max(this.stalledUntilMs, nowMs);
+    this.stalledUntilMs = untilMs;
   }
 
   /** What it does now takes this long; whatever is due for it comes afterwards. */
@@ -89,13 +110,8 @@ export class Process implements Station {
     return id;
   }
 
-  /**
-   * Started at another moment than the others, and running a little fast or slow, or half as fast again: a leader that is
-   * slow to notice that it is alone leads on while another one leads already.
-   */
-  #clock({ least, most }: ClockRates): Clock {
-    const startMs = this.#dice.below(1e6);
-    const rate = this.#dice.chance(0.5) ? this.#dice.between(0.98, 1.02) : this.#dice.between(least, most);
+  #clock(startMs: number): Clock {
+    const rate = this.clockRate;
     const nowMs = (): number => startMs + Math.max(this.#world.nowMs, this.stalledUntilMs) * rate;
     return {
       nowMs,
@@ -111,6 +127,16 @@ export class Process implements Station {
     const mostMs = isFlush ? syncMsMax() : operation === "read" ? READ_MS_MAX : OPERATION_MS_MAX;
     return new Promise((resolve) => void this.#at(this.#dice.seldom(0.01, mostMs), "disk", resolve));
   }
+}
+
+/**
+ * Clocks were started at another moment than the others, and run a little fast or slow, or half as fast again: a leader
+ * that is slow to notice that it is alone leads on while another one leads already.
+ */
+function rateOf(dice: Dice, { least, most }: ClockRates): number {
+  const isNearlyRight = dice.chance(0.5) && least <= 1 && most >= 1;
+  if (!isNearlyRight) return dice.between(least, most);
+  return dice.between(Math.max(least, NEARLY_RIGHT.least), Math.min(most, NEARLY_RIGHT.most));
 }
 
 /** When the simulated world began, by the time of day. */

@@ -1,18 +1,19 @@
 /** One run: a whole cluster, clients at work, and everything that goes wrong, all of it from one seed. */
 
-import type { Client } from "../client/index.ts";
 import { ConclaveError } from "../errors.ts";
 import { configurationOf, knownLeader } from "../raft/index.ts";
 import { SimulatedCluster, type SimulatedStory } from "./cluster.ts";
+import { Crews } from "./crews.ts";
 import { Dice } from "./dice.ts";
 import { Faults } from "./faults.ts";
 import { type Invariant, Invariants, type Report, type Sights } from "./invariants.ts";
 import { textOf } from "./memberships.ts";
 import { SimulatedNetwork } from "./network.ts";
 import { UNEVEN } from "./process.ts";
+import { recipesWorkload } from "./recipes/workload.ts";
 import { unjudgedWorkload } from "./unjudged-workload.ts";
 import type { FaultKind, Profile } from "./weather.ts";
-import { keyValueWorkload, type NewWorkload, type Worker, type Workload } from "./workload.ts";
+import type { Counted, NewWorkload, Workload } from "./workload.ts";
 import { type What, World } from "./world.ts";
 
 /** What `simulate` takes. */
@@ -24,7 +25,7 @@ export interface SimulationOptions {
   readonly profile?: Profile;
   /** How many events things go wrong for, before everything has to come to rest; default 10,000. */
   readonly events?: number;
-  /** What clients do, and with which state machine; the key-value store by default. */
+  /** What clients do, and with which state machine; the key-value store, locks and a machine with a name by default. */
   readonly workload?: NewWorkload;
   /** Of the faults only those with these numbers; all of them by default. */
   readonly faults?: readonly number[];
@@ -84,6 +85,7 @@ type Seen =
   | "sessionsExpired"
   | "transfers"
   | "works"
+  | Counted
   | "comparisons"
   | "divergences"
   | "repairs"
@@ -104,6 +106,11 @@ export const NODES_MIN = 3;
 /** In so many clusters leaders serve reads under a lease, and clocks run as evenly as that asks for. */
 const LEASED = 0.5;
 const LEASES = { clockDriftMax: 0.12, clockRates: { least: 0.95, most: 1.06 } };
+/** And in so many they run so evenly that whoever counts a little too long is found out. */
+const EVEN = 0.35;
+const EVEN_RATES = { least: 0.995, most: 1.005 };
+/** So many clusters begin with an older program, if there is one. */
+const UPDATED = 0.3;
 /** From a snapshot every few dozen entries to one every few hundred. */
 const LOG_BYTES_MAX = [4_096, 8_192, 16_384];
 const NO_LEASES = { clockDriftMax: null, clockRates: UNEVEN };
@@ -121,23 +128,15 @@ const SEEN_BY_STORY: Partial<Record<SimulatedStory["event"], Seen>> = {
   unrecognized: "rejoins",
   "disk-full": "fullDisks",
 };
-const CLIENTS = 3;
-/** So many pieces of work one client has under way. */
-const LINES_OF_WORK = 2;
-const PAUSE_MS_MAX = 150;
 /** Somebody has states compared about so often, beside what the nodes do by themselves; in the end more often. */
 const COMPARE_EVERY_MS = 700;
 const COMPARE_AGAIN_MS = 500;
-/** What a call gets that is not told how long it may take. */
-const CALL_MS_MAX = 3_000;
 const RECENT_MAX = 60;
 const EVENTS_PER_PAUSE = 2_000;
 /** More steps of promises than can follow from an event: after them a pause of any length changes nothing. */
 const TURNS_BEFORE_PAUSE = 1_000;
 /** Once everything works again, this long may pass until it has come to rest. */
 const REST_MS_MAX = 30_000;
-/** The last calls get less: one that is never answered has to be told from one that is answered late. */
-const LAST_CALL_MS_MAX = 20_000;
 /** And so many events: a cluster that is busy for ever is not at rest, however little time goes by. */
 const REST_EVENTS_MAX = 1_000_000;
 
@@ -165,6 +164,7 @@ class Simulation {
   readonly #invariants: Invariants;
   readonly #faults: Faults;
   readonly #workload: Workload;
+  readonly #crews: Crews;
   readonly #faultNumbers: number[] = [];
   readonly #faultCounts: Partial<Record<FaultKind, number>> = {};
   readonly #recent: TraceLine[] = [];
@@ -173,6 +173,9 @@ class Simulation {
     sessionsExpired: 0,
     transfers: 0,
     works: 0,
+    grants: 0,
+    losses: 0,
+    timersRunOut: 0,
     comparisons: 0,
     divergences: 0,
     repairs: 0,
@@ -188,27 +191,39 @@ class Simulation {
     stuck: 0,
   };
   #breach: Breach | null = null;
-  #isWorking = true;
-  /** How many pieces of work each client has under way. */
-  readonly #open = new Map<string, number>();
-  #clientsStarted = 0;
   #leaderOfCalm: string | null = null;
   /** The newest entry at which each node has found its state to be a majority's. */
   readonly #agreedAt = new Map<string, number>();
 
   constructor(options: SimulationOptions) {
     const { seed, profile = "hostile" } = options;
-    const { workload = profile === "parted" ? unjudgedWorkload : keyValueWorkload } = options;
+    const { workload = profile === "parted" ? unjudgedWorkload : recipesWorkload } = options;
     this.#options = options;
     this.#profile = profile;
     this.#dice = new Dice(seed);
     const nodes = options.nodes ?? this.#dice.pick([3, 3, 5]);
-    const clocks = this.#dice.chance(LEASED) ? LEASES : NO_LEASES;
+    const leases = this.#dice.chance(LEASED) ? LEASES : NO_LEASES;
+    const clocks = this.#dice.chance(EVEN) ? { ...leases, clockRates: EVEN_RATES } : leases;
     const report: Report = (invariant, detail) => this.#report(invariant, detail);
     this.#world = new World((subject, what) => this.#watch(subject?.name ?? null, what));
     this.#network = new SimulatedNetwork(this.#world, this.#dice.fork());
-    this.#invariants = new Invariants(report, (id) => this.#cluster.outlook.isKnownToAll(id));
-    this.#workload = workload(() => this.#world.nowMs);
+    this.#invariants = new Invariants(
+      report,
+      (id) => this.#cluster.outlook.isKnownToAll(id),
+      (id, entry) => this.#cluster.checkActivation(id, entry),
+    );
+    const fastestClock = clocks.clockRates.most;
+    // In a calm world no leader is stopped.
+    const isUpdated = this.#dice.chance(UPDATED) && profile !== "calm";
+    this.#workload = workload(() => this.#world.nowMs, {
+      report,
+      later: (delayMs, act) => void this.#world.at(delayMs, "work", null, act),
+      fastestClock,
+      isUpdated,
+      count: (what) => void this.#more[what]++,
+      dice: this.#dice.fork(),
+    });
+    const { older } = this.#workload;
     this.#cluster = new SimulatedCluster({
       world: this.#world,
       network: this.#network,
@@ -217,6 +232,7 @@ class Simulation {
       invariants: this.#invariants,
       report,
       machine: () => this.#workload.machine(),
+      older: isUpdated ? (older ?? null) : null,
       ...clocks,
       logBytesMax: this.#dice.pick(LOG_BYTES_MAX),
       tell: (process, story) => this.#told(process, story),
@@ -230,14 +246,24 @@ class Simulation {
       profile,
       only: options.faults === undefined ? null : new Set(options.faults),
       tell: (number, kind, detail) => this.#struck(number, kind, detail),
-      replaceClient: (dice) => this.#replaceClient(dice),
+      replaceClient: (dice) => this.#crews.replace(dice),
+      pickClient: (dice) => this.#crews.pick(dice),
+    });
+    this.#crews = new Crews({
+      world: this.#world,
+      cluster: this.#cluster,
+      dice: this.#dice,
+      workload: this.#workload,
+      report,
+      fastestClock,
+      onWork: () => void this.#more.works++,
     });
   }
 
   async run(): Promise<SimulationResult> {
     this.#cluster.startAll();
     this.#cluster.guests.observe();
-    for (let i = 0; i < CLIENTS; i++) this.#startClient();
+    this.#crews.start();
     this.#faults.start();
     this.#compareLater(this.#dice.fork());
     await this.#letThingsGoWrong();
@@ -271,9 +297,10 @@ class Simulation {
   /** Everything works again: one leader, the same log everywhere, all calls answered, and everybody knows it. */
   async #comeToRest(): Promise<void> {
     this.#faults.stop();
-    this.#isWorking = false;
+    this.#crews.stop();
     this.#network.heal();
     this.#cluster.healDisks();
+    this.#cluster.updateAll();
     this.#cluster.startAll();
     // Disks were lost while a change was on its way that made the others too few: no operator could help that.
     if (!this.#cluster.outlook.canDoWithout(null)) {
@@ -284,15 +311,7 @@ class Simulation {
     await this.#untilAtRest();
     if (this.#breach === null && this.#faults.finish()) await this.#untilAtRest();
     if (this.#breach !== null) return;
-    const worker = this.#workerOf(
-      "last",
-      this.#cluster.guests.startClient("last", this.#cluster.ids, LAST_CALL_MS_MAX),
-    );
-    this.#began("last");
-    this.#workload.lookBack(worker).then(
-      () => this.#ended("last"),
-      (error) => this.#report("calls-answered", `though all is well again: ${String(error)}`),
-    );
+    this.#crews.lookBack();
     await this.#untilAnswered();
     await this.#untilAtRest();
     if (this.#cluster.isDisputed) {
@@ -313,7 +332,7 @@ class Simulation {
   /** Asks a leader, if there is one, to have states compared, and again later. */
   #compareLater(dice: Dice): void {
     this.#world.at(dice.between(0, 2 * COMPARE_EVERY_MS), "work", null, () => {
-      if (!this.#isWorking) return;
+      if (!this.#crews.isWorking) return;
       this.#compare();
       this.#compareLater(dice);
     });
@@ -357,11 +376,10 @@ class Simulation {
   }
 
   #untilAnswered(): Promise<void> {
-    const open = (): string[] => [...this.#open].flatMap(([name, count]) => (count > 0 ? [name] : []));
     return this.#until(
       "calls-answered",
-      () => open().length === 0,
-      () => `calls of ${open().join(", ")} are still open`,
+      () => this.#crews.busy.length === 0,
+      () => `calls of ${this.#crews.busy.join(", ")} are still open`,
     );
   }
 
@@ -440,56 +458,6 @@ class Simulation {
     if (this.#leaderOfCalm !== null) this.#report("undisturbed", `${this.#leaderOfCalm} was replaced by ${leader}`);
     if (leader !== null && [...cores.values()].every((core) => knownLeader(core) === leader))
       this.#leaderOfCalm = leader;
-  }
-
-  #startClient(): void {
-    const name = `client${++this.#clientsStarted}`;
-    const client = this.#cluster.guests.startClient(name, this.#cluster.ids, CALL_MS_MAX);
-    for (let i = 0; i < LINES_OF_WORK; i++) this.#work(this.#workerOf(name, client));
-  }
-
-  #workerOf(name: string, client: Client): Worker {
-    return {
-      client,
-      name,
-      dice: this.#dice.fork(),
-      nodes: this.#cluster.ids,
-      lifeOf: (node) => this.#cluster.lifeOf(node),
-      isGone: () => !this.#cluster.guests.clients.has(name),
-    };
-  }
-
-  /** One line of work: one piece after the other, with pauses, for as long as its client lives. */
-  #work(worker: Worker): void {
-    const isOver = (): boolean => !this.#isWorking || !this.#cluster.guests.clients.has(worker.name);
-    const next = (): void => {
-      if (isOver()) return;
-      this.#began(worker.name);
-      this.#more.works++;
-      const done = (): void => {
-        this.#ended(worker.name);
-        this.#world.at(worker.dice.seldom(0, PAUSE_MS_MAX), "work", null, next);
-      };
-      this.#workload.work(worker).then(done, (error) => this.#report("workload", String(error)));
-    };
-    this.#world.at(worker.dice.between(0, PAUSE_MS_MAX), "work", null, next);
-  }
-
-  #began(client: string): void {
-    this.#open.set(client, (this.#open.get(client) ?? 0) + 1);
-  }
-
-  #ended(client: string): void {
-    const open = this.#open.get(client);
-    if (open !== undefined) this.#open.set(client, open - 1);
-  }
-
-  #replaceClient(dice: Dice): string {
-    const name = dice.pick([...this.#cluster.guests.clients.keys()]);
-    this.#cluster.guests.killClient(name);
-    this.#open.delete(name); // What it had under way is never answered.
-    this.#startClient();
-    return name;
   }
 
   #told(process: string, story: SimulatedStory): void {

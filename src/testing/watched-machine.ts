@@ -1,6 +1,7 @@
 /** State machines that are listened to. */
 
 import { crc32 } from "node:zlib";
+import { ByteWriter } from "../bytes.ts";
 import type { StateMachine } from "../machine/index.ts";
 import { passedOn } from "./listening.ts";
 
@@ -10,6 +11,7 @@ export interface MachineEar {
   isOfInterest(index: number): boolean;
   /** After all that was applied. */
   hasState(digest: number): void;
+  /** A command, a timer that has run out, or the activation of a machine: each with what it was given and has answered. */
   applied(index: number, command: Uint8Array, result: Uint8Array): void;
   /** Is it to come to another state than it should? */
   mayMisapply(): boolean;
@@ -21,10 +23,13 @@ export interface MachineEar {
 
 /** Passes everything on, and tells of it. */
 export function watched(machine: StateMachine, ear: MachineEar): StateMachine {
+  const look = (index: number): void => {
+    if (ear.isOfInterest(index)) ear.hasState(digestOf(machine));
+  };
   // Its snapshots come in parts, of which no replacement could make anything.
   const { replacement: _, ...heard } = passedOn(machine, {
     apply: (command, context) => {
-      if (ear.isOfInterest(context.index)) ear.hasState(digestOf(machine));
+      look(context.index);
       const result = machine.apply(command, context);
       if (ear.mayMisapply()) {
         const right = digestOf(machine);
@@ -33,6 +38,16 @@ export function watched(machine: StateMachine, ear: MachineEar): StateMachine {
       }
       ear.applied(context.index, command, result);
       return result;
+    },
+    fire: (id, generation, context) => {
+      look(context.index);
+      machine.fire?.(id, generation, context);
+      ear.applied(context.index, new ByteWriter().text(id).u53(generation).finish(), NOTHING);
+    },
+    activate: (version, context) => {
+      look(context.index);
+      machine.activate?.(version, context);
+      ear.applied(context.index, new ByteWriter().text(version.name).u32(version.version).finish(), NOTHING);
     },
     snapshot: () => {
       ear.hasState(digestOf(machine));
@@ -45,6 +60,9 @@ export function watched(machine: StateMachine, ear: MachineEar): StateMachine {
   });
   return heard;
 }
+
+/** Neither timers nor activations answer anything. */
+const NOTHING = new Uint8Array(0);
 
 /** How large a piece of a snapshot may be: so small that there are several, even of a small state. */
 const PIECE_BYTES_MAX = 512;

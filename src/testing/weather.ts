@@ -56,6 +56,9 @@ export const FAULTS = [
   "full-disk",
   "directory-crash",
   "client-crash",
+  "client-stall",
+  /** What some client sends, or is sent, takes its time. */
+  "slow-client",
   "transfer",
   /** Somebody changes the members, or who leads them. */
   "reconfigure",
@@ -87,10 +90,19 @@ export interface Weather {
 /** The weather of each profile. */
 export const WEATHER: Readonly<Record<Profile, Weather>> = {
   calm: {
-    everyMs: 500,
+    everyMs: 250,
     lastsMsMax: 1_500,
     lasts: "between",
-    weights: { kill: 2, crash: 1, "cut-off": 4, deaf: 4, "client-crash": 1, "directory-crash": 1 },
+    weights: {
+      kill: 2,
+      crash: 1,
+      "cut-off": 4,
+      deaf: 4,
+      "client-crash": 1,
+      "client-stall": 3,
+      "slow-client": 4,
+      "directory-crash": 1,
+    },
   },
   faulty: {
     everyMs: 400,
@@ -108,6 +120,8 @@ export const WEATHER: Readonly<Record<Profile, Weather>> = {
       "slow-disk": 2,
       "directory-crash": 1,
       "client-crash": 1,
+      "client-stall": 2,
+      "slow-client": 2,
       transfer: 2,
       reconfigure: 5,
       move: 0.5,
@@ -140,6 +154,8 @@ export const WEATHER: Readonly<Record<Profile, Weather>> = {
       reset: 2,
       "slow-disk": 3,
       "client-crash": 0.3,
+      "client-stall": 2,
+      "slow-client": 2,
       transfer: 1,
       reconfigure: 3,
       move: 0.2,
@@ -198,6 +214,8 @@ export const WEATHER: Readonly<Record<Profile, Weather>> = {
       "full-disk": 1,
       "directory-crash": 1,
       "client-crash": 1,
+      "client-stall": 3,
+      "slow-client": 3,
       transfer: 2,
       reconfigure: 5,
       move: 0.5,

@@ -12,6 +12,8 @@ export interface Station extends Owner {
 
 /** How much a direction lets through, and how soon. */
 export interface Pace {
+  /** By how much everything is late. */
+  readonly delayMs: number;
   readonly jitterMs: number;
   readonly bytesPerMs: number;
 }
@@ -43,7 +45,7 @@ const CLOSE_TIMEOUT_MS = 1_000;
 /** What the systems on both sides take before a sender notices. */
 const SYSTEM_BUFFER_BYTES = 64 * 1024;
 /** How a direction is when nothing slows it down. */
-export const FAST: Pace = { jitterMs: 5, bytesPerMs: 100_000 };
+export const FAST: Pace = { delayMs: 0, jitterMs: 5, bytesPerMs: 100_000 };
 const ADDRESS_BYTES = 60;
 
 /** How long so much takes to leave. */
@@ -142,7 +144,7 @@ class Lane {
     if (head !== undefined && !isStalled && this.#route.cuts.size === 0) {
       this.#parcels.shift();
       this.#bytes -= head.bytes;
-      this.#world.subject = receiver;
+      this.#world.happensTo(receiver);
       head.deliver();
     }
     this.wake();
@@ -205,7 +207,7 @@ export class Wire {
       far.station = door.station;
       far.state = "open";
       door.station.atDeath((notice) => this.#died(far, notice));
-      this.#world.subject = door.station;
+      this.#world.happensTo(door.station);
       const handle = (handlers: Handlers): void => {
         far.handlers = handlers;
       };
@@ -339,7 +341,7 @@ export class Wire {
     if (end.state === "over") return;
     end.state = "over";
     if (end.station?.isAlive === true) {
-      this.#world.subject = end.station;
+      this.#world.happensTo(end.station);
       end.handlers?.onClose(code, reason);
     }
     this.#forgetIfOver();

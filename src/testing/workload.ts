@@ -1,6 +1,7 @@
 /** What clients do in a simulated world, and what is made of the answers that they got. */
 
 import type { CallOptions, Client, ReadOptions } from "../client/index.ts";
+import type { Clock } from "../environment.ts";
 import { ConclaveError, type ErrorCode, hasCode } from "../errors.ts";
 import type { StateMachine } from "../machine/index.ts";
 import { KeyValueMachine } from "../machine/index.ts";
@@ -29,22 +30,69 @@ export interface Worker {
   lifeOf(node: string): string;
   /** The client's process has ended. */
   isGone(): boolean;
+  /** The clock of the client's process, for what is done there. */
+  readonly clock: Clock;
+  /** By how much, as a share, that clock may run slower than the one of a node. */
+  readonly clockLag: number;
+  /** For how long the client's process was held up so far. */
+  stalledMs(): number;
+  /** Calls `act` before each thing that happens in the client's process: in a turn of its own, as it were. */
+  eachTurn(act: () => void): void;
+}
+
+/** Clients of one kind. */
+export interface Crew {
+  /** What their names begin with. */
+  readonly name: string;
+  /** How many there are at a time. */
+  readonly clients: number;
+  /** How many pieces of work each of them has under way. */
+  readonly lines: number;
+  /** By how much, as a share, the clocks of most of them may run slower than those of the nodes; any by default. */
+  readonly clockLagMax?: number;
+  /** As `Workload.work`. */
+  work(worker: Worker): Promise<void>;
 }
 
 /** What is done with a state machine, and how the answers are judged. */
 export interface Workload {
   /** A new state machine, for each start of each node. */
   machine(): StateMachine;
+  /** The same as an older program had it, if a cluster may begin with that and be updated node by node. */
+  older?(): StateMachine;
   /** One piece of work, called again and again. It catches the errors that it expects; any other ends the run. */
   work(worker: Worker): Promise<void>;
+  /** Who else is at work. */
+  readonly crews?: readonly Crew[];
+  /** The names of clients for whom it would be hard now to be held up, or slow. */
+  delicate?(): readonly string[];
   /** One last look at everything, once all is well again: what it throws is a breach. */
   lookBack(worker: Worker): Promise<void>;
   /** Reports what the answers prove to be broken. Not asked in a parted world, where some of them may be wrong. */
   judge(report: Report): void;
 }
 
+/** Something was granted to a client; or its time ran out before it was given up; or a timer of a machine ran out. */
+export type Counted = "grants" | "losses" | "timersRunOut";
+
+/** What a workload has around it. */
+export interface Scene {
+  /** Ends the run: for what is found broken before it has come to rest. */
+  readonly report: Report;
+  /** Calls `act` later, whatever becomes of processes: for what is outside all of them. */
+  later(delayMs: number, act: () => void): void;
+  /** How fast the clock of a node may run; 1 is right. */
+  readonly fastestClock: number;
+  /** The nodes begin with an older program, if there is one. */
+  readonly isUpdated: boolean;
+  /** Something has come about that is worth counting. */
+  count(what: Counted): void;
+  /** A source of chance for the workload as a whole. */
+  readonly dice: Dice;
+}
+
 /** A workload with its clock. */
-export type NewWorkload = (nowMs: () => number) => Workload;
+export type NewWorkload = (nowMs: () => number, scene: Scene) => Workload;
 
 /** Every now and then nobody writes: a server that has missed nothing but a leader's voice has an equal log. */
 const QUIET_EVERY_MS = 3_000;
@@ -83,7 +131,7 @@ interface StaleRead {
 }
 
 /** The commands and reads of the key-value store, on few keys, with deadlines long and short. */
-export const keyValueWorkload: NewWorkload = (nowMs) => {
+export const keyValueWorkload = (nowMs: () => number): Workload => {
   const history = new History<KeyValueOperation, KeyValueResult>(nowMs);
   const staleReads = new History<StaleRead, KeyValueResult>(nowMs);
   const probes = new Probes();
@@ -94,11 +142,12 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
   /** Some lines of work are mostly reads: a write that waits for a leader would keep them from asking an old one. */
   const sharesOfReads = new WeakMap<Worker, number>();
 
-  const readStale = async ({ client, name, dice, nodes }: Worker, key: string, timeoutMs: number): Promise<void> => {
+  const readStale = async (worker: Worker, key: string, timeoutMs: number): Promise<void> => {
+    const { client, name, dice, nodes } = worker;
     const node = dice.pick(nodes);
     const call = staleReads.begin(name, { key, node });
     try {
-      call.end(await timed(name, timeoutMs, () => client.get(key, { consistency: "stale", node, timeoutMs })));
+      call.end(await timed(worker, timeoutMs, () => client.get(key, { consistency: "stale", node, timeoutMs })));
     } catch (error) {
       call.nothing();
       throw error;
@@ -115,12 +164,13 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
     owe((await recorded.increment(`${key}/watched`, 1, { timeoutMs })).revision);
   };
 
-  const timed = async <T>(name: string, timeoutMs: number, call: () => Promise<T>): Promise<T> => {
-    const startedMs = nowMs();
+  const timed = async <T>(worker: Worker, timeoutMs: number, call: () => Promise<T>): Promise<T> => {
+    const { name, stalledMs } = worker;
+    const [startedMs, stalledBeforeMs] = [nowMs(), stalledMs()];
     try {
       return await call();
     } finally {
-      const tookMs = nowMs() - startedMs;
+      const tookMs = nowMs() - startedMs - (stalledMs() - stalledBeforeMs);
       if (tookMs > timeoutMs / UNEVEN.least + PUNCTUAL_MS) {
         late ??= `${name} waited for ${tookMs.toFixed(0)} ms for what had ${timeoutMs.toFixed(0)} ms`;
       }
@@ -129,12 +179,13 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
 
   /** One that may do anything; or one that swaps what another one has seen, if that is still so. */
   const transact = async (
-    { name, dice }: Worker,
+    worker: Worker,
     recorded: RecordedClient,
     value: string,
     options: CallOptions & { readonly timeoutMs: number },
   ): Promise<void> => {
-    const run = <T>(call: () => Promise<T>): Promise<T> => timed(name, options.timeoutMs, call);
+    const { dice } = worker;
+    const run = <T>(call: () => Promise<T>): Promise<T> => timed(worker, options.timeoutMs, call);
     if (dice.chance(SHARE_OF_SWAPS)) {
       const { results } = await run(() => recorded.transaction({ then: PAIR.map((key) => ({ get: key })) }, options));
       const seen = PAIR.map((key, i) => ({ key, revision: results[i]?.revision ?? 0 }));
@@ -159,7 +210,7 @@ export const keyValueWorkload: NewWorkload = (nowMs) => {
       const isNew = !sharesOfReads.has(worker);
       const shareOfReads = sharesOfReads.get(worker) ?? (dice.chance(0.4) ? 0.95 : 0);
       sharesOfReads.set(worker, shareOfReads);
-      const inTime = <T>(call: () => Promise<T>): Promise<T> => timed(name, options.timeoutMs, call);
+      const inTime = <T>(call: () => Promise<T>): Promise<T> => timed(worker, options.timeoutMs, call);
       const isQuiet = nowMs() % QUIET_EVERY_MS > QUIET_FROM_MS;
       const kind = isQuiet || dice.chance(shareOfReads) ? 0 : dice.next();
       try {

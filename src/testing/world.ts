@@ -10,6 +10,8 @@ export interface Owner {
   readonly name: string;
   readonly isAlive: boolean;
   readonly stalledUntilMs: number;
+  /** Called before each thing that happens to it. */
+  beforeTurn?(): void;
 }
 
 /** What happens, in a word, for traces. */
@@ -59,6 +61,12 @@ export class World {
     };
   }
 
+  /** What happens now, happens to this one. */
+  happensTo(owner: Owner | null): void {
+    this.subject = owner;
+    owner?.beforeTurn?.();
+  }
+
   /** Lets the world go on until it is this late, or `isOver`, which is asked after every event. */
   async run(untilMs: number, isOver: () => boolean = () => false): Promise<void> {
     for (let next = this.#heap[0]; next !== undefined && next.atMs <= untilMs; next = this.#heap[0]) {
@@ -72,8 +80,8 @@ export class World {
       }
       this.nowMs = next.atMs;
       this.events++;
-      this.subject = owner;
       next.run = null;
+      this.happensTo(owner);
       run();
       for (let turn = 0; turn < TURNS_PER_EVENT; turn++) await null;
       this.#watch(this.subject, next.what);

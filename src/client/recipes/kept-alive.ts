@@ -13,7 +13,7 @@ import type { Holding } from "./holdings.ts";
 import { RENEWALS, RETRY_MS, rest } from "./patience.ts";
 
 /** How much slower than the leader's clock the holder's may run, as a share. */
-const DRIFT = 0.01;
+export const DRIFT = 0.01;
 
 /** How much of the time that the log grants its holder may count on. */
 export const usableMs = (ttlMs: number): number => ttlMs * (1 - DRIFT);
