@@ -6,6 +6,7 @@ import { MEMBERSHIP_MUTANTS } from "./membership-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import { NODE_MUTANTS } from "./node-mutants.ts";
 import { READ_MUTANTS } from "./read-mutants.ts";
+import { RECIPE_MUTANTS } from "./recipe-mutants.ts";
 import { REPLICATION_MUTANTS } from "./replication-mutants.ts";
 import { SESSION_MUTANTS } from "./session-mutants.ts";
 import { SNAPSHOT_MUTANTS } from "./snapshot-mutants.ts";
@@ -25,4 +26,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...COMPARISON_MUTANTS,
   ...MEMBERSHIP_MUTANTS,
   ...NODE_MUTANTS,
+  ...RECIPE_MUTANTS,
 ];
