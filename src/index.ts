@@ -26,6 +26,7 @@ export {
   machine,
   Rejection,
   type Replacement,
+  type SnapshotForm,
   type StandardSchema,
   type StateMachine,
   type SupportedMachine,

@@ -115,8 +115,22 @@ export interface MachineOptions<State, Change, C, Q, A> {
   readonly changes?: Changes<Change>;
   /** What arguments are checked with before they are sent, by name of the command or query: any Standard Schema. */
   readonly args?: A;
+  /** What its state looks like in snapshots, if not as plain values do. */
+  readonly snapshot?: SnapshotForm<NoInfer<State>>;
   /** How this version came from the one before. Without it, a cluster that runs another version can't go over to this. */
   readonly upgrade?: Upgrade<State>;
+}
+
+/**
+ * A form of its own in which a machine's state stands in snapshots: smaller than plain values, say, or without what can be
+ * found out from the rest. All of it is written and read at once, and the node does nothing else meanwhile. Another form
+ * is another version of the machine.
+ */
+export interface SnapshotForm<State> {
+  /** The same bytes on every replica, since replicas compare them. */
+  save(state: State): Uint8Array;
+  /** The state, from what `save` has made of it. */
+  load(bytes: Uint8Array): State;
 }
 
 /**
@@ -145,6 +159,7 @@ export interface AnyMachine {
   readonly queries?: Readonly<Record<string, (state: never, args: never, context: never) => unknown>>;
   readonly changes?: Changes<unknown>;
   readonly args?: Schemas;
+  readonly snapshot?: SnapshotForm<unknown>;
   readonly upgrade?: Upgrade<unknown>;
 }
 

@@ -9,6 +9,7 @@ export {
   type MachineOptions,
   machine,
   Rejection,
+  type SnapshotForm,
   type StandardSchema,
   type Upgrade,
 } from "./definition.ts";

@@ -127,7 +127,7 @@ export class TypedMachine implements StateMachine {
   }
 
   snapshot(): Iterable<Uint8Array> {
-    return snapshotOf(this.#parts);
+    return this.#determined(() => snapshotOf(this.#parts));
   }
 
   async restore(pieces: AsyncIterable<Uint8Array>): Promise<void> {
@@ -168,7 +168,7 @@ export class TypedMachine implements StateMachine {
       add: (piece) => reader.add(piece),
       snapshot: () => reader.pieces(),
       finish: () => {
-        const parts = reader.finish();
+        const parts = this.#determined(() => reader.finish());
         return () => {
           this.#parts = adapt(parts);
         };

@@ -5,7 +5,8 @@ import { ConclaveError } from "../errors.ts";
 import type { AnyMachine } from "./definition.ts";
 import { type KeptBounds, KeptChanges } from "./kept-changes.ts";
 import type { MachineTimer } from "./machine.ts";
-import { PlainState, PlainStateReader } from "./plain-state.ts";
+import { PlainState } from "./plain-state.ts";
+import { type StateReader, statePieces, stateReader } from "./state-form.ts";
 
 /** A timer, and what is to be done when it has run out. */
 export interface Alarm extends MachineTimer {
@@ -56,12 +57,12 @@ export function nextAfter(newest: AnyMachine, version: number): AnyMachine {
 const Piece = { head: 1, timers: 2, changes: 3, state: 4 } as const;
 const PIECE_BYTES_MAX = 64 * 1024;
 
-/** The parts as they are now, whatever happens to them while the pieces are drawn. */
+/** The parts as they are now, whatever happens to them while the pieces are drawn. @throws whatever the machine throws where it writes its state itself */
 export function snapshotOf({ definition, state, changes, timers, serial }: Parts): Iterable<Uint8Array> {
   const kept = changes.all();
   const set = [...timers.values()];
   const writer = new ByteWriter().u8(Piece.head).u32(definition.version).u53(serial).u53(changes.firstRevision);
-  return piecesOf(writer.u32(kept.length).u32(set.length).finish(), kept, set, state.snapshot());
+  return piecesOf(writer.u32(kept.length).u32(set.length).finish(), kept, set, statePieces(definition, state));
 }
 
 function* piecesOf(
@@ -97,8 +98,7 @@ function* packed<T>(
 export class PartsReader {
   readonly #newest: AnyMachine;
   #head: { readonly bytes: Uint8Array; readonly counts: { changes: number; timers: number } } | null = null;
-  #parts: Omit<Parts, "state"> | null = null;
-  readonly #state = new PlainStateReader();
+  #parts: (Omit<Parts, "state"> & { readonly state: StateReader }) | null = null;
 
   /** @param newest the definition that this program has */
   constructor(newest: AnyMachine) {
@@ -113,14 +113,14 @@ export class PartsReader {
       const definition = versionOf(this.#newest, reader.u32());
       const serial = reader.u53();
       const changes = new KeptChanges(boundsOf(definition), reader.u53() - 1);
-      this.#parts = { definition, changes, timers: new Map(), serial };
+      this.#parts = { definition, state: stateReader(definition), changes, timers: new Map(), serial };
       this.#head = { bytes: piece.slice(), counts: { changes: reader.u32(), timers: reader.u32() } };
       reader.end();
       return;
     }
     const parts = this.#parts;
     if (parts === null) throw new RangeError("a snapshot of a machine begins with its head");
-    if (kind === Piece.state) this.#state.add(reader.raw(reader.remaining));
+    if (kind === Piece.state) parts.state.add(reader.raw(reader.remaining));
     else if (kind === Piece.changes) {
       while (reader.remaining > 0) parts.changes.add({ topic: reader.text(), bytes: reader.bytes().slice() });
     } else if (kind === Piece.timers) while (reader.remaining > 0) readTimer(reader, parts.timers);
@@ -130,19 +130,19 @@ export class PartsReader {
   /** What was added, as it is now, in pieces of which another reader makes the same. */
   pieces(): Iterable<Uint8Array> {
     if (this.#parts === null || this.#head === null) return [];
-    const { changes, timers } = this.#parts;
-    return piecesOf(this.#head.bytes, changes.all(), [...timers.values()], this.#state.pieces());
+    const { changes, timers, state } = this.#parts;
+    return piecesOf(this.#head.bytes, changes.all(), [...timers.values()], state.pieces());
   }
 
   /** @throws RangeError if something is missing */
   finish(): Parts {
     if (this.#parts === null || this.#head === null) throw new RangeError("a snapshot has pieces, and there are none");
-    const { changes, timers } = this.#parts;
+    const { changes, timers, state } = this.#parts;
     const { counts } = this.#head;
     if (changes.all().length !== counts.changes || timers.size !== counts.timers) {
       throw new RangeError("changes or timers of the machine are missing");
     }
-    return { ...this.#parts, state: new PlainState(this.#state.finish()) };
+    return { ...this.#parts, state: new PlainState(state.finish()) };
   }
 }
 

@@ -26,6 +26,10 @@ const counter = machine({
     maybe: (_state, args: number | undefined) => args,
   },
   queries: { value: (state) => state.value, plus: (state, more: number) => state.value + more },
+  snapshot: {
+    save: (state) => new Uint8Array([state.value]),
+    load: ([value = 0]) => ({ value }),
+  },
 });
 
 const plain = machine({

@@ -267,6 +267,81 @@ test("a snapshot in which something of a machine is missing changes nothing", as
   }
 });
 
+/** A state of which snapshots hold the words alone, and not how often each begins with which letter. */
+const words = machine({
+  name: "words",
+  version: 1,
+  state: () => ({ words: [] as string[], initials: new Map<string, number>() }),
+  commands: {
+    add(state, word: string) {
+      state.words.push(word);
+      state.initials.set(word.slice(0, 1), (state.initials.get(word.slice(0, 1)) ?? 0) + 1);
+    },
+  },
+  queries: { initials: (state) => [...state.initials] },
+  snapshot: {
+    save: (state) => {
+      if (state.words.includes("now")) Date.now();
+      if (state.words.includes("no")) return "no bytes" as never;
+      return new TextEncoder().encode(state.words.join(" "));
+    },
+    load: (bytes) => {
+      const all = new TextDecoder().decode(bytes).split(" ");
+      if (all.includes("unreadable")) throw new Error("it was not to be read");
+      const initials = new Map<string, number>();
+      for (const word of all) initials.set(word.slice(0, 1), (initials.get(word.slice(0, 1)) ?? 0) + 1);
+      return { words: all, initials };
+    },
+  },
+});
+
+const worded = (...all: readonly string[]): Stage => {
+  const stage = new Stage(words);
+  stage.activate("words");
+  for (const word of all) stage.do("words", "add", word);
+  return stage;
+};
+
+test("a machine may have a form of its own for snapshots, of any size", async () => {
+  const long = "b".repeat(150_000);
+  const stage = worded("ann", "abe", long);
+  const taken = stage.machines.snapshot();
+  const pieces = piecesOf(stage.machines);
+  stage.do("words", "add", "eve");
+  assert.equal([...taken], pieces);
+  const other = worded("zoe");
+  await other.machines.restore(from(pieces));
+  const initials = [
+    ["a", 2],
+    ["b", 1],
+  ];
+  assert.equal(other.ask("words", "initials"), { type: "done", value: initials });
+  assert.equal(piecesOf(other.machines), pieces);
+  const replacement = other.machines.replacement?.();
+  for (const piece of pieces) replacement?.add(piece);
+  assert.equal([...(replacement?.snapshot() ?? [])], pieces);
+  // Each of its pieces is missed, and none is taken twice.
+  for (const [i, piece] of pieces.entries()) {
+    if (piece[0] === ROOT) continue;
+    for (const spoilt of [pieces.toSpliced(i, 1), pieces.toSpliced(i, 0, piece)]) {
+      const error = await other.machines.restore(from(spoilt)).catch((reason: unknown) => reason);
+      assert.instance(error, Error, `without piece ${i}, or with two of them`);
+    }
+  }
+  assert.equal(piecesOf(other.machines), pieces);
+});
+
+test("a form of its own that fails spoils nothing", async () => {
+  const stage = worded("ann");
+  const before = piecesOf(stage.machines);
+  const unreadable = piecesOf(worded("unreadable").machines);
+  const error = await stage.machines.restore(from(unreadable)).catch((reason: unknown) => reason);
+  assert.match(String(error), /"words" can't load its state: it was not to be read/);
+  assert.equal(piecesOf(stage.machines), before);
+  assert.throws(() => worded("no").machines.snapshot(), /"words" has saved what is no Uint8Array/);
+  assert.throws(() => worded("now").machines.snapshot(), /would part the replicas/);
+});
+
 test("a snapshot with a machine that is not to be had is refused by name", async () => {
   const pieces = piecesOf(begun().machines);
   const error = await new Stage().machines.restore(from(pieces)).catch((reason: unknown) => reason);
