@@ -1,6 +1,15 @@
 /** The one class of error that Conclave throws, and the one list of its codes. */
 
-/** What each code means to the one who catches it. */
+/**
+ * What each code means to the one who catches it.
+ *
+ * @example
+ * ```ts
+ * import { ERROR_CODES } from "conclave/client";
+ *
+ * console.log(ERROR_CODES.DATA_LOCKED); // Another process uses the data directory.
+ * ```
+ */
 export const ERROR_CODES = {
   // What a caller of a client may see.
   TIMEOUT: "The deadline passed. Nothing was changed by this call, now or later.",
@@ -48,12 +57,36 @@ export const ERROR_CODES = {
   DISK_FAILED: "The disk refused a write or a flush; what is not yet durable can't be trusted any more.",
 } as const;
 
-/** One of the codes. */
+/**
+ * One of the codes.
+ *
+ * @example
+ * ```ts
+ * import { ConclaveError, type ErrorCode } from "conclave/client";
+ *
+ * const PASSING: readonly ErrorCode[] = ["TIMEOUT", "NO_LEADER", "BUSY"];
+ * const isPassing = (error: unknown): boolean => error instanceof ConclaveError && PASSING.includes(error.code);
+ * ```
+ */
 export type ErrorCode = keyof typeof ERROR_CODES;
 
 export const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(ERROR_CODES, code);
 
-/** Every failure that Conclave reports. The message says what happened, to what, and what the reader can do. */
+/**
+ * Every failure that Conclave reports. The message says what happened, to what, and what the reader can do.
+ *
+ * @example
+ * ```ts
+ * import { ConclaveError } from "conclave/client";
+ *
+ * await client.put("name", "ann");
+ * try {
+ *   await client.increment("name");
+ * } catch (error) {
+ *   if (error instanceof ConclaveError) console.log(error.code); // NOT_A_NUMBER
+ * }
+ * ```
+ */
 export class ConclaveError extends Error {
   override readonly name = "ConclaveError";
   readonly code: ErrorCode;
@@ -71,7 +104,21 @@ export class ConclaveError extends Error {
   }
 }
 
-/** Is this an error of ours with that code? */
+/**
+ * Is this an error of ours with that code?
+ *
+ * @example
+ * ```ts
+ * import { hasCode } from "conclave/client";
+ *
+ * try {
+ *   await client.put("report", "done", { timeoutMs: 500 });
+ * } catch (error) {
+ *   if (!hasCode(error, "UNKNOWN_OUTCOME")) throw error;
+ *   console.log("it may have been written, or not");
+ * }
+ * ```
+ */
 export const hasCode = (error: unknown, code: ErrorCode): error is ConclaveError =>
   error instanceof ConclaveError && error.code === code;
 

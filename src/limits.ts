@@ -1,5 +1,15 @@
 /** Every bound in one place, with its default. Sizes in bytes, times in milliseconds. */
 
+/**
+ * What is bounded, and by how much. Sizes in bytes, times in milliseconds.
+ *
+ * @example
+ * ```ts
+ * import { DEFAULT_LIMITS, type Limits } from "conclave";
+ *
+ * const limits: Limits = { ...DEFAULT_LIMITS, connectionsMax: 100, logBytesMax: 256 * 1024 * 1024 };
+ * ```
+ */
 export interface Limits {
   /** The longest key that clients accept. */
   readonly keyBytesMax: number;
@@ -117,7 +127,16 @@ function shareTooLow(limits: Limits): ReturnType<typeof limitTooLow> {
   return needs.find(({ limit, least }) => limits[limit] < least) ?? null;
 }
 
-/** What holds where a configuration says nothing. */
+/**
+ * What holds where a configuration says nothing.
+ *
+ * @example
+ * ```ts
+ * import { DEFAULT_LIMITS } from "conclave";
+ *
+ * console.log(DEFAULT_LIMITS.keyBytesMax, DEFAULT_LIMITS.valueBytesMax); // 1024 1048576
+ * ```
+ */
 export const DEFAULT_LIMITS: Limits = {
   keyBytesMax: KiB,
   valueBytesMax: MiB,

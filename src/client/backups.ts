@@ -18,7 +18,17 @@ export interface BackupsOptions {
   readonly leadership: () => Leadership;
 }
 
-/** Some of a backup. Parts follow one another; one whose offset is 0 begins the file, and any that came before is void. */
+/**
+ * Some of a backup. Parts follow one another; one whose offset is 0 begins the file, and any that came before is void.
+ *
+ * @example
+ * ```ts
+ * import type { BackupPart } from "conclave/client";
+ *
+ * const percent = ({ offset, bytes, total }: BackupPart): number => (100 * (offset + bytes.byteLength)) / total;
+ * for await (const part of client.backup()) console.log(`${percent(part)} % of ${part.url}`);
+ * ```
+ */
 export interface BackupPart {
   readonly bytes: Uint8Array;
   /** Where in the file they belong. */

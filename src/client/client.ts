@@ -59,12 +59,33 @@ import {
 } from "./transactions.ts";
 import { type Source, Watches } from "./watches.ts";
 
-/** What a node says of itself, or why it says nothing. */
+/**
+ * What a node says of itself, or why it says nothing.
+ *
+ * @example
+ * ```ts
+ * import type { NodeReport } from "conclave/client";
+ *
+ * const inWords = (report: NodeReport): string =>
+ *   "error" in report ? `${report.url} says nothing: ${report.error.code}` : `${report.id} is ${report.role}`;
+ * for (const report of await client.status()) console.log(inWords(report));
+ * ```
+ */
 export type NodeReport =
   | (NodeStatus & { readonly url: string })
   | { readonly id: string | null; readonly url: string; readonly error: ConclaveError };
 
-/** What `list` takes beside the prefix. */
+/**
+ * What `list` takes beside the prefix.
+ *
+ * @example
+ * ```ts
+ * import type { ListOptions } from "conclave/client";
+ *
+ * const options: ListOptions = { limit: 10, consistency: "stale" };
+ * const { entries, more } = await client.list("jobs/", options);
+ * ```
+ */
 export interface ListOptions extends ReadOptions {
   /** At most this many entries; default 100, at most 10,000. */
   readonly limit?: number;
@@ -77,7 +98,19 @@ const DEFAULT_CALLS_MAX = 100_000;
 const DEFAULT_LIST_LIMIT = 100;
 const STATUS_TIMEOUT_MS = 1_000;
 
-/** A connection to a cluster. Made by `connect`. Every method may be called at any time, as often as one likes. */
+/**
+ * A connection to a cluster. Made by `connect`. Every method may be called at any time, as often as one likes.
+ *
+ * @example
+ * ```ts
+ * import type { Client } from "conclave/client";
+ *
+ * async function seen(client: Client, page: string): Promise<number> {
+ *   return client.counter(`pages/${page}`).add();
+ * }
+ * console.log(await seen(client, "start")); // 1
+ * ```
+ */
 export class Client extends Recipes {
   readonly #checks: Checks;
   readonly #environment: ClientEnvironment;
@@ -166,6 +199,12 @@ export class Client extends Recipes {
   /**
    * The leader as far as this client knows, kept up to date by push. Null if none is known: not yet, or because the last
    * one is gone or no longer acts as one.
+   *
+   * @example
+   * ```ts
+   * await client.get("greeting");
+   * if (client.leader !== null) console.log(`${client.leader.id} leads in term ${client.leader.term}`);
+   * ```
    */
   get leader(): LeaderInfo | null {
     return this.#leadership.known;
@@ -173,6 +212,13 @@ export class Client extends Recipes {
 
   /**
    * Calls the listener on every change of leader, and at once with the present one if it is known.
+   *
+   * @example
+   * ```ts
+   * const end = client.on("leader", (leader) => console.log("the leader is", leader?.id));
+   * await client.get("greeting");
+   * end();
+   * ```
    *
    * @returns a function that ends the subscription
    */
@@ -182,12 +228,31 @@ export class Client extends Recipes {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Sets a key. @throws ConclaveError see `ERROR_CODES` */
+  /**
+   * Sets a key.
+   *
+   * @example
+   * ```ts
+   * await client.put("greeting", "hello");
+   * await client.put("photo", Uint8Array.of(0xff, 0xd8));
+   * ```
+   *
+   * @throws ConclaveError see `ERROR_CODES`
+   */
   put(key: string, value: Value, options: CallOptions = {}): Promise<KeyValueResults["put"]> {
     return this.#run({ op: "put", key, value }, options);
   }
 
-  /** Removes a key. */
+  /**
+   * Removes a key.
+   *
+   * @example
+   * ```ts
+   * await client.put("draft", "...");
+   * const { existed } = await client.delete("draft");
+   * console.log(existed); // true
+   * ```
+   */
   delete(key: string, options: CallOptions = {}): Promise<KeyValueResults["delete"]> {
     return this.#run({ op: "delete", key }, options);
   }
@@ -195,17 +260,44 @@ export class Client extends Recipes {
   /**
    * Compare-and-swap: sets a key if it holds the expected value, or is at the expected revision (0: not there).
    * Whether it did is in `swapped`.
+   *
+   * @example
+   * ```ts
+   * const seen = await client.get("config");
+   * const { swapped } = await client.cas("config", { revision: seen?.revision ?? 0 }, "v2");
+   * if (!swapped) console.log("somebody else was faster");
+   * ```
    */
   cas(key: string, expected: Expected, value: Value, options: CallOptions = {}): Promise<KeyValueResults["cas"]> {
     return this.#run({ op: "cas", key, expected, value }, options);
   }
 
-  /** Adds to a number; a key that is not there counts as 0. @throws ConclaveError `NOT_A_NUMBER` */
+  /**
+   * Adds to a number; a key that is not there counts as 0.
+   *
+   * @example
+   * ```ts
+   * await client.put("stock/7", "10");
+   * console.log((await client.increment("stock/7", -1)).value); // 9
+   * ```
+   *
+   * @throws ConclaveError `NOT_A_NUMBER`
+   */
   increment(key: string, by = 1, options: CallOptions = {}): Promise<KeyValueResults["increment"]> {
     return this.#run({ op: "increment", key, by }, options);
   }
 
-  /** Adds text to text, or bytes to bytes, at the end. @throws ConclaveError `WRONG_TYPE`, `TOO_LARGE` */
+  /**
+   * Adds text to text, or bytes to bytes, at the end.
+   *
+   * @example
+   * ```ts
+   * await client.put("log", "a");
+   * console.log((await client.append("log", ",b")).bytes); // 3
+   * ```
+   *
+   * @throws ConclaveError `WRONG_TYPE`, `TOO_LARGE`
+   */
   append(key: string, value: Value, options: CallOptions = {}): Promise<KeyValueResults["append"]> {
     return this.#run({ op: "append", key, value, valueBytesMax: this.#checks.valueBytesMax }, options);
   }
@@ -218,11 +310,15 @@ export class Client extends Recipes {
    * Each change has a revision of its own, one after the other. `results` has one for each operation that was done.
    *
    * @example
+   * ```ts
    * const { succeeded, results } = await client.transaction({
-   *   if: [{ key: "lock", exists: false }, { key: "epoch", revision: { lessThan: 17 } }],
-   *   then: [{ put: "lock", value: "me" }, { increment: "epoch" }],
-   *   else: [{ get: "lock" }],
+   *   if: [{ key: "leader", exists: false }, { key: "epoch", revision: { lessThan: 1_000_000 } }],
+   *   then: [{ put: "leader", value: "me" }, { increment: "epoch" }],
+   *   else: [{ get: "leader" }],
    * });
+   * if (succeeded) console.log(results[1].value);
+   * else console.log(results[0]?.value, "was faster");
+   * ```
    *
    * @throws ConclaveError `INVALID_ARGUMENT`, `TOO_LARGE`, `ANSWER_TOO_LARGE` if what it reads is too large, `NOT_A_NUMBER`,
    * `WRONG_TYPE`; and as every call
@@ -246,14 +342,31 @@ export class Client extends Recipes {
     return this.#commands.submit(bytes, read as (answer: Uint8Array) => TransactionResult<Then, Else>, options);
   }
 
-  /** Reads a key; null if it is not there. Linearizable unless told otherwise. */
+  /**
+   * Reads a key; null if it is not there. Linearizable unless told otherwise.
+   *
+   * @example
+   * ```ts
+   * await client.put("greeting", "hello");
+   * console.log((await client.get("greeting"))?.value); // hello
+   * const nearby = await client.get("greeting", { consistency: "stale" });
+   * ```
+   */
   async get(key: string, options: ReadOptions = {}): Promise<KeyValueEntry | null> {
     this.#checks.key(key);
     const { entries } = await this.#ask({ op: "get", key }, options);
     return entries[0] ?? null;
   }
 
-  /** Lists keys with a prefix, in order, a page at a time. Linearizable unless told otherwise. */
+  /**
+   * Lists keys with a prefix, in order, a page at a time. Linearizable unless told otherwise.
+   *
+   * @example
+   * ```ts
+   * await client.put("colours/blue", "#00f");
+   * for (const { key, value } of (await client.list("colours/")).entries) console.log(key, value); // colours/blue #00f
+   * ```
+   */
   async list(prefix: string, options: ListOptions = {}): Promise<KeyValuePage> {
     const { limit = DEFAULT_LIST_LIMIT, after = "" } = options;
     if (!Number.isInteger(limit) || limit < 1 || limit > LIST_LIMIT_MAX) {
@@ -276,6 +389,16 @@ export class Client extends Recipes {
    * Without `fromRevision` it begins with what is new: no command that this client gives after the call is missed. To
    * begin where a list ended, or where another watch did, pass the revision after it.
    *
+   * @example
+   * ```ts
+   * const { entries, revision } = await client.list("prices/");
+   * await client.put("prices/tea", "3");
+   * for await (const change of client.watch("prices/", { fromRevision: revision + 1 })) {
+   *   console.log(change.key, change.type); // prices/tea put
+   *   break;
+   * }
+   * ```
+   *
    * @throws ConclaveError `INVALID_ARGUMENT`, `TOO_LARGE`
    */
   watch(prefix: string, options: WatchOptions = {}): AsyncIterableIterator<Change> {
@@ -297,7 +420,9 @@ export class Client extends Recipes {
    * A key that is added to, as a number: `increment` in other words.
    *
    * @example
+   * ```ts
    * const visits = await client.counter("visits").add();
+   * ```
    */
   counter(key: string): Counter {
     return counter(this, key);
@@ -307,9 +432,14 @@ export class Client extends Recipes {
    * Keys with a prefix as settings: values of their own types, kept as JSON, and watched as a whole.
    *
    * @example
+   * ```ts
    * const settings = client.settings<{ theme: string; pageSize: number }>("app/");
    * await settings.set("pageSize", 50);
-   * for await (const change of settings.watch()) apply(change);
+   * for await (const change of settings.watch()) {
+   *   if (change.type === "current") console.log(change.values.pageSize); // 50
+   *   break;
+   * }
+   * ```
    */
   settings<T = Readonly<Record<string, unknown>>>(prefix: string): Settings<T> {
     return settings(this, this.#environment, prefix);
@@ -320,7 +450,21 @@ export class Client extends Recipes {
    * for methods, and `changes` for what it emits. Arguments and results have the types of the definition.
    *
    * @example
-   * await client.of(bank).transfer({ from: "ann", to: "bob", amount: 10 });
+   * ```ts
+   * import { machine } from "conclave";
+   * import { testCluster } from "conclave/testing";
+   *
+   * const tally = machine({
+   *   name: "tally",
+   *   version: 1,
+   *   state: () => ({ sum: 0 }),
+   *   commands: { add: (state, by: number) => (state.sum += by) },
+   *   queries: { sum: (state) => state.sum },
+   * });
+   * await using cluster = await testCluster({ machines: [tally] });
+   * await cluster.client.of(tally).add(2);
+   * console.log(await cluster.client.of(tally).sum()); // 2
+   * ```
    */
   override of<State, Emitted, C, Q, A>(machine: Machine<State, Emitted, C, Q, A>): MachineClient<C, Q, A, Emitted> {
     const made = this.#machines.get(machine) ?? machineClient(machine as AnyMachine, this.#doors);
@@ -332,17 +476,51 @@ export class Client extends Recipes {
   /**
    * For a state machine of your own: has it apply a command, once, and returns its result. The key-value store takes
    * only commands of its own language.
+   *
+   * @example
+   * ```ts
+   * import type { StateMachine } from "conclave";
+   * import { testCluster } from "conclave/testing";
+   *
+   * class Latest implements StateMachine {
+   *   #latest = new Uint8Array();
+   *   apply = (command: Uint8Array): Uint8Array => (this.#latest = command.slice());
+   *   query = (): Uint8Array => this.#latest;
+   *   snapshot = (): Uint8Array[] => [this.#latest];
+   *   restore = async (pieces: AsyncIterable<Uint8Array>): Promise<void> => {
+   *     for await (const piece of pieces) this.#latest = piece.slice();
+   *   };
+   * }
+   * await using cluster = await testCluster({ machine: () => new Latest() });
+   * console.log(await cluster.client.command(Uint8Array.of(7))); // Uint8Array(1) [ 7 ]
+   * ```
    */
   command(command: Uint8Array, options: CallOptions = {}): Promise<Uint8Array> {
     return this.#commands.submit(command, (result) => result, options);
   }
 
-  /** Asks a state machine of your own. Linearizable unless told otherwise. */
+  /**
+   * Asks a state machine of your own. Linearizable unless told otherwise.
+   *
+   * @example
+   * ```ts
+   * const question = new TextEncoder().encode("how many?"); // Only a machine of one's own knows what this means.
+   * const ask = (): Promise<Uint8Array> => client.query(question, { consistency: "stale" });
+   * ```
+   */
   query(query: Uint8Array, options: ReadOptions = {}): Promise<Uint8Array> {
     return this.#queries.ask(query, options);
   }
 
-  /** A name that nobody else has: for who asks, where the same thing may be asked twice. */
+  /**
+   * A name that nobody else has: for who asks, where the same thing may be asked twice.
+   *
+   * @example
+   * ```ts
+   * const owner = client.newId();
+   * await client.cas("owner", { revision: 0 }, owner);
+   * ```
+   */
   newId(): string {
     return this.#newId();
   }
@@ -350,6 +528,14 @@ export class Client extends Recipes {
   /**
    * Asks every member how it sees itself, or, if no leader tells within a second who they are, every node that is known.
    * One that does not answer within a second is reported so.
+   *
+   * @example
+   * ```ts
+   * for (const report of await client.status()) {
+   *   if ("error" in report) console.log(report.url, report.error.code);
+   *   else console.log(report.id, report.role, report.commitIndex);
+   * }
+   * ```
    */
   async status(): Promise<NodeReport[]> {
     if (this.#closed) throw closed();
@@ -371,7 +557,14 @@ export class Client extends Recipes {
     return members?.map(({ id, url }) => [normalUrl(url), id] as const) ?? [...this.#leadership.nodes];
   }
 
-  /** The members of the cluster, as its leader has them. */
+  /**
+   * The members of the cluster, as its leader has them.
+   *
+   * @example
+   * ```ts
+   * console.log((await client.members()).map(({ id }) => id).join(" ")); // n1 n2 n3
+   * ```
+   */
   async members(options: CallOptions = {}): Promise<readonly MemberView[]> {
     const answer = await this.#admin.ask({ type: "members" }, options);
     if (answer.type !== "members") throw new ConclaveError("BAD_MESSAGE", "The leader's answer makes no sense.");
@@ -382,6 +575,11 @@ export class Client extends Recipes {
   /**
    * Has the nodes compare what their states have come to, as they do by themselves from time to time. Resolves when they
    * begin; what comes of it is in their logs, and in `status`: one that is found to be wrong is repaired.
+   *
+   * @example
+   * ```ts
+   * await cluster.client.compare();
+   * ```
    */
   async compare(options: CallOptions = {}): Promise<void> {
     await this.#admin.ask({ type: "compare" }, options);
@@ -392,6 +590,13 @@ export class Client extends Recipes {
    * the change is committed. A new member is then a learner; it becomes a voter, or takes another one's place, by itself
    * once it keeps up.
    *
+   * @example
+   * ```ts
+   * await cluster.client.change([{ type: "demote", id: "n3" }]);
+   * const [, , last] = await cluster.client.members();
+   * console.log(last?.role); // learner
+   * ```
+   *
    * @throws ConclaveError `CHANGE_IN_PROGRESS`, `INVALID_ARGUMENT`, `UNKNOWN_OUTCOME`, or as every call
    */
   async change(wishes: readonly MemberWish[], options: CallOptions = {}): Promise<void> {
@@ -400,6 +605,13 @@ export class Client extends Recipes {
 
   /**
    * Hands leadership over (thesis, section 3.10): to the node of that id, or to whichever is furthest along.
+   *
+   * @example
+   * ```ts
+   * await cluster.client.put("greeting", "hello");
+   * await cluster.client.transfer("n3");
+   * console.log((await cluster.leader()).id); // n3
+   * ```
    *
    * @throws ConclaveError `TRANSFER_FAILED` if the other did not take over within an election timeout
    */
@@ -412,6 +624,13 @@ export class Client extends Recipes {
    * call is missing. Its parts, one after the other, make up a file that `conclave` reads (`restoreBackup`); a part whose
    * offset is 0 begins that file, anew if the node that gave the parts before is gone. It is drawn at the reader's pace.
    *
+   * @example
+   * ```ts
+   * let bytes = 0;
+   * for await (const part of client.backup()) bytes = part.offset + part.bytes.byteLength;
+   * console.log(`the backup takes ${bytes} bytes`);
+   * ```
+   *
    * @throws ConclaveError `BUSY` if too many backups are being made, `DISK_FULL` if there is no room for the snapshot,
    * `TIMEOUT`, `NO_LEADER`, `ABORTED`, `CLOSED`
    */
@@ -423,6 +642,18 @@ export class Client extends Recipes {
    * Replaces what the state machine holds by the pieces of another one's snapshot: all at once, and on every replica,
    * those that join later included. `restoreBackup` of `conclave` finds the pieces in a backup.
    *
+   * @example
+   * ```ts
+   * import { realEnvironment, restoreBackup, saveBackup } from "conclave";
+   * import { testCluster } from "conclave/testing";
+   *
+   * const { disk } = realEnvironment;
+   * await client.put("greeting", "hello");
+   * await saveBackup(disk, `${folder}/demo.backup`, client);
+   * await using empty = await testCluster();
+   * await restoreBackup(disk, `${folder}/demo.backup`, empty.client); // It calls restore.
+   * ```
+   *
    * @throws ConclaveError `NOT_EMPTY`, `RESTORE_ABANDONED`, `DATA_CORRUPT` if the machine does not know these pieces;
    * whatever reading the pieces ends in; and as every call. Except for `UNKNOWN_OUTCOME`, nothing was changed
    */
@@ -433,6 +664,14 @@ export class Client extends Recipes {
   /**
    * Gives up what is held of locks, leases, jobs and the like, and ends every open call with `CLOSED`, or `UNKNOWN_OUTCOME`
    * if it was sent, and every link.
+   *
+   * @example
+   * ```ts
+   * import { connect } from "conclave/client";
+   *
+   * const own = await connect({ nodes: ["ws://10.0.0.1:7101"] });
+   * await own.close();
+   * ```
    */
   close(): Promise<void> {
     this.#closing ??= this.#end();

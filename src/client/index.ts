@@ -2,10 +2,13 @@
  * The client: `conclave/client`. Runs on Node, Deno and Bun, and in a browser over its own WebSocket.
  *
  * @example
+ * ```ts
+ * import { connect } from "conclave/client";
+ *
  * const client = await connect({ directories: ["ws://127.0.0.1:7000"] });
- * await client.put("greeting", "hello");
- * console.log((await client.get("greeting"))?.value);
+ * client.put("greeting", "hello").catch((error) => console.log(error.code)); // CLOSED
  * await client.close();
+ * ```
  */
 
 import { network } from "#network";
@@ -63,6 +66,15 @@ export type {
 
 /**
  * Connects to a cluster. Resolves at once: calls wait, within their deadline, for a leader to be found.
+ *
+ * @example
+ * ```ts
+ * import { connect } from "conclave/client";
+ *
+ * const client = await connect({ directories: ["ws://127.0.0.1:7000"] });
+ * client.on("leader", (leader) => console.log("the leader is", leader?.id));
+ * await client.close();
+ * ```
  *
  * @throws ConclaveError `INVALID_ARGUMENT` if no address is given, or one can't be read
  */

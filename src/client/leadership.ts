@@ -12,7 +12,18 @@ import type { NodeMessage } from "../protocol/node.ts";
 
 export type NodeRef = ActorRef<NodeMessage, NodeAnswer>;
 
-/** Who leads, and in which term. */
+/**
+ * Who leads, and in which term.
+ *
+ * @example
+ * ```ts
+ * import type { LeaderInfo } from "conclave/client";
+ *
+ * const show = (leader: LeaderInfo | null): void => console.log(`${leader?.id ?? "nobody"} leads`);
+ * const end = client.on("leader", show);
+ * end();
+ * ```
+ */
 export interface LeaderInfo {
   readonly term: number;
   readonly id: string;

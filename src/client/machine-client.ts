@@ -15,19 +15,75 @@ import { MachineGate } from "./machine-gate.ts";
 import type { CallOptions, ReadOptions, WatchOptions } from "./options.ts";
 import type { Source, SourcePage } from "./watches.ts";
 
-/** A change that a machine has emitted, and which one it is: each has a revision of its own, one more than the last. */
+/**
+ * A change that a machine has emitted, and which one it is: each has a revision of its own, one more than the last.
+ *
+ * @example
+ * ```ts
+ * import { type Change, changesOf, type Emission, machine } from "conclave";
+ * import { testCluster } from "conclave/testing";
+ *
+ * const chat = machine({
+ *   name: "chat",
+ *   version: 1,
+ *   state: () => ({}),
+ *   changes: changesOf<string>(),
+ *   commands: { say: (_, text: string, context) => context.emit(text) },
+ * });
+ * await using cluster = await testCluster({ machines: [chat] });
+ * await cluster.client.of(chat).say("hello");
+ * const show = ({ revision, change }: Emission<string>): void => console.log(revision, change); // 1 hello
+ * for await (const emission of cluster.client.of(chat).changes({ fromRevision: 1 })) {
+ *   show(emission);
+ *   break;
+ * }
+ * ```
+ */
 export interface Emission<Change> {
   readonly revision: number;
   readonly change: Change;
 }
 
-/** What subscribing to a machine takes. */
+/**
+ * What subscribing to a machine takes.
+ *
+ * @example
+ * ```ts
+ * import { type ChangesOptions, changesOf, type Client, machine } from "conclave";
+ *
+ * const chat = machine({
+ *   name: "chat",
+ *   version: 1,
+ *   state: () => ({}),
+ *   changes: changesOf<string>(),
+ *   commands: { say: (_, said: { room: string; text: string }, context) => context.emit(said.text, said.room) },
+ * });
+ * async function read(client: Client, room: string): Promise<void> {
+ *   const options: ChangesOptions = { topic: room };
+ *   for await (const { change } of client.of(chat).changes(options)) console.log(change);
+ * }
+ * ```
+ */
 export interface ChangesOptions extends WatchOptions {
   /** Only changes that were emitted for this topic. */
   readonly topic?: string;
 }
 
-/** What `client.of` gives. */
+/**
+ * What `client.of` gives.
+ *
+ * @example
+ * ```ts
+ * import { type MachineClient, machine } from "conclave";
+ * import { testCluster } from "conclave/testing";
+ *
+ * const commands = { add: (state: { sum: number }, by: number) => (state.sum += by) };
+ * const tally = machine({ name: "tally", version: 1, state: () => ({ sum: 0 }), commands });
+ * await using cluster = await testCluster({ machines: [tally] });
+ * const { add }: MachineClient<typeof commands, object, object, never> = cluster.client.of(tally);
+ * console.log(await add(2), await add(3)); // 2 5
+ * ```
+ */
 export type MachineClient<C, Q, A, Change> = MethodsOf<C, A, CallOptions> &
   MethodsOf<Q, A, ReadOptions> & {
     /**

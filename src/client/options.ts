@@ -3,7 +3,18 @@
 import type { ClientEnvironment, Random } from "../environment.ts";
 import type { Consistency } from "../protocol/node.ts";
 
-/** What `connect` takes. */
+/**
+ * What `connect` takes.
+ *
+ * @example
+ * ```ts
+ * import { type ConnectOptions, connect } from "conclave/client";
+ *
+ * const options: ConnectOptions = { directories: ["ws://10.0.0.1:7000", "ws://10.0.0.2:7000"], timeoutMs: 2_000 };
+ * const client = await connect(options);
+ * await client.close();
+ * ```
+ */
 export interface ConnectOptions {
   /** Where directories listen: `ws://host:port`. Any one that answers will do. */
   readonly directories?: readonly string[];
@@ -27,7 +38,17 @@ export interface ConnectOptions {
   readonly environment?: ClientEnvironment;
 }
 
-/** What every call takes. */
+/**
+ * What every call takes.
+ *
+ * @example
+ * ```ts
+ * import type { CallOptions } from "conclave/client";
+ *
+ * const options: CallOptions = { timeoutMs: 500, signal: AbortSignal.timeout(1_000) };
+ * await client.put("greeting", "hello", options);
+ * ```
+ */
 export interface CallOptions {
   /** The call fails after this long. */
   readonly timeoutMs?: number;
@@ -35,7 +56,17 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What reads take. */
+/**
+ * What reads take.
+ *
+ * @example
+ * ```ts
+ * import type { ReadOptions } from "conclave/client";
+ *
+ * const nearby: ReadOptions = { consistency: "stale", node: "n2" };
+ * const greeting = await client.get("greeting", nearby);
+ * ```
+ */
 export interface ReadOptions extends CallOptions {
   /** Default `linearizable`; see `Consistency` for what the others promise. */
   readonly consistency?: Consistency;
@@ -43,7 +74,21 @@ export interface ReadOptions extends CallOptions {
   readonly node?: string;
 }
 
-/** What a watch takes. */
+/**
+ * What a watch takes.
+ *
+ * @example
+ * ```ts
+ * import type { WatchOptions } from "conclave/client";
+ *
+ * const { entries, revision } = await client.list("jobs/");
+ * const options: WatchOptions = { fromRevision: revision + 1, signal: AbortSignal.timeout(1) };
+ * const watch = async (): Promise<void> => {
+ *   for await (const { key } of client.watch("jobs/", options)) console.log(key);
+ * };
+ * await watch().catch((error) => console.log(error.code)); // ABORTED
+ * ```
+ */
 export interface WatchOptions {
   /** The first revision of interest; by default that after the newest there is, and nothing that comes later is missed. */
   readonly fromRevision?: number;
@@ -53,7 +98,17 @@ export interface WatchOptions {
   readonly node?: string;
 }
 
-/** What a backup takes. */
+/**
+ * What a backup takes.
+ *
+ * @example
+ * ```ts
+ * import { type BackupOptions, realEnvironment, saveBackup } from "conclave";
+ *
+ * const options: BackupOptions = { node: "n3", timeoutMs: 60_000 };
+ * await saveBackup(realEnvironment.disk, `${folder}/demo.backup`, client, options);
+ * ```
+ */
 export interface BackupOptions {
   /** The id of the node to take it from. Default: the leader, or another one if that has no room for it. */
   readonly node?: string;
@@ -63,7 +118,18 @@ export interface BackupOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What the restoring of a backup takes. */
+/**
+ * What the restoring of a backup takes.
+ *
+ * @example
+ * ```ts
+ * import { type RestoreOptions, realEnvironment, restoreBackup, saveBackup } from "conclave";
+ *
+ * const options: RestoreOptions = { force: true };
+ * await saveBackup(realEnvironment.disk, `${folder}/demo.backup`, cluster.client);
+ * await restoreBackup(realEnvironment.disk, `${folder}/demo.backup`, cluster.client, options);
+ * ```
+ */
 export interface RestoreOptions {
   /** Replaces what the cluster holds. Otherwise it is refused with `NOT_EMPTY` if it holds anything. */
   readonly force?: boolean;

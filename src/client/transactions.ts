@@ -10,14 +10,35 @@ import {
 } from "../machine/key-value-transaction.ts";
 import type { Checks } from "./checks.ts";
 
-/** How what is there stands to something; where several are given, all have to hold. */
+/**
+ * How what is there stands to something; where several are given, all have to hold.
+ *
+ * @example
+ * ```ts
+ * import type { Relations } from "conclave/client";
+ *
+ * const isOld: Relations<number> = { greaterThan: 0, lessThan: 1_000 };
+ * await client.transaction({ if: [{ key: "draft", revision: isOld }], then: [{ delete: "draft" }] });
+ * ```
+ */
 export interface Relations<T> {
   readonly not?: T;
   readonly lessThan?: T;
   readonly greaterThan?: T;
 }
 
-/** What has to be so of a key. Where several things are asked, all have to hold. */
+/**
+ * What has to be so of a key. Where several things are asked, all have to hold.
+ *
+ * @example
+ * ```ts
+ * import type { Comparison } from "conclave/client";
+ *
+ * const isFree: Comparison = { key: "seats/7", exists: false };
+ * const { succeeded } = await client.transaction({ if: [isFree], then: [{ put: "seats/7", value: "ann" }] });
+ * console.log(succeeded); // true
+ * ```
+ */
 export interface Comparison {
   readonly key: string;
   /**
@@ -36,7 +57,20 @@ type Does<One extends Kind, With = unknown> = { readonly [Name in One]: string }
   readonly [Name in Exclude<Kind, One>]?: never;
 } & With;
 
-/** What a transaction does to a key, or wants to know of it. */
+/**
+ * What a transaction does to a key, or wants to know of it.
+ *
+ * @example
+ * ```ts
+ * import type { TransactionOperation } from "conclave/client";
+ *
+ * const move = (from: string, to: string, by: number): TransactionOperation[] => [
+ *   { increment: from, by: -by },
+ *   { increment: to, by },
+ * ];
+ * await client.transaction({ then: move("accounts/ann", "accounts/bob", 30) });
+ * ```
+ */
 export type TransactionOperation =
   | Does<"get">
   | Does<"put", { readonly value: Value }>
@@ -45,7 +79,20 @@ export type TransactionOperation =
   | Does<"increment", { readonly by?: number }>
   | Does<"append", { readonly value: Value }>;
 
-/** What a transaction is made of. Everything may be left out: without conditions, it succeeds. */
+/**
+ * What a transaction is made of. Everything may be left out: without conditions, it succeeds.
+ *
+ * @example
+ * ```ts
+ * import type { Transaction } from "conclave/client";
+ *
+ * const claim = (job: string, worker: string): Transaction => ({
+ *   if: [{ key: job, value: "open" }],
+ *   then: [{ put: job, value: worker }, { increment: `load/${worker}` }],
+ * });
+ * const { succeeded } = await client.transaction(claim("jobs/7", "w1"));
+ * ```
+ */
 export interface Transaction<
   Then extends readonly TransactionOperation[] = readonly TransactionOperation[],
   Else extends readonly TransactionOperation[] = readonly TransactionOperation[],
@@ -58,7 +105,18 @@ export interface Transaction<
   readonly else?: Else;
 }
 
-/** What an operation answers, as the method of that name would; null for a key that is not there. */
+/**
+ * What an operation answers, as the method of that name would; null for a key that is not there.
+ *
+ * @example
+ * ```ts
+ * import type { OperationResult } from "conclave/client";
+ *
+ * const sumIn = ({ value }: OperationResult<{ increment: string }>): number => value;
+ * const { results } = await client.transaction({ then: [{ put: "seen", value: "yes" }, { increment: "visits" }] });
+ * if (results.length === 2) console.log(sumIn(results[1]));
+ * ```
+ */
 export type OperationResult<Of> = Of extends { readonly get: string }
   ? KeyValueEntry | null
   : Of extends { readonly put: string }
@@ -69,12 +127,32 @@ export type OperationResult<Of> = Of extends { readonly get: string }
         ? KeyValueResults["increment"]
         : KeyValueResults["append"];
 
-/** One for each, in the same order. */
+/**
+ * One for each, in the same order.
+ *
+ * @example
+ * ```ts
+ * import type { OperationResults } from "conclave/client";
+ *
+ * type Both = OperationResults<readonly [{ get: "a" }, { delete: "b" }]>;
+ * const existed = ([, { existed }]: Both): boolean => existed;
+ * ```
+ */
 export type OperationResults<Of extends readonly TransactionOperation[]> = {
   readonly [Place in keyof Of]: OperationResult<Of[Place]>;
 };
 
-/** What became of a transaction. `revision` is that of the whole store after it. */
+/**
+ * What became of a transaction. `revision` is that of the whole store after it.
+ *
+ * @example
+ * ```ts
+ * import type { TransactionResult } from "conclave/client";
+ *
+ * const branchOf = ({ succeeded }: TransactionResult<readonly [], readonly []>): string => (succeeded ? "then" : "else");
+ * console.log(branchOf(await client.transaction({ if: [{ key: "nobody/knows", exists: true }] }))); // else
+ * ```
+ */
 export type TransactionResult<
   Then extends readonly TransactionOperation[],
   Else extends readonly TransactionOperation[],

@@ -3,17 +3,47 @@
 import { type ByteReader, ByteWriter, textBytes } from "../bytes.ts";
 import type { ErrorCode } from "../errors.ts";
 
-/** What a key holds: text or bytes, given back as it was put. */
+/**
+ * What a key holds: text or bytes, given back as it was put.
+ *
+ * @example
+ * ```ts
+ * import type { Value } from "conclave/client";
+ *
+ * const textOf = (value: Value): string => (typeof value === "string" ? value : new TextDecoder().decode(value));
+ * await client.put("drink", Uint8Array.of(116, 101, 97));
+ * console.log(textOf((await client.get("drink"))?.value ?? "")); // tea
+ * ```
+ */
 export type Value = string | Uint8Array;
 
-/** A key, what it holds, and the revision of its last change. */
+/**
+ * A key, what it holds, and the revision of its last change.
+ *
+ * @example
+ * ```ts
+ * import type { KeyValueEntry } from "conclave/client";
+ *
+ * const inWords = ({ key, value }: KeyValueEntry): string => `${key} is ${value}`;
+ * for (const entry of (await client.list("flags/")).entries) console.log(inWords(entry));
+ * ```
+ */
 export interface KeyValueEntry {
   readonly key: string;
   readonly value: Value;
   readonly revision: number;
 }
 
-/** What each command answers. Revisions count the changes of the whole store; a key's is that of its last change. */
+/**
+ * What each command answers. Revisions count the changes of the whole store; a key's is that of its last change.
+ *
+ * @example
+ * ```ts
+ * import type { KeyValueResults } from "conclave/client";
+ *
+ * const { value, revision }: KeyValueResults["increment"] = await client.increment("visits");
+ * ```
+ */
 export interface KeyValueResults {
   readonly put: { readonly revision: number };
   readonly delete: { readonly existed: boolean; readonly revision: number };

@@ -34,7 +34,17 @@ export {
   writeEntry,
 } from "./key-value-parts.ts";
 
-/** The condition of a compare-and-swap: the key's present value, or its revision (0: there is no such key). */
+/**
+ * The condition of a compare-and-swap: the key's present value, or its revision (0: there is no such key).
+ *
+ * @example
+ * ```ts
+ * import type { Expected } from "conclave/client";
+ *
+ * const isNew: Expected = { revision: 0 };
+ * const { swapped } = await client.cas("owner", isNew, "me");
+ * ```
+ */
 export type Expected = { readonly value: Value } | { readonly revision: number };
 
 /** A command of one key; of several, there are transactions. */
@@ -62,7 +72,20 @@ export type KeyValueQuery =
       readonly limit: number;
     };
 
-/** Some of the keys, in order. */
+/**
+ * Some of the keys, in order.
+ *
+ * @example
+ * ```ts
+ * import type { KeyValuePage } from "conclave/client";
+ *
+ * let page: KeyValuePage | null = null;
+ * do {
+ *   page = await client.list("jobs/", { after: page?.entries.at(-1)?.key ?? "" });
+ *   for (const { key } of page.entries) console.log(key);
+ * } while (page.more);
+ * ```
+ */
 export interface KeyValuePage {
   readonly entries: readonly KeyValueEntry[];
   /** There are more keys with the prefix, after the last one here. */
@@ -71,7 +94,21 @@ export interface KeyValuePage {
   readonly revision: number;
 }
 
-/** What became of a key. Each change of the store has a revision of its own, one more than that of the last. */
+/**
+ * What became of a key. Each change of the store has a revision of its own, one more than that of the last.
+ *
+ * @example
+ * ```ts
+ * import type { Change } from "conclave/client";
+ *
+ * const valueIn = (change: Change): string => (change.type === "put" ? `${change.value}` : "gone");
+ * const { revision } = await client.put("flags/dark", "on");
+ * for await (const change of client.watch("flags/", { fromRevision: revision })) {
+ *   console.log(change.key, valueIn(change)); // flags/dark on
+ *   break;
+ * }
+ * ```
+ */
 export type Change = (
   | { readonly type: "put"; readonly key: string; readonly value: Value; readonly revision: number }
   | { readonly type: "delete"; readonly key: string; readonly revision: number }

@@ -15,6 +15,14 @@ export const NODE_ACTOR = "node";
  * `linearizable`: no older than any answer given before the question was asked. `lease`: the same, as long as clocks run
  * as evenly as the configuration says (thesis, section 6.4.1). `stale`: what some node has, but never older than what the
  * same client has seen: it shows its own writes, and does not go back, whichever nodes it asks.
+ *
+ * @example
+ * ```ts
+ * import type { Consistency } from "conclave/client";
+ *
+ * const consistency: Consistency = "stale";
+ * const price = await client.get("price", { consistency });
+ * ```
  */
 export type Consistency = "linearizable" | "lease" | "stale";
 
@@ -26,7 +34,17 @@ export const priority = v.pipe(v.number(), v.safeInteger());
 export const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 export const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array, "bytes");
 
-/** A member of the cluster: who it is, what part it has, and what is to become of it. */
+/**
+ * A member of the cluster: who it is, what part it has, and what is to become of it.
+ *
+ * @example
+ * ```ts
+ * import type { MemberView } from "conclave/client";
+ *
+ * const votes = ({ role }: MemberView): boolean => role === "voter";
+ * console.log((await client.members()).filter(votes).length); // 3
+ * ```
+ */
 export interface MemberView {
   readonly id: string;
   readonly url: string;
@@ -47,7 +65,19 @@ const memberSchema: v.Shape<MemberView> = v.object({
   promotion: v.nullable(v.object({ replaces: v.nullable(v.string()) })),
 });
 
-/** How a node sees itself. */
+/**
+ * How a node sees itself.
+ *
+ * @example
+ * ```ts
+ * import type { NodeStatus } from "conclave/client";
+ *
+ * const behind = ({ commitIndex, appliedIndex }: NodeStatus): number => commitIndex - appliedIndex;
+ * for (const report of await client.status()) {
+ *   if (!("error" in report)) console.log(`${report.id} is ${behind(report)} entries behind`);
+ * }
+ * ```
+ */
 export interface NodeStatus {
   readonly id: string;
   /** `newcomer`: it takes no part before every other node has taken note of it. */

@@ -28,7 +28,19 @@ export {
   QUERIES_MAX,
 } from "./asking-node.ts";
 
-/** A server of the cluster, by name and address. */
+/**
+ * A server of the cluster, by name and address.
+ *
+ * @example
+ * ```ts
+ * import type { Member } from "conclave";
+ *
+ * const members: readonly Member[] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map((host, i) => ({
+ *   id: `n${i + 1}`,
+ *   url: `ws://${host}:7101`,
+ * }));
+ * ```
+ */
 export interface Member {
   readonly id: string;
   readonly url: string;
@@ -37,7 +49,17 @@ export interface Member {
 const incarnation = v.pipe(v.string(), v.minLength(1), v.maxLength(64));
 const digest = v.pipe(v.string(), v.minLength(1), v.maxLength(64));
 
-/** What may be wished of the members. A change may hold several wishes, which then come true together. */
+/**
+ * What may be wished of the members. A change may hold several wishes, which then come true together.
+ *
+ * @example
+ * ```ts
+ * import type { MemberWish } from "conclave/client";
+ *
+ * const wish: MemberWish = { type: "prefer", id: "n2", priority: 1 };
+ * await cluster.client.change([wish]);
+ * ```
+ */
 export type MemberWish =
   /** A new member, which votes once it keeps up if it is to vote. */
   | {

@@ -9,7 +9,17 @@ import type { Holdings } from "./holdings.ts";
 import { getIn, type Place } from "./line.ts";
 import { bounded } from "./patience.ts";
 
-/** What waiting at a barrier takes. */
+/**
+ * What waiting at a barrier takes.
+ *
+ * @example
+ * ```ts
+ * import type { BarrierOptions } from "conclave/client";
+ *
+ * const options: BarrierOptions = { parties: 2, ttlMs: 5_000 };
+ * await Promise.all([client.barrier("start", options), client.barrier("start", options)]);
+ * ```
+ */
 export interface BarrierOptions {
   /** It opens when so many are there: the same number for all. */
   readonly parties: number;
@@ -19,7 +29,18 @@ export interface BarrierOptions {
   readonly signal?: AbortSignal;
 }
 
-/** A barrier has opened. */
+/**
+ * A barrier has opened.
+ *
+ * @example
+ * ```ts
+ * import type { Passed } from "conclave/client";
+ *
+ * const pass = (): Promise<Passed> => client.barrier("round", { parties: 2 });
+ * const [one, other] = await Promise.all([pass(), pass()]);
+ * console.log(one.token === other.token); // true
+ * ```
+ */
 export interface Passed {
   /** The same for all who got through together, and larger than that of those who did before. */
   readonly token: number;

@@ -12,7 +12,17 @@ import { type Hold, hold } from "./hold.ts";
 import type { Holdings } from "./holdings.ts";
 import { patiently } from "./patience.ts";
 
-/** What asking for a lock takes. */
+/**
+ * What asking for a lock takes.
+ *
+ * @example
+ * ```ts
+ * import type { LockOptions } from "conclave/client";
+ *
+ * const options: LockOptions = { ttlMs: 5_000, signal: AbortSignal.timeout(2_000) };
+ * await using lock = await client.lock("invoices", options);
+ * ```
+ */
 export interface LockOptions {
   /** The lock is free again when its holder was not heard of for so long. Default 10,000 ms. */
   readonly ttlMs?: number;
@@ -22,13 +32,36 @@ export interface LockOptions {
   readonly reentrant?: boolean;
 }
 
-/** What asking for a permit of a semaphore takes. */
+/**
+ * What asking for a permit of a semaphore takes.
+ *
+ * @example
+ * ```ts
+ * import type { SemaphoreOptions } from "conclave/client";
+ *
+ * const options: SemaphoreOptions = { permits: 3, ttlMs: 5_000 };
+ * await using permit = await client.semaphore("downloads", options);
+ * ```
+ */
 export interface SemaphoreOptions extends Omit<LockOptions, "reentrant"> {
   /** How many may hold one at once: the same number for all who ask. */
   readonly permits: number;
 }
 
-/** A lock that is held, or a permit, or a leadership. */
+/**
+ * A lock that is held, or a permit, or a leadership.
+ *
+ * @example
+ * ```ts
+ * import type { Held } from "conclave/client";
+ *
+ * async function bill({ token, signal }: Held): Promise<void> {
+ *   if (!signal.aborted) await client.put("invoices/7", `written under ${token}`);
+ * }
+ * await using lock = await client.lock("invoices");
+ * await bill(lock);
+ * ```
+ */
 export interface Held {
   readonly name: string;
   /**
@@ -48,7 +81,17 @@ export interface Held {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** What standing for an election takes. */
+/**
+ * What standing for an election takes.
+ *
+ * @example
+ * ```ts
+ * import type { ElectOptions } from "conclave/client";
+ *
+ * const options: ElectOptions = { value: "http://10.0.0.7:8080", ttlMs: 2_000 };
+ * await using elected = await client.elect("scheduler", options);
+ * ```
+ */
 export interface ElectOptions {
   /** What observers are told of the one who is elected. */
   readonly value?: unknown;
@@ -58,19 +101,55 @@ export interface ElectOptions {
   readonly signal?: AbortSignal;
 }
 
-/** An election that was won. */
+/**
+ * An election that was won.
+ *
+ * @example
+ * ```ts
+ * import type { Elected } from "conclave/client";
+ *
+ * const elected: Elected = await client.elect("scheduler", { value: "starting" });
+ * await elected.proclaim("ready");
+ * await elected.release();
+ * ```
+ */
 export interface Elected extends Held {
   /** Tells observers something else. @throws ConclaveError `LOST` */
   proclaim(value: unknown): Promise<void>;
 }
 
-/** Who is elected: what it wants others to know, and its fencing token. */
+/**
+ * Who is elected: what it wants others to know, and its fencing token.
+ *
+ * @example
+ * ```ts
+ * import type { Observed } from "conclave/client";
+ *
+ * const inWords = (now: Observed | null): string => (now === null ? "nobody" : `${now.value}`);
+ * for await (const now of client.observe("reporter")) {
+ *   console.log(inWords(now)); // nobody
+ *   break;
+ * }
+ * ```
+ */
 export interface Observed {
   readonly token: number;
   readonly value: unknown;
 }
 
-/** What `runOnLeader` passes to what it runs. */
+/**
+ * What `runOnLeader` passes to what it runs.
+ *
+ * @example
+ * ```ts
+ * import type { Turn } from "conclave/client";
+ *
+ * async function sweep({ signal, token }: Turn): Promise<void> {
+ *   if (!signal.aborted) await client.put("swept", `${token}`);
+ * }
+ * await client.runOnLeader("sweep", sweep);
+ * ```
+ */
 export interface Turn {
   /** Fires before anybody else may run, and when the caller's signal does: stop then. */
   readonly signal: AbortSignal;

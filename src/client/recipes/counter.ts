@@ -4,7 +4,18 @@ import { ConclaveError } from "../../errors.ts";
 import type { Client } from "../client.ts";
 import type { CallOptions, ReadOptions } from "../options.ts";
 
-/** A number that everybody may add to: a safe integer. */
+/**
+ * A number that everybody may add to: a safe integer.
+ *
+ * @example
+ * ```ts
+ * import type { Counter } from "conclave/client";
+ *
+ * const likes: Counter = client.counter("likes");
+ * await likes.reset();
+ * console.log(await likes.add(), await likes.add(5), await likes.get()); // 1 6 6
+ * ```
+ */
 export interface Counter {
   /**
    * Adds, and tells what comes of it.

@@ -15,7 +15,17 @@ import { bounded } from "./patience.ts";
 
 export type { LeasedEntry } from "../../machine/recipes/leases.ts";
 
-/** What asking for a lease takes. */
+/**
+ * What asking for a lease takes.
+ *
+ * @example
+ * ```ts
+ * import type { LeaseOptions } from "conclave/client";
+ *
+ * const options: LeaseOptions = { ttlMs: 2_000 };
+ * await using lease = await client.lease(options);
+ * ```
+ */
 export interface LeaseOptions {
   /** The lease is over when its owner was not heard of for so long. Default 10,000 ms. */
   readonly ttlMs?: number;
@@ -23,7 +33,19 @@ export interface LeaseOptions {
   readonly signal?: AbortSignal;
 }
 
-/** A lease, which this client keeps alive. */
+/**
+ * A lease, which this client keeps alive.
+ *
+ * @example
+ * ```ts
+ * import type { Lease } from "conclave/client";
+ *
+ * const lease: Lease = await client.lease();
+ * await lease.put("workers/w1", { since: Date.now() });
+ * lease.signal.addEventListener("abort", () => console.log("the key is gone, or soon will be"));
+ * await lease.release();
+ * ```
+ */
 export interface Lease {
   /** Larger than that of every lease before it. */
   readonly token: number;
@@ -45,14 +67,38 @@ export interface Lease {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** What a watch of leased keys tells: all that is there, in place of what was told before; or one change. */
+/**
+ * What a watch of leased keys tells: all that is there, in place of what was told before; or one change.
+ *
+ * @example
+ * ```ts
+ * import type { LeasedChange } from "conclave/client";
+ *
+ * const inWords = (change: LeasedChange): string =>
+ *   change.type === "current" ? `there are ${change.entries.length}` : `${change.key}: ${change.type}`;
+ * for await (const change of client.leased.watch("desks/")) {
+ *   console.log(inWords(change)); // there are 0
+ *   break;
+ * }
+ * ```
+ */
 export type LeasedChange =
   | { readonly type: "current"; readonly entries: readonly LeasedEntry[] }
   | ({ readonly type: "put" } & LeasedEntry)
   /** Deleted by its owner, with its lease or without; or gone since the lease has run out. */
   | { readonly type: "deleted" | "expired"; readonly key: string; readonly token: number };
 
-/** The keys that hang on leases, for whoever wants to know. */
+/**
+ * The keys that hang on leases, for whoever wants to know.
+ *
+ * @example
+ * ```ts
+ * import type { LeasedKeys } from "conclave/client";
+ *
+ * const isThere = async (leased: LeasedKeys, key: string): Promise<boolean> => (await leased.get(key)) !== null;
+ * console.log(await isThere(client.leased, "workers/none")); // false
+ * ```
+ */
 export interface LeasedKeys {
   /** Null if it is not there. Linearizable unless told otherwise. */
   get(key: string, options?: ReadOptions): Promise<LeasedEntry | null>;

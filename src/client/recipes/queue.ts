@@ -17,7 +17,17 @@ import { letGo, usableMs } from "./kept-alive.ts";
 import { getIn, type Place } from "./line.ts";
 import { bounded } from "./patience.ts";
 
-/** How a client uses a queue. Others may use the same one otherwise: each job goes by the terms of who has taken it. */
+/**
+ * How a client uses a queue. Others may use the same one otherwise: each job goes by the terms of who has taken it.
+ *
+ * @example
+ * ```ts
+ * import type { QueueOptions } from "conclave/client";
+ *
+ * const options: QueueOptions = { visibleMs: 60_000, attemptsMax: 3 };
+ * const mails = client.queue<{ to: string }>("mails", options);
+ * ```
+ */
 export interface QueueOptions {
   /** A job that was taken is visible to others again if it was not acknowledged within this time. Default 30,000 ms. */
   readonly visibleMs?: number;
@@ -29,7 +39,18 @@ export interface QueueOptions {
   readonly bytesMax?: number;
 }
 
-/** What adding a job takes. */
+/**
+ * What adding a job takes.
+ *
+ * @example
+ * ```ts
+ * import type { PushOptions } from "conclave/client";
+ *
+ * const options: PushOptions = { id: "reminder-7", delayMs: 60_000 };
+ * console.log(await client.queue<string>("reminders").push("ann", options)); // true
+ * console.log(await client.queue<string>("reminders").push("ann", options)); // false
+ * ```
+ */
 export interface PushOptions extends CallOptions {
   /**
    * Which job it is. One of an id that is in the queue, or was acknowledged not long ago, is not added again: so a push
@@ -40,7 +61,22 @@ export interface PushOptions extends CallOptions {
   readonly delayMs?: number;
 }
 
-/** A job in the hands of this client. */
+/**
+ * A job in the hands of this client.
+ *
+ * @example
+ * ```ts
+ * import type { Job } from "conclave/client";
+ *
+ * async function resize(job: Job<string>): Promise<void> {
+ *   await job.extend(); // It takes longer.
+ *   await job.ack();
+ * }
+ * const photos = client.queue<string>("photos");
+ * await photos.push("7.jpg");
+ * await resize(await photos.take());
+ * ```
+ */
 export interface Job<T> {
   readonly id: string;
   readonly item: T;
@@ -60,14 +96,37 @@ export interface Job<T> {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** A job that too many attempts have failed at. */
+/**
+ * A job that too many attempts have failed at.
+ *
+ * @example
+ * ```ts
+ * import type { DeadJob } from "conclave/client";
+ *
+ * const calls = client.queue<string>("calls", { attemptsMax: 1 });
+ * await calls.push("ann");
+ * await (await calls.take()).nack();
+ * const inWords = ({ item, attempts }: DeadJob<string>): string => `${item}, after ${attempts}`;
+ * for await (const dead of calls.dead()) console.log(inWords(dead)); // ann, after 1
+ * ```
+ */
 export interface DeadJob<T> {
   readonly id: string;
   readonly item: T;
   readonly attempts: number;
 }
 
-/** How many jobs a queue has of each kind, how many ask for one, and what the jobs take. */
+/**
+ * How many jobs a queue has of each kind, how many ask for one, and what the jobs take.
+ *
+ * @example
+ * ```ts
+ * import type { QueueStatus } from "conclave/client";
+ *
+ * const isIdle = ({ ready, delayed, taken }: QueueStatus): boolean => ready + delayed + taken === 0;
+ * console.log(isIdle(await client.queue("nothing").status())); // true
+ * ```
+ */
 export interface QueueStatus {
   readonly ready: number;
   readonly delayed: number;
@@ -77,7 +136,20 @@ export interface QueueStatus {
   readonly bytes: number;
 }
 
-/** A queue of jobs. Items are plain values, as in machines, of at most 1 MiB. */
+/**
+ * A queue of jobs. Items are plain values, as in machines, of at most 1 MiB.
+ *
+ * @example
+ * ```ts
+ * import type { Queue } from "conclave/client";
+ *
+ * const orders: Queue<{ tea: number }> = client.queue("orders");
+ * await orders.push({ tea: 2 });
+ * await using job = await orders.take();
+ * console.log(job.item.tea); // 2
+ * await job.ack();
+ * ```
+ */
 export interface Queue<T> {
   /**
    * Adds a job. False if one of its id is there, or was acknowledged not long ago.

@@ -5,13 +5,33 @@ import type { ClientOf } from "../machine-client.ts";
 import type { CallOptions } from "../options.ts";
 import { bounded } from "./patience.ts";
 
-/** How much is allowed: `limit` at once, and as much again evenly in every `perMs`. Whole numbers. */
+/**
+ * How much is allowed: `limit` at once, and as much again evenly in every `perMs`. Whole numbers.
+ *
+ * @example
+ * ```ts
+ * import type { RateLimit } from "conclave/client";
+ *
+ * const perMinute: RateLimit = { limit: 100, perMs: 60_000 };
+ * const api = client.rateLimiter("api", perMinute);
+ * ```
+ */
 export interface RateLimit {
   readonly limit: number;
   readonly perMs: number;
 }
 
-/** What a call was told. */
+/**
+ * What a call was told.
+ *
+ * @example
+ * ```ts
+ * import type { RateAnswer } from "conclave/client";
+ *
+ * const status = ({ allowed }: RateAnswer): number => (allowed ? 200 : 429);
+ * console.log(status(await client.rateLimiter("logins", { limit: 5, perMs: 60_000 }).take("ann"))); // 200
+ * ```
+ */
 export interface RateAnswer {
   readonly allowed: boolean;
   /** What further calls may cost, at this moment. */
@@ -20,7 +40,17 @@ export interface RateAnswer {
   readonly retryAfterMs: number;
 }
 
-/** What `client.rateLimiter` gives. */
+/**
+ * What `client.rateLimiter` gives.
+ *
+ * @example
+ * ```ts
+ * import type { RateLimiter } from "conclave/client";
+ *
+ * const sms: RateLimiter = client.rateLimiter("sms", { limit: 1, perMs: 60_000 });
+ * console.log((await sms.take("ann")).allowed, (await sms.take("ann")).allowed); // true false
+ * ```
+ */
 export interface RateLimiter {
   /**
    * May this be done? If so, it counts.

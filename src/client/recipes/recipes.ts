@@ -58,8 +58,10 @@ export abstract class Recipes {
    * Waits in line for a lock, and holds it until it is released, or this client was not heard of for its time to live.
    *
    * @example
+   * ```ts
    * await using lock = await client.lock("invoices", { ttlMs: 5_000 });
-   * await store.write(invoice, { fencingToken: lock.token, signal: lock.signal });
+   * if (!lock.signal.aborted) await client.put("invoices/7", `written under ${lock.token}`);
+   * ```
    *
    * @throws ConclaveError `ABORTED`, `CLOSED`; `REJECTED` if what is asked for makes no sense
    */
@@ -67,17 +69,43 @@ export abstract class Recipes {
     return this.#coordination.lock(name, options);
   }
 
-  /** Takes a lock if nobody holds it; null otherwise. @throws as every call */
+  /**
+   * Takes a lock if nobody holds it; null otherwise.
+   *
+   * @example
+   * ```ts
+   * const lock = await client.tryLock("clean-up");
+   * if (lock === null) console.log("somebody else is at it");
+   * else await lock.release();
+   * ```
+   *
+   * @throws as every call
+   */
   tryLock(name: string, options: Omit<LockOptions, "reentrant"> = {}): Promise<Held | null> {
     return this.#coordination.tryLock(name, options);
   }
 
-  /** Waits in line for one of so many permits. */
+  /**
+   * Waits in line for one of so many permits.
+   *
+   * @example
+   * ```ts
+   * await using permit = await client.semaphore("downloads", { permits: 3 });
+   * ```
+   */
   semaphore(name: string, options: SemaphoreOptions): Promise<Held> {
     return this.#coordination.semaphore(name, options);
   }
 
-  /** Stands for an election, and resolves when it is won: of all who stand for it one is elected at a time. */
+  /**
+   * Stands for an election, and resolves when it is won: of all who stand for it one is elected at a time.
+   *
+   * @example
+   * ```ts
+   * await using elected = await client.elect("scheduler", { value: "http://10.0.0.7:8080" });
+   * console.log(elected.isHeld); // true
+   * ```
+   */
   elect(name: string, options: ElectOptions = {}): Promise<Elected> {
     return this.#coordination.elect(name, options);
   }
@@ -85,6 +113,15 @@ export abstract class Recipes {
   /**
    * Who is elected, or null: first as it is, and then every change, in order. It goes on until the loop is left, or fails
    * with `ABORTED` or `CLOSED`.
+   *
+   * @example
+   * ```ts
+   * await using elected = await client.elect("scheduler", { value: "http://10.0.0.7:8080" });
+   * for await (const now of client.observe("scheduler")) {
+   *   console.log(now?.value); // http://10.0.0.7:8080
+   *   break;
+   * }
+   * ```
    */
   observe(name: string, options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<Observed | null> {
     return endable(options.signal, (ended) => this.#coordination.observe(name, ended));
@@ -97,9 +134,12 @@ export abstract class Recipes {
    * turn begins: a function that is to go on for ever waits for its signal.
    *
    * @example
-   * await client.runOnLeader("nightly", async ({ signal, token }) => {
-   *   while (!signal.aborted) await nextNight(signal).then(() => cleanUp(token));
+   * ```ts
+   * const done = await client.runOnLeader("nightly", async ({ signal, token }) => {
+   *   if (!signal.aborted) await client.put("nightly/done", `${token}`);
+   *   return "done";
    * });
+   * ```
    *
    * @throws whatever the function throws; ConclaveError `ABORTED`, `CLOSED`
    */
@@ -112,8 +152,10 @@ export abstract class Recipes {
    * live. Keys can hang on it: they are gone when it is. Whoever wants to know of them reads or watches `leased`.
    *
    * @example
+   * ```ts
    * await using lease = await client.lease({ ttlMs: 5_000 });
-   * await lease.put("workers/w1", { since: startedAt });
+   * await lease.put("workers/w1", { since: Date.now() });
+   * ```
    *
    * @throws ConclaveError `BUSY` if there are too many; `REJECTED` if what is asked for makes no sense; and as every call
    */
@@ -125,9 +167,11 @@ export abstract class Recipes {
    * The keys that hang on leases, whosever they are.
    *
    * @example
-   * for await (const change of client.leased.watch("workers/")) {
-   *   if (change.type === "expired") console.log(`${change.key} was not heard of any more`);
-   * }
+   * ```ts
+   * await using lease = await client.lease();
+   * await lease.put("rooms/blue", "taken");
+   * for (const { key, value } of await client.leased.list("rooms/")) console.log(key, value); // rooms/blue taken
+   * ```
    */
   get leased(): LeasedKeys {
     return leasedKeys(this.#leases);
@@ -138,7 +182,9 @@ export abstract class Recipes {
    * listed as long as its process lets know of itself.
    *
    * @example
+   * ```ts
    * await using registration = await client.register("search", { address: "http://10.0.0.7:8080", meta: { zone: "a" } });
+   * ```
    *
    * @throws ConclaveError `INVALID_ARGUMENT`, `REJECTED`, `BUSY`, `ABORTED`; and as every call
    */
@@ -150,7 +196,11 @@ export abstract class Recipes {
    * The instances of a service that are registered, in the order of their ids. Linearizable unless told otherwise.
    *
    * @example
-   * const [one] = await client.instances("search", { consistency: "stale" });
+   * ```ts
+   * await using own = await client.register("mail", { address: "http://10.0.0.8:8080" });
+   * const [one] = await client.instances("mail");
+   * console.log(one?.address); // http://10.0.0.8:8080
+   * ```
    */
   instances(service: string, options: ReadOptions = {}): Promise<readonly Instance[]> {
     return instances(this.#leases, service, options);
@@ -161,7 +211,12 @@ export abstract class Recipes {
    * loop is left, or fails with `ABORTED` or `CLOSED`.
    *
    * @example
-   * for await (const instances of client.watchInstances("search")) balancer.use(instances.map(({ address }) => address));
+   * ```ts
+   * for await (const instances of client.watchInstances("search")) {
+   *   console.log(instances.map(({ address }) => address));
+   *   break; // It would go on for ever.
+   * }
+   * ```
    */
   watchInstances(
     service: string,
@@ -176,12 +231,15 @@ export abstract class Recipes {
    * `token` of a job lets whatever it writes to refuse who comes late.
    *
    * @example
-   * const mails = client.queue<Mail>("mails", { visibleMs: 60_000, attemptsMax: 3 });
+   * ```ts
+   * const mails = client.queue<{ to: string }>("mails", { visibleMs: 60_000, attemptsMax: 3 });
    * await mails.push({ to: "ann@example.org" });
-   * for await (const job of mails.jobs({ signal })) {
-   *   await send(job.item, { signal: job.signal });
+   * for await (const job of mails.jobs()) {
+   *   console.log(job.item.to); // ann@example.org
    *   await job.ack();
+   *   break;
    * }
+   * ```
    */
   queue<T = unknown>(name: string, options: QueueOptions = {}): Queue<T> {
     return new WorkQueue<T>(this.#queues, name, options);
@@ -192,9 +250,11 @@ export abstract class Recipes {
    * lead, which never goes back; keys that were not asked for lately are forgotten.
    *
    * @example
+   * ```ts
    * const api = client.rateLimiter("api", { limit: 100, perMs: 60_000 });
-   * const { allowed, retryAfterMs } = await api.take(user.id);
-   * if (!allowed) return tooManyRequests(retryAfterMs);
+   * const { allowed, retryAfterMs } = await api.take("ann");
+   * if (!allowed) console.log(`try again in ${retryAfterMs} ms`);
+   * ```
    */
   rateLimiter(name: string, limit: RateLimit): RateLimiter {
     return rateLimiter(() => this.of(rateLimits), name, limit);
@@ -205,7 +265,12 @@ export abstract class Recipes {
    * who comes later waits for as many others.
    *
    * @example
-   * await client.barrier("load-test", { parties: 5, signal });
+   * ```ts
+   * await Promise.all([
+   *   client.barrier("load-test", { parties: 2 }), // In one process,
+   *   client.barrier("load-test", { parties: 2 }), // and in another.
+   * ]);
+   * ```
    *
    * @throws ConclaveError `ABORTED`, `CLOSED`; `REJECTED` if others wait for another number, or what is asked for makes no
    * sense

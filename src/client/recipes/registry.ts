@@ -10,7 +10,17 @@ import { endable } from "./follow.ts";
 import { followLeased, type LeasesParts, listLeased, newLease, type RawLease } from "./leases.ts";
 import { isPassing, isRefused, RENEWALS, RETRY_MS } from "./patience.ts";
 
-/** What registering an instance of a service takes. */
+/**
+ * What registering an instance of a service takes.
+ *
+ * @example
+ * ```ts
+ * import type { RegisterOptions } from "conclave/client";
+ *
+ * const options: RegisterOptions = { address: "http://10.0.0.7:8080", meta: { zone: "a" }, ttlMs: 2_000 };
+ * await using registration = await client.register("search", options);
+ * ```
+ */
 export interface RegisterOptions {
   /** Which instance it is. A later registration of the same id takes its place. Default: one of its own. */
   readonly id?: string;
@@ -24,7 +34,17 @@ export interface RegisterOptions {
   readonly signal?: AbortSignal;
 }
 
-/** An instance of a service, as others see it. */
+/**
+ * An instance of a service, as others see it.
+ *
+ * @example
+ * ```ts
+ * import type { Instance } from "conclave/client";
+ *
+ * const addressOf = ({ address }: Instance): string => address;
+ * console.log((await client.instances("search")).map(addressOf));
+ * ```
+ */
 export interface Instance {
   readonly id: string;
   readonly address: string;
@@ -36,6 +56,15 @@ export interface Instance {
 /**
  * An instance that is registered, and kept so: should the cluster not hear of it for too long, it is registered anew, as
  * soon as that can be done.
+ *
+ * @example
+ * ```ts
+ * import type { Registration } from "conclave/client";
+ *
+ * const registration: Registration = await client.register("search", { address: "http://10.0.0.7:8080" });
+ * await registration.update({ load: 0.7 });
+ * await registration.unregister();
+ * ```
  */
 export interface Registration {
   readonly service: string;

@@ -7,7 +7,23 @@ import type { Client } from "../client.ts";
 import type { CallOptions, ReadOptions } from "../options.ts";
 import { endable, follow, readAll } from "./follow.ts";
 
-/** What a watch of settings tells: all that are set, in place of what was told before; or one change. */
+/**
+ * What a watch of settings tells: all that are set, in place of what was told before; or one change.
+ *
+ * @example
+ * ```ts
+ * import type { SettingsChange } from "conclave/client";
+ *
+ * const inWords = <T>(change: SettingsChange<T>): string =>
+ *   change.type === "current" ? `all of ${Object.keys(change.values)}` : `${change.key} is ${change.type}`;
+ * const ui = client.settings<{ theme: string }>("ui/");
+ * await ui.set("theme", "dark");
+ * for await (const change of ui.watch()) {
+ *   console.log(inWords(change)); // all of theme
+ *   break;
+ * }
+ * ```
+ */
 export type SettingsChange<T> =
   | { readonly type: "current"; readonly values: Partial<T> }
   | { [K in keyof T & string]: { readonly type: "set"; readonly key: K; readonly value: T[K] } }[keyof T & string]
@@ -16,6 +32,15 @@ export type SettingsChange<T> =
 /**
  * Values by their names. They are kept as JSON, in keys of the prefix and the name; what is no JSON is taken as the text,
  * or the bytes, that it is.
+ *
+ * @example
+ * ```ts
+ * import type { Settings } from "conclave/client";
+ *
+ * const limits: Settings<{ uploadBytes: number }> = client.settings("limits/");
+ * await limits.set("uploadBytes", 1_048_576);
+ * console.log(await limits.get("uploadBytes")); // 1048576
+ * ```
  */
 export interface Settings<T> {
   /** Null if it is not set. Linearizable unless told otherwise. */

@@ -13,7 +13,17 @@ export type LeaseChange =
   /** By its owner, or since its lease was given up; or since its lease has run out. */
   | { readonly type: "deleted" | "expired"; readonly key: string; readonly token: number };
 
-/** A key that hangs on a lease. */
+/**
+ * A key that hangs on a lease.
+ *
+ * @example
+ * ```ts
+ * import type { LeasedEntry } from "conclave/client";
+ *
+ * const inWords = ({ key, value, token }: LeasedEntry): string => `${key} is ${value}, by lease ${token}`;
+ * for (const entry of await client.leased.list("workers/")) console.log(inWords(entry));
+ * ```
+ */
 export interface LeasedEntry {
   readonly key: string;
   readonly value: unknown;
