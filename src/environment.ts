@@ -4,6 +4,18 @@
  * socket or a file.
  */
 
+/**
+ * The outside world, as far as nodes need one.
+ *
+ * @example
+ * ```ts
+ * import { type Environment, join, realEnvironment } from "conclave";
+ * import { MemoryDisk } from "conclave/testing";
+ *
+ * const forgetful: Environment = { ...realEnvironment, disk: new MemoryDisk() };
+ * await using node = await join({ id: "n1", peers: { n1: url }, dataDir: "/data", environment: forgetful });
+ * ```
+ */
 export interface Environment {
   readonly clock: Clock;
   readonly random: Random;
@@ -97,7 +109,24 @@ export interface SocketHandlers {
 /** For reading and writing, of a file that is there or one that must not be, which is made; or for reading alone. */
 export type OpenMode = "existing" | "create" | "reading";
 
-/** A file system, reduced to what a log needs. Every promise rejects with the system's error, `code` included. */
+/**
+ * A file system, reduced to what a log needs. Every promise rejects with the system's error, `code` included.
+ *
+ * @example
+ * ```ts
+ * import { type Disk, realEnvironment } from "conclave";
+ * import { MemoryDisk } from "conclave/testing";
+ *
+ * async function note(disk: Disk, path: string, text: string): Promise<void> {
+ *   const file = await disk.open(path, "create");
+ *   await file.write(0, [new TextEncoder().encode(text)]);
+ *   await file.sync();
+ *   await file.close();
+ * }
+ * await note(realEnvironment.disk, `${folder}/note`, "on a disk");
+ * await note(new MemoryDisk(["/notes"]), "/notes/1", "in memory");
+ * ```
+ */
 export interface Disk {
   /** Makes a folder and its parents, durably. */
   makeFolder(path: string): Promise<void>;

@@ -1,6 +1,17 @@
 /**
  * Conclave: Raft for Node, Deno and Bun. This entry holds what a server needs; programs that only talk to a cluster
  * import `conclave/client`.
+ *
+ * In the examples, `client` is what `connect` gave, `cluster` what `testCluster` gave, `url` where this machine can be
+ * reached, such as "ws://10.0.0.1:7101", and `folder` a folder.
+ *
+ * @example
+ * ```ts
+ * import { join } from "conclave";
+ *
+ * await using node = await join({ id: "n1", peers: { n1: url }, dataDir: folder });
+ * await node.client.put("greeting", "hello");
+ * ```
  */
 
 export { restoreBackup, saveBackup } from "./backup/index.ts";

@@ -10,6 +10,17 @@ import { readBackup, type VerifiedBackup, verifyBackup } from "../storage/index.
  * Reads a backup from end to end, and then gives what the state machine held to a cluster, which may have another name
  * than the one that the backup is from. Sessions stay behind: they are those of the other cluster's clients.
  *
+ * @example
+ * ```ts
+ * import { realEnvironment, restoreBackup, saveBackup } from "conclave";
+ * import { testCluster } from "conclave/testing";
+ *
+ * const file = `${folder}/demo.backup`;
+ * await saveBackup(realEnvironment.disk, file, client);
+ * await using empty = await testCluster();
+ * await restoreBackup(realEnvironment.disk, file, empty.client);
+ * ```
+ *
  * @throws ConclaveError `DATA_CORRUPT` with file and offset if it is damaged: then nothing was sent; `DISK_FAILED`; and
  * as `Client.restore`
  */

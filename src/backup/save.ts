@@ -8,6 +8,14 @@ import { asOurs, folderOf, isNoFile, type VerifiedBackup, verifyBackup } from ".
  * Has the cluster give a backup, and writes it to a file, which replaces one of that name once the new one is durable
  * and was read back.
  *
+ * @example
+ * ```ts
+ * import { realEnvironment, saveBackup } from "conclave";
+ *
+ * const { index, bytes } = await saveBackup(realEnvironment.disk, `${folder}/demo.backup`, client);
+ * console.log(`${bytes} bytes hold everything up to entry ${index}`);
+ * ```
+ *
  * @throws ConclaveError `DISK_FULL`, `DISK_FAILED`, `DATA_CORRUPT` if it is not what was written; and as `Client.backup`
  */
 export async function saveBackup(

@@ -6,7 +6,22 @@ import * as v from "valibot";
 import { ConclaveError, messageOf } from "../errors.ts";
 import { type Config, configSchema, problemOf } from "./schema.ts";
 
-/** @throws ConclaveError `CONFIG_INVALID` */
+/**
+ * Reads a configuration from a file, checks it, and fills in defaults.
+ *
+ * @example
+ * ```ts
+ * import { writeFile } from "node:fs/promises";
+ * import { readConfig } from "conclave";
+ *
+ * const nodes = [{ id: "n1", url: "ws://10.0.0.1:7101" }];
+ * const directories = [{ url: "ws://10.0.0.1:7000" }];
+ * await writeFile(`${folder}/demo.json`, JSON.stringify({ cluster: "demo", nodes, directories }));
+ * console.log((await readConfig(`${folder}/demo.json`)).heartbeatMs); // 50
+ * ```
+ *
+ * @throws ConclaveError `CONFIG_INVALID`
+ */
 export async function readConfig(file: string): Promise<Config> {
   let text: string;
   try {
@@ -32,6 +47,17 @@ function whyUnread(error: unknown): string {
 
 /**
  * Checks a configuration and fills in defaults.
+ *
+ * @example
+ * ```ts
+ * import { ConclaveError, parseConfig } from "conclave";
+ *
+ * try {
+ *   parseConfig({ cluster: "demo", directories: [], nodes: [] }, "demo.json");
+ * } catch (error) {
+ *   if (error instanceof ConclaveError) console.log(error.code); // CONFIG_INVALID
+ * }
+ * ```
  *
  * @param source what to call it in an error
  * @throws ConclaveError `CONFIG_INVALID`
@@ -68,9 +94,28 @@ function remedyFor(issue: Issue): string {
 const invalid = (file: string, problem: string): ConclaveError =>
   new ConclaveError("CONFIG_INVALID", `${file}: ${problem}`);
 
-/** The port of an address such as ws://127.0.0.1:7101. */
+/**
+ * The port of an address such as ws://127.0.0.1:7101.
+ *
+ * @example
+ * ```ts
+ * import { portOf } from "conclave";
+ *
+ * console.log(portOf("ws://10.0.0.1:7101"), portOf("wss://conclave.example.org")); // 7101 443
+ * ```
+ */
 export const portOf = (url: string): number => Number(new URL(url).port) || (url.startsWith("wss:") ? 443 : 80);
 
-/** The host to bind: the one given, or the address's own. */
+/**
+ * The host to bind: the one given, or the address's own.
+ *
+ * @example
+ * ```ts
+ * import { hostOf } from "conclave";
+ *
+ * console.log(hostOf({ url: "ws://10.0.0.1:7101" })); // 10.0.0.1
+ * console.log(hostOf({ url: "ws://10.0.0.1:7101", host: "0.0.0.0" })); // 0.0.0.0
+ * ```
+ */
 export const hostOf = ({ url, host }: { readonly url: string; readonly host?: string | undefined }): string =>
   host ?? new URL(url).hostname.replace(/^\[|\]$/g, "");

@@ -74,7 +74,20 @@ export const configSchema = v.strictObject({
   limits: v.pipe(v.optional(limits, {}), v.description("Bounds on memory and traffic; sizes in bytes.")),
 });
 
-/** A configuration with its defaults filled in; what each field is for stands in the schema, for editors. */
+/**
+ * A configuration with its defaults filled in; what each field is for stands in the schema, for editors.
+ *
+ * @example
+ * ```ts
+ * import { type Config, parseConfig } from "conclave";
+ *
+ * const timeoutMs = ({ electionTimeoutMinMs, electionTimeoutMaxMs }: Config): number =>
+ *   (electionTimeoutMinMs + electionTimeoutMaxMs) / 2;
+ * const nodes = [{ id: "n1", url: "ws://10.0.0.1:7101" }];
+ * const directories = [{ url: "ws://10.0.0.1:7000" }];
+ * console.log(timeoutMs(parseConfig({ cluster: "demo", nodes, directories }, "demo"))); // 450
+ * ```
+ */
 export interface Config {
   readonly $schema?: string | undefined;
   readonly cluster: string;

@@ -8,7 +8,27 @@ import { DIRECTORY_ACTOR, directoryProtocol } from "../protocol/directory.ts";
 import type { Member } from "../protocol/node.ts";
 import { type DirectoryStory, directoryActor } from "./directory.ts";
 
-/** What `startDirectory` needs. */
+/**
+ * What `startDirectory` needs.
+ *
+ * @example
+ * ```ts
+ * import { DEFAULT_LIMITS, type DirectoryOptions, hostOf, portOf, realEnvironment, startDirectory } from "conclave";
+ *
+ * const options: DirectoryOptions = {
+ *   environment: realEnvironment,
+ *   cluster: "demo",
+ *   url,
+ *   host: hostOf({ url }),
+ *   port: portOf(url),
+ *   members: [{ id: "n1", url: "ws://10.0.0.1:7101" }],
+ *   allowedOrigins: ["https://app.example.org"],
+ *   limits: DEFAULT_LIMITS,
+ *   tell: ({ event }) => console.log(event),
+ * };
+ * await (await startDirectory(options)).close();
+ * ```
+ */
 export interface DirectoryOptions {
   readonly environment: ClientEnvironment;
   readonly cluster: string;
@@ -23,13 +43,46 @@ export interface DirectoryOptions {
   readonly tell: (story: ActorStory | DirectoryStory) => void;
 }
 
-/** A directory in this process. */
+/**
+ * A directory in this process.
+ *
+ * @example
+ * ```ts
+ * import type { RunningDirectory } from "conclave";
+ *
+ * function untilTerm(directory: RunningDirectory): void {
+ *   process.once("SIGTERM", () => directory.close());
+ * }
+ * ```
+ */
 export interface RunningDirectory {
   readonly port: number;
   close(): Promise<void>;
 }
 
-/** @throws ConclaveError `ADDRESS_IN_USE` */
+/**
+ * Starts a directory, which tells clients and nodes who leads. `join` does so where a configuration names one.
+ *
+ * @example
+ * ```ts
+ * import { DEFAULT_LIMITS, hostOf, portOf, realEnvironment, startDirectory } from "conclave";
+ *
+ * const directory = await startDirectory({
+ *   environment: realEnvironment,
+ *   cluster: "demo",
+ *   url,
+ *   host: hostOf({ url }),
+ *   port: portOf(url),
+ *   members: [{ id: "n1", url: "ws://10.0.0.1:7101" }],
+ *   allowedOrigins: [],
+ *   limits: DEFAULT_LIMITS,
+ *   tell: () => {},
+ * });
+ * await directory.close();
+ * ```
+ *
+ * @throws ConclaveError `ADDRESS_IN_USE`
+ */
 export async function startDirectory(options: DirectoryOptions): Promise<RunningDirectory> {
   const { environment, cluster, url, limits, members, tell } = options;
   const nodes = new Map(members.map(({ id, url: at }) => [id, { name: id, url: normalUrl(at) }]));

@@ -16,7 +16,17 @@ import { type AnyMachine, KeyValueMachine, Machines, RECIPES, type StateMachine 
 import { type NodeProcessStory, type RunningNode, startNode } from "../node/index.ts";
 import { closeAll, startDirectories } from "./directories.ts";
 
-/** What `join` takes. */
+/**
+ * What `join` takes.
+ *
+ * @example
+ * ```ts
+ * import { type JoinOptions, join } from "conclave";
+ *
+ * const options: JoinOptions = { id: "n1", peers: { n1: url }, dataDir: folder, cluster: "demo" };
+ * await using node = await join(options);
+ * ```
+ */
 export interface JoinOptions {
   /** Which node of the cluster this is. */
   readonly id: string;
@@ -49,7 +59,19 @@ export interface JoinOptions {
   readonly environment?: Environment;
 }
 
-/** A node of the cluster, in this process. */
+/**
+ * A node of the cluster, in this process.
+ *
+ * @example
+ * ```ts
+ * import type { ClusterNode } from "conclave";
+ *
+ * async function greet({ id, client, isLeader }: ClusterNode): Promise<void> {
+ *   await client.put(`greetings/${id}`, isLeader ? "I lead" : "I follow");
+ * }
+ * await greet(cluster.node("n1"));
+ * ```
+ */
 export interface ClusterNode {
   readonly id: string;
   /** Talks to the cluster; while this node leads, without a socket. It is closed with the node. */
@@ -68,8 +90,14 @@ export interface ClusterNode {
  * Runs a node of a cluster, and its directory if the configuration says that this node runs it, in this process.
  *
  * @example
- * const node = await join({ id: "a", peers: { a: "ws://10.0.0.1:7101", b: "ws://10.0.0.2:7101", c: "ws://10.0.0.3:7101" }, dataDir: "data", machines: [bank] });
- * await node.client.of(bank).open({ name: "ann" });
+ * ```ts
+ * import { join } from "conclave";
+ *
+ * // Of three nodes each names all: { a: "ws://10.0.0.1:7101", b: "ws://10.0.0.2:7101", c: "ws://10.0.0.3:7101" }
+ * await using node = await join({ id: "a", peers: { a: url }, dataDir: folder });
+ * await node.client.put("greeting", "hello");
+ * console.log(node.isLeader, (await node.client.get("greeting"))?.value); // true hello
+ * ```
  *
  * @throws ConclaveError as `startNode` and `startDirectory`; `CONFIG_INVALID`, `INVALID_ARGUMENT`
  */

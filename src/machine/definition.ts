@@ -11,7 +11,25 @@ import { ConclaveError } from "../errors.ts";
  * is a bug of the machine.
  *
  * @example
- * if (balance < amount) throw new Rejection("INSUFFICIENT_FUNDS", { balance });
+ * ```ts
+ * import { ConclaveError, machine, Rejection } from "conclave";
+ * import { testCluster } from "conclave/testing";
+ *
+ * const till = machine({
+ *   name: "till",
+ *   version: 1,
+ *   state: () => ({ left: 10 }),
+ *   commands: {
+ *     take(state, amount: number) {
+ *       state.left -= amount;
+ *       if (state.left < 0) throw new Rejection("NOT_ENOUGH"); // Nothing has changed.
+ *     },
+ *   },
+ * });
+ * await using cluster = await testCluster({ machines: [till] });
+ * const refusal = await cluster.client.of(till).take(11).catch((error) => error);
+ * console.log(refusal.code, refusal.details.reason); // REJECTED NOT_ENOUGH
+ * ```
  */
 export class Rejection extends Error {
   override readonly name = "Rejection";
@@ -25,7 +43,27 @@ export class Rejection extends Error {
   }
 }
 
-/** What a command gets beside state and arguments: all that it may know, the same on every replica. */
+/**
+ * What a command gets beside state and arguments: all that it may know, the same on every replica.
+ *
+ * @example
+ * ```ts
+ * import { type CommandContext, machine } from "conclave";
+ *
+ * const add = (state: Map<string, string>, text: string, context: CommandContext): string => {
+ *   const id = context.id();
+ *   state.set(id, text);
+ *   context.setTimer(id, 60_000, "forget", id);
+ *   return id;
+ * };
+ * const notes = machine({
+ *   name: "notes",
+ *   version: 1,
+ *   state: () => new Map<string, string>(),
+ *   commands: { add, forget: (state, id: string) => state.delete(id) },
+ * });
+ * ```
+ */
 export interface CommandContext<Change = unknown> {
   /** Where in the log the command stands. */
   readonly index: number;
@@ -61,7 +99,29 @@ export interface QueryContext {
   readonly revision: number;
 }
 
-/** What Standard Schema libraries, such as valibot, zod and arktype, have in common (standardschema.dev). */
+/**
+ * What Standard Schema libraries, such as valibot, zod and arktype, have in common (standardschema.dev).
+ *
+ * @example
+ * ```ts
+ * import { machine, type StandardSchema } from "conclave";
+ *
+ * const text: StandardSchema<string> = {
+ *   "~standard": {
+ *     version: 1,
+ *     vendor: "by hand",
+ *     validate: (value) => (typeof value === "string" ? { value } : { issues: [{ message: "a text is needed" }] }),
+ *   },
+ * };
+ * const names = machine({
+ *   name: "names",
+ *   version: 1,
+ *   state: () => new Set<string>(),
+ *   commands: { add: (state, name: string) => void state.add(name) },
+ *   args: { add: text },
+ * });
+ * ```
+ */
 export interface StandardSchema<Input = unknown, Output = Input> {
   readonly "~standard": {
     readonly version: 1;
@@ -80,7 +140,16 @@ interface SchemaIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
-/** How many of the changes that a machine emits are kept for those who subscribe later, and of what type they are. */
+/**
+ * How many of the changes that a machine emits are kept for those who subscribe later, and of what type they are.
+ *
+ * @example
+ * ```ts
+ * import { type Changes, changesOf } from "conclave";
+ *
+ * const moves: Changes<{ from: string; to: string }> = changesOf({ countMax: 1_000 });
+ * ```
+ */
 export interface Changes<Change> {
   readonly countMax: number;
   readonly bytesMax: number;
@@ -92,7 +161,17 @@ export interface Changes<Change> {
  * Says that a machine emits changes of this type, and keeps the last of them. Every node must have the same bounds.
  *
  * @example
- * changes: changesOf<{ type: "opened"; account: string }>()
+ * ```ts
+ * import { changesOf, machine } from "conclave";
+ *
+ * const chat = machine({
+ *   name: "chat",
+ *   version: 1,
+ *   state: () => ({}),
+ *   changes: changesOf<{ text: string }>(),
+ *   commands: { say: (_, text: string, context) => context.emit({ text }) },
+ * });
+ * ```
  */
 export const changesOf = <Change>(
   bounds: { readonly countMax?: number; readonly bytesMax?: number } = {},
@@ -102,7 +181,22 @@ type Commands<State, Change> = Readonly<Record<string, CommandFunction<State, Ch
 type Queries<State> = Readonly<Record<string, QueryFunction<State>>>;
 type Schemas = Readonly<Record<string, StandardSchema | undefined>>;
 
-/** What `machine` takes. */
+/**
+ * What `machine` takes.
+ *
+ * @example
+ * ```ts
+ * import { type MachineOptions, machine } from "conclave";
+ *
+ * const commands = { add: (state: { sum: number }, by: number) => (state.sum += by) };
+ * const options: MachineOptions<{ sum: number }, never, typeof commands, object, object> = {
+ *   name: "tally",
+ *   version: 1,
+ *   state: () => ({ sum: 0 }),
+ *   commands,
+ * };
+ * ```
+ */
 export interface MachineOptions<State, Change, C, Q, A> {
   /** Its name in the cluster: letters, digits, "-" and "_". */
   readonly name: string;
@@ -136,6 +230,19 @@ export interface SnapshotForm<State> {
 /**
  * The way from one version to the next. A node that has the new version runs the old one, exactly as it was, until the
  * whole cluster goes over at one entry of the log; that is why the old definition is a part of the new one.
+ *
+ * @example
+ * ```ts
+ * import { machine, type Upgrade } from "conclave";
+ *
+ * const common = { name: "tally", commands: { add: (state: { sum: number }, by: number) => (state.sum += by) } };
+ * const first = machine({ ...common, version: 1, state: () => ({ sum: 0 }) });
+ * const upgrade: Upgrade<{ sum: number; note: string }> = {
+ *   from: first,
+ *   state: ({ sum }: { sum: number }) => ({ sum, note: "from version 1" }),
+ * };
+ * const second = machine({ ...common, version: 2, state: () => ({ sum: 0, note: "" }), upgrade });
+ * ```
  */
 export interface Upgrade<State> {
   readonly from: AnyMachine;
@@ -145,12 +252,37 @@ export interface Upgrade<State> {
   readonly command?: (name: string, args: unknown) => { readonly name: string; readonly args: unknown };
 }
 
-/** A machine: what nodes run and clients call. Made by `machine`. */
+/**
+ * A machine: what nodes run and clients call. Made by `machine`.
+ *
+ * @example
+ * ```ts
+ * import { type Client, type Machine, machine } from "conclave";
+ *
+ * const tally = machine({
+ *   name: "tally",
+ *   version: 1,
+ *   state: () => ({ sum: 0 }),
+ *   commands: { add: (state, by: number) => (state.sum += by) },
+ * });
+ * ```
+ */
 export interface Machine<State, Change, C, Q, A> extends MachineOptions<State, Change, C, Q, A> {
   readonly queries: Q;
 }
 
-/** Some machine, whatever its types: its functions know what they take, and nobody else need. */
+/**
+ * Some machine, whatever its types: its functions know what they take, and nobody else need.
+ *
+ * @example
+ * ```ts
+ * import { type AnyMachine, machine } from "conclave";
+ *
+ * const tally = machine({ name: "tally", version: 1, state: () => ({ sum: 0 }), commands: {} });
+ * const titleOf = ({ name, version }: AnyMachine): string => `${name} ${version}`;
+ * console.log(titleOf(tally)); // tally 1
+ * ```
+ */
 export interface AnyMachine {
   readonly name: string;
   readonly version: number;
@@ -171,15 +303,21 @@ const TAKEN = ["changes", "then", "constructor", "__proto__"];
  * Defines a machine.
  *
  * @example
- * const counter = machine({
- *   name: "counter",
+ * ```ts
+ * import { machine } from "conclave";
+ * import { testCluster } from "conclave/testing";
+ *
+ * const tally = machine({
+ *   name: "tally",
  *   version: 1,
- *   state: () => ({ value: 0 }),
- *   commands: {
- *     add: (state, { by }: { by: number }) => (state.value += by),
- *   },
- *   queries: { value: (state) => state.value },
+ *   state: () => ({ sum: 0 }),
+ *   commands: { add: (state, { by }: { by: number }) => (state.sum += by) },
+ *   queries: { sum: (state) => state.sum },
  * });
+ * await using cluster = await testCluster({ machines: [tally] });
+ * await cluster.client.of(tally).add({ by: 2 });
+ * console.log(await cluster.client.of(tally).sum()); // 2
+ * ```
  *
  * @throws ConclaveError `INVALID_ARGUMENT` if a name can't be used, or versions do not follow one another
  */

@@ -40,7 +40,17 @@ const REVISION_LEAP = 1_000_000;
 /** Whoever has asked for changes that are not his, this many of them, is told so, and need not have them passed again. */
 const PASSED_BY_MAX = 1_000;
 
-/** Keys with values, in order; see `key-value-protocol.ts` for what can be asked of it. */
+/**
+ * Keys with values, in order; see `key-value-protocol.ts` for what can be asked of it.
+ *
+ * @example
+ * ```ts
+ * import { KeyValueMachine } from "conclave";
+ *
+ * const store = new KeyValueMachine(); // What `startNode` takes for its machine.
+ * console.log(store.isEmpty()); // true
+ * ```
+ */
 export class KeyValueMachine implements StateMachine {
   readonly #bounds: ChangesBounds;
   #state: KeyValueState;

@@ -1,6 +1,16 @@
 /** What a user's replicated state machine has to be. */
 
-/** What goes with a command: the same on every replica. */
+/**
+ * What goes with a command: the same on every replica.
+ *
+ * @example
+ * ```ts
+ * import type { ApplyContext, StateMachine } from "conclave";
+ *
+ * const stamp: StateMachine["apply"] = (_command: Uint8Array, { timeMs }: ApplyContext) =>
+ *   new TextEncoder().encode(new Date(timeMs).toISOString()); // The leader's time: the same everywhere.
+ * ```
+ */
 export interface ApplyContext {
   /** Where in the log its entry stands. */
   readonly index: number;
@@ -14,13 +24,30 @@ export interface ApplyContext {
 /**
  * Timers of the replicated state. A machine sets them in `apply`, and keeps them as a part of its state: what is told
  * here is only for whoever leads, which lets the log know once one has run out. A new leader gives each its full time.
+ *
+ * @example
+ * ```ts
+ * import type { Timers } from "conclave";
+ *
+ * const expire = (timers: Timers, id: string, generation: number): void =>
+ *   timers.set({ id, generation, delayMs: 60_000 });
+ * ```
  */
 export interface Timers {
   set(timer: MachineTimer): void;
   clear(id: string): void;
 }
 
-/** A timer of the replicated state, as it is set. */
+/**
+ * A timer of the replicated state, as it is set.
+ *
+ * @example
+ * ```ts
+ * import type { MachineTimer } from "conclave";
+ *
+ * const again = (timer: MachineTimer): MachineTimer => ({ ...timer, generation: timer.generation + 1 });
+ * ```
+ */
 export interface MachineTimer {
   readonly id: string;
   /** Another one for each setting of the timer. */
@@ -28,13 +55,31 @@ export interface MachineTimer {
   readonly delayMs: number;
 }
 
-/** A machine that shares the log with others, and which version of it. */
+/**
+ * A machine that shares the log with others, and which version of it.
+ *
+ * @example
+ * ```ts
+ * import type { MachineVersion } from "conclave";
+ *
+ * const isKnown = ({ name, version }: MachineVersion): boolean => name === "tally" && version <= 2;
+ * ```
+ */
 export interface MachineVersion {
   readonly name: string;
   readonly version: number;
 }
 
-/** A machine that a program can run. */
+/**
+ * A machine that a program can run.
+ *
+ * @example
+ * ```ts
+ * import type { SupportedMachine } from "conclave";
+ *
+ * const isNewer = ({ versions: [newest = 0], active }: SupportedMachine): boolean => newest > (active ?? 0);
+ * ```
+ */
 export interface SupportedMachine {
   readonly name: string;
   /** Its versions, the newest first. */
@@ -43,7 +88,27 @@ export interface SupportedMachine {
   readonly active: number | null;
 }
 
-/** A state on its way into a machine, piece by piece, beside the one that the machine has. */
+/**
+ * A state on its way into a machine, piece by piece, beside the one that the machine has.
+ *
+ * @example
+ * ```ts
+ * import type { Replacement } from "conclave";
+ *
+ * function replacement(use: (text: string) => void): Replacement {
+ *   const pieces: Uint8Array[] = [];
+ *   return {
+ *     add: (piece) => void pieces.push(piece.slice()),
+ *     snapshot: () => [...pieces],
+ *     finish: () => {
+ *       const [piece] = pieces;
+ *       if (piece === undefined) throw new Error("there is no piece");
+ *       return () => use(new TextDecoder().decode(piece));
+ *     },
+ *   };
+ * }
+ * ```
+ */
 export interface Replacement {
   /**
    * Takes the next piece of what `snapshot` gave elsewhere. It is applied like a command: the same on every replica, and
@@ -67,6 +132,32 @@ export interface Replacement {
  * State that a log of commands drives. Every replica applies the same commands in the same order and must come to the
  * same state: no clock, no randomness, no I/O in `apply`. Commands, queries and results are bytes that only the
  * machine and its clients understand.
+ *
+ * @example
+ * ```ts
+ * import type { StateMachine } from "conclave";
+ * import { testCluster } from "conclave/testing";
+ *
+ * class Sum implements StateMachine {
+ *   #sum = 0;
+ *   apply(command: Uint8Array): Uint8Array {
+ *     this.#sum += command[0] ?? 0;
+ *     return this.query();
+ *   }
+ *   query(): Uint8Array {
+ *     return Uint8Array.of(this.#sum);
+ *   }
+ *   snapshot(): Iterable<Uint8Array> {
+ *     return [this.query()];
+ *   }
+ *   async restore(pieces: AsyncIterable<Uint8Array>): Promise<void> {
+ *     for await (const [sum = 0] of pieces) this.#sum = sum;
+ *   }
+ * }
+ * await using cluster = await testCluster({ machine: () => new Sum() });
+ * await cluster.client.command(Uint8Array.of(2));
+ * console.log(await cluster.client.command(Uint8Array.of(3))); // Uint8Array(1) [ 5 ]
+ * ```
  */
 export interface StateMachine {
   /**

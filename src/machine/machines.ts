@@ -21,7 +21,24 @@ import { absent, addressee, type CallRefusal, inactive } from "./typed-protocol.
 const COLON = ":";
 const Piece = { names: 1, named: 2, root: 3 } as const;
 
-/** Machines that share one log, as one. */
+/**
+ * Machines that share one log, as one.
+ *
+ * @example
+ * ```ts
+ * import { KeyValueMachine, Machines, machine } from "conclave";
+ *
+ * const tally = machine({
+ *   name: "tally",
+ *   version: 1,
+ *   state: () => ({ sum: 0 }),
+ *   commands: { add: (state, by: number) => (state.sum += by) },
+ * });
+ * // What `startNode` takes for its machine.
+ * const both = new Machines(new KeyValueMachine(), [tally], { isGuarded: true });
+ * console.log(both.supported().map(({ name }) => name)); // [ 'tally' ]
+ * ```
+ */
 export class Machines implements StateMachine {
   readonly #root: StateMachine;
   readonly #definitions: ReadonlyMap<string, AnyMachine>;

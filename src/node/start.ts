@@ -22,14 +22,33 @@ import { NodeActor, type NodeStory } from "./node.ts";
 import { snapshotOf } from "./snapshot-transfer.ts";
 import { Recovery } from "./stored.ts";
 
-/** How often a server shows signs of life, and how long the others wait for them. */
+/**
+ * How often a server shows signs of life, and how long the others wait for them.
+ *
+ * @example
+ * ```ts
+ * import type { Timing } from "conclave";
+ *
+ * const acrossContinents: Timing = { heartbeatMs: 200, electionTimeoutMinMs: 1_500, electionTimeoutMaxMs: 3_000 };
+ * ```
+ */
 export interface Timing {
   readonly heartbeatMs: number;
   readonly electionTimeoutMinMs: number;
   readonly electionTimeoutMaxMs: number;
 }
 
-/** What a node's process has to tell. */
+/**
+ * What a node's process has to tell.
+ *
+ * @example
+ * ```ts
+ * import { join, type NodeProcessStory } from "conclave";
+ *
+ * const log = (story: NodeProcessStory): void => console.log(JSON.stringify(story));
+ * await using node = await join({ id: "n1", peers: { n1: url }, dataDir: folder, tell: log });
+ * ```
+ */
 export type NodeProcessStory =
   | NodeStory
   | ActorStory
@@ -47,7 +66,20 @@ export type NodeProcessStory =
   | { readonly event: "disk-has-room" }
   | { readonly event: "machine-failed"; readonly index: number; readonly error: string };
 
-/** What `startNode` needs. */
+/**
+ * What `startNode` needs.
+ *
+ * @example
+ * ```ts
+ * import type { NodeOptions } from "conclave";
+ *
+ * const timing: NodeOptions["timing"] = { heartbeatMs: 50, electionTimeoutMinMs: 300, electionTimeoutMaxMs: 600 };
+ * const onFatal: NodeOptions["onFatal"] = ({ code, message }) => {
+ *   console.error(code, message);
+ *   process.exitCode = 1;
+ * };
+ * ```
+ */
 export interface NodeOptions {
   readonly environment: Environment;
   readonly cluster: string;
@@ -89,7 +121,16 @@ export interface NodeOptions {
   readonly onFatal: (error: ConclaveError) => void;
 }
 
-/** A node in this process. */
+/**
+ * A node in this process.
+ *
+ * @example
+ * ```ts
+ * import type { RunningNode } from "conclave";
+ *
+ * const healthOf = (node: RunningNode): number => (node.status().role === "leader" ? 200 : 503);
+ * ```
+ */
 export interface RunningNode {
   status(): NodeStatus;
   /** Hands leadership over if it has it, takes leave of everyone, and closes the log. */
@@ -101,6 +142,31 @@ const EVIDENCE_DELAY_MAX_MS = 30;
 const HANDOVER_POLL_MS = 2;
 
 /**
+ * Starts a node of the parts that it is given. `join` gives it those that most programs want.
+ *
+ * @example
+ * ```ts
+ * import { DEFAULT_LIMITS, hostOf, KeyValueMachine, Machines, portOf, realEnvironment, startNode } from "conclave";
+ *
+ * const node = await startNode({
+ *   environment: realEnvironment,
+ *   cluster: "demo",
+ *   id: "n1",
+ *   members: [{ id: "n1", url }],
+ *   directories: [],
+ *   host: hostOf({ url }),
+ *   port: portOf(url),
+ *   allowedOrigins: [],
+ *   dataFolder: folder,
+ *   machine: new Machines(new KeyValueMachine(), [], { isGuarded: true }),
+ *   timing: { heartbeatMs: 50, electionTimeoutMinMs: 300, electionTimeoutMaxMs: 600 },
+ *   limits: DEFAULT_LIMITS,
+ *   tell: () => {},
+ *   onFatal: (error) => console.error(error.code),
+ * });
+ * await node.close();
+ * ```
+ *
  * @throws ConclaveError `DATA_LOCKED`, `DATA_FOREIGN`, `DATA_CORRUPT`, `DISK_FAILED`, `DISK_FULL`, `ADDRESS_IN_USE`,
  * `REMOVED`, `CONFIG_INVALID`, `INVALID_ARGUMENT` if a new cluster can't be begun
  */

@@ -21,7 +21,17 @@ const MAGIC = new TextEncoder().encode("CONCBACK");
 /** Whoever reads the first chunk does not know yet whose it is. */
 const NO_SALT = 0;
 
-/** A backup that is whole. */
+/**
+ * A backup that is whole.
+ *
+ * @example
+ * ```ts
+ * import { realEnvironment, saveBackup, type VerifiedBackup } from "conclave";
+ *
+ * const inWords = ({ cluster: name, index }: VerifiedBackup): string => `all of ${name} up to entry ${index}`;
+ * console.log(inWords(await saveBackup(realEnvironment.disk, `${folder}/demo.backup`, client)));
+ * ```
+ */
 export interface VerifiedBackup extends VerifiedSnapshot {
   /** The name of the cluster that it is from. */
   readonly cluster: string;
@@ -37,6 +47,14 @@ export function encodeOrigin(cluster: string): Uint8Array {
 
 /**
  * Reads a backup from end to end.
+ *
+ * @example
+ * ```ts
+ * import { realEnvironment, saveBackup, verifyBackup } from "conclave";
+ *
+ * await saveBackup(realEnvironment.disk, `${folder}/demo.backup`, client);
+ * console.log((await verifyBackup(realEnvironment.disk, `${folder}/demo.backup`)).cluster); // test
+ * ```
  *
  * @throws ConclaveError `DATA_CORRUPT` with the offset of the first chunk that is bad, `DISK_FAILED`
  */
