@@ -30,7 +30,22 @@ import { suffices } from "./quorums.ts";
 import { watched } from "./watched-machine.ts";
 import type { World } from "./world.ts";
 
-/** What a process of the cluster has to tell. */
+/**
+ * What a process of the cluster has to tell.
+ *
+ * @example
+ * ```ts
+ * import { type SimulatedStory, simulate } from "conclave/testing";
+ *
+ * const told: SimulatedStory["event"][] = [];
+ * await simulate({
+ *   seed: 42,
+ *   events: 500,
+ *   trace: ({ event }) => void (event.type === "story" && told.push(event.story.event)),
+ * });
+ * console.log(told.includes("leader-elected")); // true
+ * ```
+ */
 export type SimulatedStory = NodeProcessStory | Parameters<DirectoryOptions["tell"]>[0];
 
 export interface ClusterParts {

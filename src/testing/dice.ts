@@ -1,4 +1,14 @@
-/** A seeded source of chance (mulberry32). The same seed gives the same numbers on every runtime. */
+/**
+ * A seeded source of chance (mulberry32). The same seed gives the same numbers on every runtime.
+ *
+ * @example
+ * ```ts
+ * import { Dice } from "conclave/testing";
+ *
+ * const dice = new Dice(42);
+ * console.log(dice.below(6), dice.below(6), dice.pick(["ann", "bob"])); // 3 2 bob
+ * ```
+ */
 export class Dice {
   #state: number;
 

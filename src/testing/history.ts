@@ -1,6 +1,15 @@
 /** What clients asked and what they were answered, in the order in which it happened. */
 
-/** When something happened. */
+/**
+ * When something happened.
+ *
+ * @example
+ * ```ts
+ * import type { Moment } from "conclave/testing";
+ *
+ * const isBefore = (a: Moment, b: Moment): boolean => a.order < b.order;
+ * ```
+ */
 export interface Moment {
   /** Numbers the beginnings and ends of a history: times may tie, this tells which was first. */
   readonly order: number;
@@ -8,7 +17,16 @@ export interface Moment {
   readonly atMs: number | null;
 }
 
-/** One call of one client. */
+/**
+ * One call of one client.
+ *
+ * @example
+ * ```ts
+ * import type { Call } from "conclave/testing";
+ *
+ * const isUnknown = (call: Call<unknown, unknown>): boolean => call.outcome === null;
+ * ```
+ */
 export interface Call<Operation, Result> {
   readonly client: string;
   readonly operation: Operation;
@@ -17,13 +35,33 @@ export interface Call<Operation, Result> {
   readonly outcome: Outcome<Result> | null;
 }
 
-/** How a call ended. */
+/**
+ * How a call ended.
+ *
+ * @example
+ * ```ts
+ * import type { Call, Outcome } from "conclave/testing";
+ *
+ * const outcomes = (calls: Call<string, number>[]): Outcome<number>[] => calls.flatMap(({ outcome }) => outcome ?? []);
+ * ```
+ */
 export interface Outcome<Result> {
   readonly result: Result;
   readonly end: Moment;
 }
 
-/** A call that is under way. It ends once, in one of these ways; until then its outcome is unknown. */
+/**
+ * A call that is under way. It ends once, in one of these ways; until then its outcome is unknown.
+ *
+ * @example
+ * ```ts
+ * import { History, type OpenCall } from "conclave/testing";
+ *
+ * const history = new History<string, number>();
+ * const call: OpenCall<number> = history.begin("ann", "increment");
+ * call.end(1);
+ * ```
+ */
 export interface OpenCall<Result> {
   /** The answer came. */
   end(result: Result): void;
@@ -33,7 +71,19 @@ export interface OpenCall<Result> {
   nothing(): void;
 }
 
-/** Takes down the calls of all clients of one run. */
+/**
+ * Takes down the calls of all clients of one run.
+ *
+ * @example
+ * ```ts
+ * import { check, History, type KeyValueOperation, type KeyValueResult, keyValueModel } from "conclave/testing";
+ *
+ * const history = new History<KeyValueOperation, KeyValueResult>();
+ * history.begin("ann", { op: "put", key: "a", value: "1" }).end({ revision: 1 });
+ * history.begin("bob", { op: "get", key: "a" }).end(null); // Though it is there.
+ * console.log(check(keyValueModel, history.calls)?.type); // violation
+ * ```
+ */
 export class History<Operation, Result> {
   readonly #nowMs: () => number | null;
   readonly #calls = new Set<Recorded<Operation, Result>>();

@@ -1,10 +1,17 @@
 /**
- * Tests for what runs on Conclave: `conclave/testing`. A cluster in memory for a program's own tests; and whole clusters in one process, in virtual time, with everything
- * going wrong that can, on a seed; a state machine of your own in them; and checks of what its clients were told.
+ * Tests for what runs on Conclave: `conclave/testing`. A cluster in memory for a program's own tests; and whole clusters in
+ * one process, in virtual time, with everything going wrong that can, on a seed; a state machine of your own in them; and
+ * checks of what its clients were told.
  *
  * @example
- * const { breach } = await simulate({ seed: 42, workload: myWorkload });
- * if (breach !== null) throw new Error(`${breach.invariant}: ${breach.detail}`);
+ * ```ts
+ * import { testCluster } from "conclave/testing";
+ *
+ * await using cluster = await testCluster();
+ * await cluster.client.put("greeting", "hello");
+ * cluster.kill((await cluster.leader()).id);
+ * console.log((await cluster.client.get("greeting"))?.value); // hello
+ * ```
  */
 
 export type { SimulatedStory } from "./cluster.ts";

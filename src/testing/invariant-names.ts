@@ -3,7 +3,16 @@
  * says so.
  */
 
-/** The names of the invariants, each with what it says. */
+/**
+ * The names of the invariants, each with what it says.
+ *
+ * @example
+ * ```ts
+ * import { INVARIANTS } from "conclave/testing";
+ *
+ * console.log(INVARIANTS["election-safety"]); // A term has at most one leader (Figure 3).
+ * ```
+ */
 export const INVARIANTS = {
   "election-safety": "A term has at most one leader (Figure 3).",
   "leader-append-only": "A leader never removes or replaces entries of its own log (Figure 3).",
@@ -69,13 +78,43 @@ export const INVARIANTS = {
   workload: "What the workload itself checks.",
 } as const;
 
-/** The name of a promise that must never be broken. */
+/**
+ * The name of a promise that must never be broken.
+ *
+ * @example
+ * ```ts
+ * import { INVARIANTS, type Invariant } from "conclave/testing";
+ *
+ * const inWords = (invariant: Invariant): string => `${invariant}: ${INVARIANTS[invariant]}`;
+ * ```
+ */
 export type Invariant = keyof typeof INVARIANTS;
 
-/** Takes what was found broken. */
+/**
+ * Takes what was found broken.
+ *
+ * @example
+ * ```ts
+ * import type { Report } from "conclave/testing";
+ *
+ * function judge(sum: number, report: Report): void {
+ *   if (sum !== 300) report("workload", `there is ${sum} in all, not 300`);
+ * }
+ * ```
+ */
 export type Report = (invariant: Invariant, detail: string) => void;
 
-/** How often something interesting came about. */
+/**
+ * How often something interesting came about.
+ *
+ * @example
+ * ```ts
+ * import { type Sights, simulate } from "conclave/testing";
+ *
+ * const wasInteresting = ({ elections, truncations }: Sights): boolean => elections > 1 && truncations > 0;
+ * console.log(wasInteresting((await simulate({ seed: 42, events: 500 })).sights));
+ * ```
+ */
 export interface Sights {
   /** Elections won. */
   elections: number;

@@ -32,7 +32,17 @@ type Single =
   | { readonly op: "increment"; readonly key: string; readonly by: number }
   | { readonly op: "append"; readonly key: string; readonly value: Value };
 
-/** A call of a client. */
+/**
+ * A call of a client.
+ *
+ * @example
+ * ```ts
+ * import { type KeyValueOperation, keyValueModel } from "conclave/testing";
+ *
+ * const operation: KeyValueOperation = { op: "increment", key: "visits", by: 2 };
+ * console.log(keyValueModel.describe(operation)); // increment "visits" 2
+ * ```
+ */
 export type KeyValueOperation =
   | Single
   | { readonly op: "cas"; readonly key: string; readonly expected: Expected; readonly value: Value }
@@ -43,7 +53,16 @@ export type KeyValueOperation =
       readonly else?: readonly TransactionOperation[];
     };
 
-/** What the client answered, just as it did; null for a `get` that found nothing. */
+/**
+ * What the client answered, just as it did; null for a `get` that found nothing.
+ *
+ * @example
+ * ```ts
+ * import type { KeyValueResult } from "conclave/testing";
+ *
+ * const revisionOf = (result: KeyValueResult): number => result?.revision ?? 0;
+ * ```
+ */
 export type KeyValueResult = (Answer & { readonly revision: number }) | null;
 
 /** What an answer says, beside the revision. */
@@ -56,7 +75,18 @@ interface Answer {
   readonly results?: readonly KeyValueResult[];
 }
 
-/** The model of the store. */
+/**
+ * The model of the store.
+ *
+ * @example
+ * ```ts
+ * import { check, History, type KeyValueOperation, type KeyValueResult, keyValueModel } from "conclave/testing";
+ *
+ * const history = new History<KeyValueOperation, KeyValueResult>();
+ * history.begin("ann", { op: "increment", key: "a", by: 1 }).end({ value: 1, revision: 1 });
+ * console.log(check(keyValueModel, history.calls)); // null
+ * ```
+ */
 export const keyValueModel: Model<StoreState, KeyValueOperation, KeyValueResult> = {
   initial: EMPTY_STORE,
   keyOf: keysOf,
@@ -84,6 +114,16 @@ export const keyValueModel: Model<StoreState, KeyValueOperation, KeyValueResult>
 /**
  * The revision at which a command found the store and the one at which it left it, for the checks of order. A `get`
  * tells only that the store had come as far as its key. null if nothing is told.
+ *
+ * @example
+ * ```ts
+ * import { checkIssueOrder, History, type KeyValueOperation, type KeyValueResult, storeSpan } from "conclave/testing";
+ *
+ * const history = new History<KeyValueOperation, KeyValueResult>();
+ * history.begin("ann", { op: "put", key: "a", value: "1" }).end({ revision: 2 });
+ * history.begin("ann", { op: "put", key: "b", value: "1" }).end({ revision: 1 });
+ * console.log(checkIssueOrder(history.calls, storeSpan)?.later.outcome?.result); // { revision: 1 }
+ * ```
  */
 export function storeSpan(operation: KeyValueOperation, result: KeyValueResult): Span | null {
   if (result === null) return null;
@@ -95,6 +135,17 @@ export function storeSpan(operation: KeyValueOperation, result: KeyValueResult):
 /**
  * The revision of what a `get` read, for the check that a client's stale reads of a key do not go back. null if it
  * read nothing, which tells nothing: the key may have been deleted or not yet have come.
+ *
+ * @example
+ * ```ts
+ * import { checkRealTimeOrder, History, type KeyValueResult, readSpan } from "conclave/testing";
+ *
+ * const reads = new History<string, KeyValueResult>();
+ * reads.begin("ann", "a").end({ value: "new", revision: 2 });
+ * reads.begin("ann", "a").end({ value: "old", revision: 1 });
+ * const back = checkRealTimeOrder(reads.calls, (key) => key, (_, result) => readSpan(result));
+ * console.log(back?.later.outcome?.result?.value); // old
+ * ```
  */
 export const readSpan = (result: KeyValueResult): Span | null =>
   result === null ? null : { found: result.revision, left: result.revision };

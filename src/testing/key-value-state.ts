@@ -5,7 +5,19 @@
 
 import type { Value } from "../machine/key-value-protocol.ts";
 
-/** What is known of a key that is there. */
+/**
+ * What is known of a key that is there.
+ *
+ * @example
+ * ```ts
+ * import { type KeyState, keyValueModel } from "conclave/testing";
+ *
+ * const put = { op: "put", key: "a", value: "1" } as const;
+ * const [after] = keyValueModel.step(keyValueModel.initial, put, { result: { revision: 1 } });
+ * const known: KeyState | undefined = after?.keys.get("a");
+ * console.log(known?.value); // 1
+ * ```
+ */
 export interface KeyState {
   readonly value: Value;
   /** The key's revision is one of these. */
@@ -13,7 +25,17 @@ export interface KeyState {
   readonly revisionMax: number;
 }
 
-/** What is known of some keys of a store. */
+/**
+ * What is known of some keys of a store.
+ *
+ * @example
+ * ```ts
+ * import { keyValueModel, type StoreState } from "conclave/testing";
+ *
+ * const nothing: StoreState = keyValueModel.initial;
+ * console.log(keyValueModel.step(nothing, { op: "get", key: "a" }, { result: null }).length); // 1
+ * ```
+ */
 export interface StoreState {
   /** Those that are there. */
   readonly keys: ReadonlyMap<string, KeyState>;

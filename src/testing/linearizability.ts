@@ -17,7 +17,30 @@
 
 import type { Call, Moment } from "./history.ts";
 
-/** What the data is and what operations do to it, without concurrency. States, operations and results are plain data. */
+/**
+ * What the data is and what operations do to it, without concurrency. States, operations and results are plain data.
+ *
+ * @example
+ * ```ts
+ * import { check, History, type Model } from "conclave/testing";
+ *
+ * const register: Model<string, string, string> = {
+ *   initial: "",
+ *   keyOf: () => "register",
+ *   step: (state, operation, known) => {
+ *     const after = operation.startsWith("write ") ? operation.slice(6) : state;
+ *     return known === null || known.result === after ? [after] : [];
+ *   },
+ *   signature: (state) => state,
+ *   describe: (operation) => operation,
+ *   describeResult: (result) => result,
+ * };
+ * const history = new History<string, string>();
+ * history.begin("ann", "write 1").end("1");
+ * history.begin("bob", "read").end("1");
+ * console.log(check(register, history.calls)); // null
+ * ```
+ */
 export interface Model<State, Operation, Result> {
   /** The state, of one key or of several that are checked together, before the first call. */
   readonly initial: State;
@@ -43,13 +66,33 @@ export interface Model<State, Operation, Result> {
   mustPrecede?(first: Known<Operation, Result>, second: Known<Operation, Result>): boolean;
 }
 
-/** An operation and its result. */
+/**
+ * An operation and its result.
+ *
+ * @example
+ * ```ts
+ * import type { Known } from "conclave/testing";
+ *
+ * const mustPrecede = (first: Known<string, number>, second: Known<string, number>): boolean =>
+ *   first.result < second.result;
+ * ```
+ */
 export interface Known<Operation, Result> {
   readonly operation: Operation;
   readonly result: Result;
 }
 
-/** Why a history was not accepted. */
+/**
+ * Why a history was not accepted.
+ *
+ * @example
+ * ```ts
+ * import type { Finding } from "conclave/testing";
+ *
+ * const show = <Operation, Result>({ type, key, explanation }: Finding<Operation, Result>): void =>
+ *   console.error(`${type} of "${key}"\n${explanation}`);
+ * ```
+ */
 export interface Finding<Operation, Result> {
   /** `undecided`: the search took too many steps. The calls are then as far as it came, for what that tells. */
   readonly type: "violation" | "undecided";
@@ -61,7 +104,17 @@ export interface Finding<Operation, Result> {
   readonly explanation: string;
 }
 
-/** What `check` takes beside model and history. */
+/**
+ * What `check` takes beside model and history.
+ *
+ * @example
+ * ```ts
+ * import { type CheckOptions, check, keyValueModel } from "conclave/testing";
+ *
+ * const patiently: CheckOptions = { stepsMax: 100_000_000 };
+ * console.log(check(keyValueModel, [], patiently)); // null
+ * ```
+ */
 export interface CheckOptions {
   /** The most steps spent on one key; default 2,000,000, which take some seconds. */
   readonly stepsMax?: number;
@@ -75,7 +128,21 @@ const STEP_LENGTH = 64;
 const LINES_MAX = 40;
 const STATES_MAX = 5;
 
-/** @returns null if the history is linearizable, else the first violation, or what could not be decided */
+/**
+ * Looks for one order of all calls that explains every answer.
+ *
+ * @example
+ * ```ts
+ * import { check, History, keyValueModel, RecordedClient } from "conclave/testing";
+ *
+ * const history: ConstructorParameters<typeof RecordedClient>[2] = new History();
+ * const [ann, bob] = ["ann", "bob"].map((name) => new RecordedClient(cluster.client, name, history));
+ * await Promise.all([ann?.put("a", "1"), bob?.increment("a"), bob?.get("a")]);
+ * console.log(check(keyValueModel, history.calls)); // null
+ * ```
+ *
+ * @returns null if the history is linearizable, else the first violation, or what could not be decided
+ */
 export function check<State, Operation, Result>(
   model: Model<State, Operation, Result>,
   history: Iterable<Call<Operation, Result>>,

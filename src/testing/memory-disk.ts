@@ -7,11 +7,37 @@
 import type { Disk, DiskFile, FolderLock, OpenMode } from "../environment.ts";
 import { ConclaveError } from "../errors.ts";
 
-/** What is done with a disk, in a word. */
+/**
+ * What is done with a disk, in a word.
+ *
+ * @example
+ * ```ts
+ * import { MemoryDisk, type Operation } from "conclave/testing";
+ *
+ * const counts = new Map<Operation, number>();
+ * const disk = new MemoryDisk(["/data"]);
+ * disk.watch = (operation) => counts.set(operation, (counts.get(operation) ?? 0) + 1);
+ * await (await disk.open("/data/log", "create")).write(0, [Uint8Array.of(1)]);
+ * console.log(counts.get("create"), counts.get("write")); // 1 1
+ * ```
+ */
 export type Operation = "list" | "create" | "open" | "rename" | "remove" | "syncFolder" | FileOperation;
 type FileOperation = "size" | "read" | "write" | "truncate" | "sync" | "close";
 
-/** What a crash leaves of what was not synced. */
+/**
+ * What a crash leaves of what was not synced.
+ *
+ * @example
+ * ```ts
+ * import { type Crash, MemoryDisk } from "conclave/testing";
+ *
+ * const torn: Crash = { bytesKept: 1, tail: "zeros", namesKept: 1 };
+ * const disk = new MemoryDisk(["/data"]);
+ * await (await disk.open("/data/log", "create")).write(0, [Uint8Array.of(7, 7)]);
+ * const file = await disk.crash(torn).open("/data/log", "reading");
+ * console.log(await file.read(0, 2)); // Uint8Array(2) [ 7, 0 ]
+ * ```
+ */
 export interface Crash {
   /** How many bytes of the unsynced writes have reached the disk, oldest first; a truncation counts as one. */
   readonly bytesKept?: number;
@@ -21,7 +47,22 @@ export interface Crash {
   readonly namesKept?: number;
 }
 
-/** Holds back every operation of one kind. */
+/**
+ * Holds back every operation of one kind.
+ *
+ * @example
+ * ```ts
+ * import { type Gate, MemoryDisk } from "conclave/testing";
+ *
+ * const disk = new MemoryDisk(["/data"]);
+ * const file = await disk.open("/data/log", "create");
+ * const gate: Gate = disk.hold("sync");
+ * const synced = file.sync();
+ * await gate.reached; // A crash at this moment finds nothing synced.
+ * gate.release();
+ * await synced;
+ * ```
+ */
 export interface Gate {
   /** Resolves when the first operation has come to the gate. */
   readonly reached: Promise<void>;
@@ -136,7 +177,22 @@ function rename(names: Map<string, Inode>, change: NameChange): void {
   }
 }
 
-/** A disk in memory, with everything that may go wrong with a disk at hand. */
+/**
+ * A disk in memory, with everything that may go wrong with a disk at hand.
+ *
+ * @example
+ * ```ts
+ * import { MemoryDisk } from "conclave/testing";
+ *
+ * const disk = new MemoryDisk(["/data"]);
+ * const file = await disk.open("/data/log", "create");
+ * await file.write(0, [Uint8Array.of(1, 2)]);
+ * console.log(await disk.crash().list("/data")); // []
+ * await file.sync();
+ * await disk.syncFolder("/data");
+ * console.log(await disk.crash().list("/data")); // [ 'log' ]
+ * ```
+ */
 export class MemoryDisk implements Disk {
   /** Called after every operation that changes something, and may look at what a crash would leave now. */
   watch: (operation: Operation, path: string) => void = () => {};

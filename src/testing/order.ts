@@ -5,26 +5,67 @@
 
 import type { Call } from "./history.ts";
 
-/** The number that a call found when it took effect, and the one that it left. */
+/**
+ * The number that a call found when it took effect, and the one that it left.
+ *
+ * @example
+ * ```ts
+ * import type { Span } from "conclave/testing";
+ *
+ * const spanOf = (revision: number): Span => ({ found: revision - 1, left: revision });
+ * ```
+ */
 export interface Span {
   /** Infinity if the answer does not tell. */
   readonly found: number;
   readonly left: number;
 }
 
-/** Two calls in the wrong order. */
+/**
+ * Two calls in the wrong order.
+ *
+ * @example
+ * ```ts
+ * import type { Disorder } from "conclave/testing";
+ *
+ * const inWords = ({ earlier, later }: Disorder<string, number>): string =>
+ *   `${later.operation} is older than ${earlier.operation}`;
+ * ```
+ */
 export interface Disorder<Operation, Result> {
   readonly earlier: Call<Operation, Result>;
   /** It found less than the earlier one left. */
   readonly later: Call<Operation, Result>;
 }
 
-/** What a call tells of the number; null for nothing. */
+/**
+ * What a call tells of the number; null for nothing.
+ *
+ * @example
+ * ```ts
+ * import { checkIssueOrder, History, type SpanOf } from "conclave/testing";
+ *
+ * const spanOf: SpanOf<string, number> = (_, result) => ({ found: result - 1, left: result });
+ * console.log(checkIssueOrder(new History<string, number>().calls, spanOf)); // null
+ * ```
+ */
 export type SpanOf<Operation, Result> = (operation: Operation, result: Result) => Span | null;
 
 /**
  * Did the commands of every client take effect in the order in which it issued them, though it did not wait for one
  * before it issued the next?
+ *
+ * @example
+ * ```ts
+ * import { checkIssueOrder, History } from "conclave/testing";
+ *
+ * const history = new History<string, number>();
+ * const [first, second] = [history.begin("ann", "first"), history.begin("ann", "second")];
+ * second.end(1);
+ * first.end(2); // It was issued before, and took effect after.
+ * const spanOf = (_: string, result: number) => ({ found: result - 1, left: result });
+ * console.log(checkIssueOrder(history.calls, spanOf)?.later.operation); // second
+ * ```
  *
  * @returns null if they did
  */
@@ -45,6 +86,17 @@ export function checkIssueOrder<Operation, Result>(
 
 /**
  * Did every call that began after another one had ended find at least what that one left?
+ *
+ * @example
+ * ```ts
+ * import { checkRealTimeOrder, History } from "conclave/testing";
+ *
+ * const history = new History<string, number>();
+ * history.begin("ann", "read").end(2);
+ * history.begin("bob", "read").end(1);
+ * const one = checkRealTimeOrder(history.calls, () => "all", (_, result) => ({ found: result, left: result }));
+ * console.log(one?.later.client); // bob
+ * ```
  *
  * @param groupOf only calls of one group are compared; so for the stale reads of a key, which may lag but not go back
  *   for the same client, the group is the client and the key.

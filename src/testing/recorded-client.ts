@@ -29,7 +29,19 @@ const NOTHING_CHANGED: readonly ErrorCode[] = [
 
 type Calls = Pick<Client, "get" | "put" | "delete" | "cas" | "increment" | "append" | "transaction">;
 
-/** Does what the client does, errors included, and enters it in a history. Reads must not be stale ones. */
+/**
+ * Does what the client does, errors included, and enters it in a history. Reads must not be stale ones.
+ *
+ * @example
+ * ```ts
+ * import { History, type KeyValueOperation, type KeyValueResult, RecordedClient } from "conclave/testing";
+ *
+ * const history = new History<KeyValueOperation, KeyValueResult>();
+ * const ann = new RecordedClient(client, "ann", history);
+ * await ann.put("greeting", "hello");
+ * console.log(history.calls.length); // 1
+ * ```
+ */
 export class RecordedClient {
   readonly #client: Calls;
   readonly #name: string;

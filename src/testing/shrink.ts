@@ -2,7 +2,16 @@
 
 import { DEFAULT_EVENTS, type SimulationOptions, type SimulationResult, simulate } from "./simulate.ts";
 
-/** How a failing run is made smaller. */
+/**
+ * How a failing run is made smaller.
+ *
+ * @example
+ * ```ts
+ * import type { ShrinkOptions } from "conclave/testing";
+ *
+ * const options: ShrinkOptions = { attemptsMax: 50, onAttempt: ({ attempts }) => console.log(attempts) };
+ * ```
+ */
 export interface ShrinkOptions {
   /** At most so many runs are tried; default 200. */
   readonly attemptsMax?: number;
@@ -12,7 +21,17 @@ export interface ShrinkOptions {
   readonly simulate?: (options: SimulationOptions) => Promise<SimulationResult>;
 }
 
-/** How far shrinking has come. */
+/**
+ * How far shrinking has come.
+ *
+ * @example
+ * ```ts
+ * import type { ShrinkProgress } from "conclave/testing";
+ *
+ * const show = ({ attempts, faults, events }: ShrinkProgress): void =>
+ *   console.log(`${attempts}: ${faults} faults in ${events} events`);
+ * ```
+ */
 export interface ShrinkProgress {
   readonly attempts: number;
   /** How many faults are left. */
@@ -21,7 +40,17 @@ export interface ShrinkProgress {
   readonly events: number;
 }
 
-/** The smallest failing run that was found. */
+/**
+ * The smallest failing run that was found.
+ *
+ * @example
+ * ```ts
+ * import type { Shrunk } from "conclave/testing";
+ *
+ * const commandFor = ({ options }: Shrunk): string =>
+ *   `npx conclave simulate --seed ${options.seed} --events ${options.events}`;
+ * ```
+ */
 export interface Shrunk {
   /** With these it comes about again. */
   readonly options: SimulationOptions;
@@ -37,6 +66,19 @@ const LEAST_PART = 1 / 32;
  * Leaves faults out of a failing run, and ends it earlier, for as long as the same invariant still breaks. The faults
  * go by delta debugging (Zeller and Hildebrandt, 2002): first large parts of them, then smaller ones, until none can be
  * left out alone or the attempts are used up. The same run shrinks to the same one, always.
+ *
+ * @example
+ * ```ts
+ * import { keyValueWorkload, type NewWorkload, shrink, simulate } from "conclave/testing";
+ *
+ * const wrong: NewWorkload = (nowMs) => ({
+ *   ...keyValueWorkload(nowMs),
+ *   judge: (report) => report("workload", "nothing is ever right"),
+ * });
+ * const options = { seed: 42, events: 500, workload: wrong };
+ * const { result } = await shrink(options, await simulate(options), { attemptsMax: 5 });
+ * console.log(result.breach?.invariant, result.faults); // workload []
+ * ```
  *
  * @param failing what came of a run with these options
  */

@@ -16,7 +16,17 @@ import type { FaultKind, Profile } from "./weather.ts";
 import type { Counted, NewWorkload, Workload } from "./workload.ts";
 import { type What, World } from "./world.ts";
 
-/** What `simulate` takes. */
+/**
+ * What `simulate` takes.
+ *
+ * @example
+ * ```ts
+ * import { type SimulationOptions, simulate } from "conclave/testing";
+ *
+ * const options: SimulationOptions = { seed: 42, nodes: 5, profile: "divided", events: 500 };
+ * console.log((await simulate(options)).breach); // null
+ * ```
+ */
 export interface SimulationOptions {
   readonly seed: number;
   /** How many nodes, 3 or more; default 3 or 5, as the seed says. */
@@ -38,13 +48,36 @@ export interface SimulationOptions {
   readonly pause?: (progress: Progress) => Promise<void>;
 }
 
-/** How far a run has come. */
+/**
+ * How far a run has come.
+ *
+ * @example
+ * ```ts
+ * import { type Progress, simulate } from "conclave/testing";
+ *
+ * const show = async ({ events, virtualMs }: Progress): Promise<void> => console.log(events, virtualMs);
+ * await simulate({ seed: 42, events: 500, pause: show });
+ * ```
+ */
 export interface Progress {
   readonly events: number;
   readonly virtualMs: number;
 }
 
-/** Something that happened in the simulated world. */
+/**
+ * Something that happened in the simulated world.
+ *
+ * @example
+ * ```ts
+ * import { simulate, type TraceLine } from "conclave/testing";
+ *
+ * const faults: string[] = [];
+ * const trace = ({ atMs, event }: TraceLine): void => {
+ *   if (event.type === "fault") faults.push(`${atMs.toFixed(0)} ms: ${event.kind} ${event.detail}`);
+ * };
+ * await simulate({ seed: 42, events: 500, trace });
+ * ```
+ */
 export interface TraceLine {
   readonly atMs: number;
   /** To which process; empty for the world itself. */
@@ -55,7 +88,16 @@ export interface TraceLine {
     | { readonly type: "fault"; readonly number: number; readonly kind: FaultKind; readonly detail: string };
 }
 
-/** An invariant that did not hold. */
+/**
+ * An invariant that did not hold.
+ *
+ * @example
+ * ```ts
+ * import type { Breach } from "conclave/testing";
+ *
+ * const inWords = ({ invariant, detail, event }: Breach): string => `${invariant} at event ${event}: ${detail}`;
+ * ```
+ */
 export interface Breach {
   readonly invariant: Invariant;
   readonly detail: string;
@@ -64,7 +106,18 @@ export interface Breach {
   readonly event: number;
 }
 
-/** How a run went. */
+/**
+ * How a run went.
+ *
+ * @example
+ * ```ts
+ * import { type SimulationResult, simulate } from "conclave/testing";
+ *
+ * const inWords = ({ breach, faults }: SimulationResult): string =>
+ *   breach === null ? "it survived" : `${breach.invariant} after ${faults.length} faults`;
+ * console.log(inWords(await simulate({ seed: 42, events: 500 }))); // it survived
+ * ```
+ */
 export interface SimulationResult {
   readonly seed: number;
   /** Null if every invariant held. */
@@ -101,7 +154,16 @@ type Seen =
   | "stuck";
 
 export const DEFAULT_EVENTS = 10_000;
-/** How many nodes a simulated cluster has at least: with fewer, no node may fail, or there is nobody to talk to. */
+/**
+ * How many nodes a simulated cluster has at least: with fewer, no node may fail, or there is nobody to talk to.
+ *
+ * @example
+ * ```ts
+ * import { NODES_MIN, simulate } from "conclave/testing";
+ *
+ * console.log((await simulate({ seed: 42, nodes: NODES_MIN, events: 500 })).breach); // null
+ * ```
+ */
 export const NODES_MIN = 3;
 /** In so many clusters leaders serve reads under a lease, and clocks run as evenly as that asks for. */
 const LEASED = 0.5;
@@ -143,6 +205,15 @@ const REST_EVENTS_MAX = 1_000_000;
 /**
  * Runs a cluster until so many events have gone by and all has come to rest, or an invariant breaks. The same options
  * give the same run, event for event, on every runtime.
+ *
+ * @example
+ * ```ts
+ * import { simulate } from "conclave/testing";
+ *
+ * const { breach, sights } = await simulate({ seed: 42, profile: "faulty", events: 1_000 });
+ * if (breach !== null) throw new Error(`${breach.invariant}: ${breach.detail}`);
+ * console.log(sights.elections > 0); // true
+ * ```
  *
  * @throws ConclaveError `INVALID_ARGUMENT`
  */

@@ -11,7 +11,17 @@ import { ConclaveError } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import { MemoryDisk } from "./memory-disk.ts";
 
-/** What `testCluster` takes. */
+/**
+ * What `testCluster` takes.
+ *
+ * @example
+ * ```ts
+ * import { type TestClusterOptions, testCluster } from "conclave/testing";
+ *
+ * const options: TestClusterOptions = { nodes: 1, config: { clockDriftMax: 0.1 } };
+ * await using cluster = await testCluster(options);
+ * ```
+ */
 export interface TestClusterOptions extends Pick<JoinOptions, "machines" | "guard"> {
   /** How many nodes; they are called n1, n2, and so on. Default 3. */
   readonly nodes?: number;
@@ -21,7 +31,20 @@ export interface TestClusterOptions extends Pick<JoinOptions, "machines" | "guar
   readonly config?: Readonly<Record<string, unknown>>;
 }
 
-/** A cluster in this process. Nothing of it touches the network or the disk. */
+/**
+ * A cluster in this process. Nothing of it touches the network or the disk.
+ *
+ * @example
+ * ```ts
+ * import type { TestCluster } from "conclave/testing";
+ *
+ * async function fail(cluster: TestCluster): Promise<void> {
+ *   cluster.kill((await cluster.leader()).id);
+ * }
+ * await fail(cluster);
+ * await cluster.client.put("greeting", "the others go on");
+ * ```
+ */
 export interface TestCluster {
   /** The names of all nodes, whether they run or not. */
   readonly ids: readonly string[];
@@ -58,10 +81,14 @@ const DIRECTORY_URL = `ws://${DIRECTORY}:${PORT}`;
  * Starts a cluster in this process, in memory.
  *
  * @example
- * await using cluster = await testCluster({ nodes: 3, machines: [bank] });
- * await cluster.client.of(bank).open({ name: "ann" });
+ * ```ts
+ * import { testCluster } from "conclave/testing";
+ *
+ * await using cluster = await testCluster({ nodes: 3 });
+ * await cluster.client.put("greeting", "hello");
  * cluster.kill((await cluster.leader()).id);
- * assert.is(await cluster.client.of(bank).balance({ name: "ann" }), 0);
+ * console.log((await cluster.client.get("greeting"))?.value); // hello
+ * ```
  */
 export async function testCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
   const { nodes: count = 3, machine, machines = [] } = options;

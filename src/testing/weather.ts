@@ -5,10 +5,27 @@
  * what they have, and the network falls apart for long enough that leaders are elected while others still lead. In a
  * parted one state machines come to another state than they should, one at a time, and the nodes have to find that out:
  * what clients were told before they did is not judged.
+ *
+ * @example
+ * ```ts
+ * import { type Profile, simulate } from "conclave/testing";
+ *
+ * const profile: Profile = "calm";
+ * console.log((await simulate({ seed: 42, profile, events: 500 })).breach); // null
+ * ```
  */
 export type Profile = "calm" | "faulty" | "divided" | "parted" | "hostile";
 
-/** All of them, the mildest first. */
+/**
+ * All of them, the mildest first.
+ *
+ * @example
+ * ```ts
+ * import { PROFILES } from "conclave/testing";
+ *
+ * console.log(PROFILES.join(" ")); // calm faulty divided parted hostile
+ * ```
+ */
 export const PROFILES: readonly Profile[] = ["calm", "faulty", "divided", "parted", "hostile"];
 
 /** Everything that goes wrong. What waits for its moment is counted when it is prepared. */
@@ -68,7 +85,18 @@ export const FAULTS = [
   "misapply",
 ] as const;
 
-/** Something that goes wrong. */
+/**
+ * Something that goes wrong.
+ *
+ * @example
+ * ```ts
+ * import { type FaultKind, simulate } from "conclave/testing";
+ *
+ * const { faultCounts } = await simulate({ seed: 42, events: 500 });
+ * const timesOf = (kind: FaultKind): number => faultCounts[kind] ?? 0;
+ * console.log(`${timesOf("crash")} crashes, ${timesOf("partition")} partitions`);
+ * ```
+ */
 export type FaultKind = (typeof FAULTS)[number];
 
 /** What goes wrong in a profile, how often and for how long. */

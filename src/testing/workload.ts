@@ -17,7 +17,18 @@ import { RecordedClient } from "./recorded-client.ts";
 import { drawTransaction, PAIR } from "./transactions.ts";
 import { Watchers } from "./watchers.ts";
 
-/** Who works, and where. */
+/**
+ * Who works, and where.
+ *
+ * @example
+ * ```ts
+ * import type { Worker } from "conclave/testing";
+ *
+ * async function deposit({ client, dice }: Worker): Promise<void> {
+ *   await client.increment(`accounts/${dice.pick(["ann", "bob"])}`, 1 + dice.below(10));
+ * }
+ * ```
+ */
 export interface Worker {
   readonly client: Client;
   /** The client's name, different for each that ever was. */
@@ -40,7 +51,23 @@ export interface Worker {
   eachTurn(act: () => void): void;
 }
 
-/** Clients of one kind. */
+/**
+ * Clients of one kind.
+ *
+ * @example
+ * ```ts
+ * import { type Crew, keyValueWorkload, simulate } from "conclave/testing";
+ *
+ * const readers: Crew = {
+ *   name: "reader",
+ *   clients: 2,
+ *   lines: 1,
+ *   work: ({ client }) => client.get("a").then(() => {}, () => {}), // Many calls fail in such a world.
+ * };
+ * const workload = (nowMs: () => number) => ({ ...keyValueWorkload(nowMs), crews: [readers] });
+ * console.log((await simulate({ seed: 42, events: 500, workload })).breach); // null
+ * ```
+ */
 export interface Crew {
   /** What their names begin with. */
   readonly name: string;
@@ -54,7 +81,29 @@ export interface Crew {
   work(worker: Worker): Promise<void>;
 }
 
-/** What is done with a state machine, and how the answers are judged. */
+/**
+ * What is done with a state machine, and how the answers are judged.
+ *
+ * @example
+ * ```ts
+ * import { KeyValueMachine } from "conclave";
+ * import { simulate, type Workload } from "conclave/testing";
+ *
+ * class Counting implements Workload {
+ *   #added = 0;
+ *   machine = (): KeyValueMachine => new KeyValueMachine();
+ *   work: Workload["work"] = async ({ client }) => {
+ *     await client.increment("sum").then(() => this.#added++, () => {}); // Many calls fail in such a world.
+ *   };
+ *   lookBack: Workload["lookBack"] = async ({ client }) => {
+ *     const sum = await client.counter("sum").get();
+ *     if (sum < this.#added) throw new Error(`of ${this.#added} there are ${sum} left`);
+ *   };
+ *   judge = (): void => {};
+ * }
+ * console.log((await simulate({ seed: 42, events: 500, workload: () => new Counting() })).breach); // null
+ * ```
+ */
 export interface Workload {
   /** A new state machine, for each start of each node. */
   machine(): StateMachine;
@@ -75,7 +124,20 @@ export interface Workload {
 /** Something was granted to a client; or its time ran out before it was given up; or a timer of a machine ran out. */
 export type Counted = "grants" | "losses" | "timersRunOut";
 
-/** What a workload has around it. */
+/**
+ * What a workload has around it.
+ *
+ * @example
+ * ```ts
+ * import { keyValueWorkload, type Scene, simulate } from "conclave/testing";
+ *
+ * const workload = (nowMs: () => number, { later, report }: Scene) => {
+ *   later(600_000, () => report("workload", "ten minutes have passed, and it still goes on"));
+ *   return keyValueWorkload(nowMs);
+ * };
+ * console.log((await simulate({ seed: 42, events: 500, workload })).breach); // null
+ * ```
+ */
 export interface Scene {
   /** Ends the run: for what is found broken before it has come to rest. */
   readonly report: Report;
@@ -91,7 +153,20 @@ export interface Scene {
   readonly dice: Dice;
 }
 
-/** A workload with its clock. */
+/**
+ * A workload with its clock, and what is around it.
+ *
+ * @example
+ * ```ts
+ * import { keyValueWorkload, type NewWorkload, simulate } from "conclave/testing";
+ *
+ * const lateOnly: NewWorkload = (nowMs) => {
+ *   const usual = keyValueWorkload(nowMs);
+ *   return { ...usual, work: async (worker) => (nowMs() > 500 ? usual.work(worker) : undefined) };
+ * };
+ * console.log((await simulate({ seed: 42, events: 500, workload: lateOnly })).breach); // null
+ * ```
+ */
 export type NewWorkload = (nowMs: () => number, scene: Scene) => Workload;
 
 /** Every now and then nobody writes: a server that has missed nothing but a leader's voice has an equal log. */
@@ -130,7 +205,16 @@ interface StaleRead {
   readonly node: string;
 }
 
-/** The commands and reads of the key-value store, on few keys, with deadlines long and short. */
+/**
+ * The commands and reads of the key-value store, on few keys, with deadlines long and short.
+ *
+ * @example
+ * ```ts
+ * import { keyValueWorkload, simulate } from "conclave/testing";
+ *
+ * console.log((await simulate({ seed: 42, events: 500, workload: keyValueWorkload })).breach); // null
+ * ```
+ */
 export const keyValueWorkload = (nowMs: () => number): Workload => {
   const history = new History<KeyValueOperation, KeyValueResult>(nowMs);
   const staleReads = new History<StaleRead, KeyValueResult>(nowMs);

@@ -14,7 +14,21 @@ export interface Owner {
   beforeTurn?(): void;
 }
 
-/** What happens, in a word, for traces. */
+/**
+ * What happens, in a word, for traces.
+ *
+ * @example
+ * ```ts
+ * import { simulate, type What } from "conclave/testing";
+ *
+ * const counts = new Map<What, number>();
+ * await simulate({
+ *   seed: 42,
+ *   events: 500,
+ *   trace: ({ event }) => event.type === "event" && counts.set(event.what, (counts.get(event.what) ?? 0) + 1),
+ * });
+ * ```
+ */
 export type What = "timer" | "turn" | "message" | "connection" | "disk" | "fault" | "work";
 
 interface Happening {

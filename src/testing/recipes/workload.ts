@@ -20,7 +20,16 @@ const LINES_OF_WORK = 2;
 const LEFTOVERS_MS_MAX = 10_000;
 const LOOK_EVERY_MS = 100;
 
-/** The commands and reads of the key-value store, and beside them locks, queues, leases and a machine of a user. */
+/**
+ * The commands and reads of the key-value store, and beside them locks, queues, leases and a machine of a user.
+ *
+ * @example
+ * ```ts
+ * import { recipesWorkload, simulate } from "conclave/testing";
+ *
+ * console.log((await simulate({ seed: 42, events: 500, workload: recipesWorkload })).breach); // null
+ * ```
+ */
 export const recipesWorkload: NewWorkload = (nowMs, scene) => {
   const keyValue = keyValueWorkload(nowMs);
   const isMany = scene.dice.chance(MANY);
