@@ -4,7 +4,18 @@ import type { Client } from "../client/index.ts";
 import type { ConclaveError } from "../errors.ts";
 import { caches } from "../machine/recipes/caches.ts";
 
-/** What `keyvStore` takes. */
+/**
+ * What `keyvStore` takes.
+ *
+ * @example
+ * ```ts
+ * import Keyv from "keyv";
+ * import { type KeyvStoreOptions, keyvStore } from "conclave/adapters";
+ *
+ * const options: KeyvStoreOptions = { space: "sessions" };
+ * const sessions = new Keyv({ store: keyvStore(client, options), ttl: 60_000 });
+ * ```
+ */
 export interface KeyvStoreOptions {
   /** Stores of different spaces share nothing. Default "keyv". */
   readonly space?: string;
@@ -15,6 +26,15 @@ type ErrorListener = (error: ConclaveError) => void;
 /**
  * A store for Keyv: `new Keyv({ store: keyvStore(client) })`. Values are what Keyv makes of them, text; their time to live
  * is kept by the cluster.
+ *
+ * @example
+ * ```ts
+ * import { KeyvStore } from "conclave/adapters";
+ *
+ * const store = new KeyvStore(client, { space: "pages" });
+ * await store.set("start", "<h1>hello</h1>", 60_000);
+ * console.log(await store.get("start")); // <h1>hello</h1>
+ * ```
  */
 export class KeyvStore {
   readonly opts: Readonly<Record<string, unknown>>;
@@ -100,6 +120,13 @@ export class KeyvStore {
  * A store for Keyv.
  *
  * @example
+ * ```ts
+ * import Keyv from "keyv";
+ * import { keyvStore } from "conclave/adapters";
+ *
  * const keyv = new Keyv({ store: keyvStore(client), ttl: 60_000 });
+ * await keyv.set("user/7", { name: "ann" });
+ * console.log(await keyv.get("user/7")); // { name: 'ann' }
+ * ```
  */
 export const keyvStore = (client: Client, options: KeyvStoreOptions = {}): KeyvStore => new KeyvStore(client, options);

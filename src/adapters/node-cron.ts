@@ -3,7 +3,18 @@
 import type { Client } from "../client/index.ts";
 import { locks } from "../machine/recipes/locks.ts";
 
-/** What `node-cron` asks before it runs a task (`RunCoordinator`). */
+/**
+ * What `node-cron` asks before it runs a task (`RunCoordinator`).
+ *
+ * @example
+ * ```ts
+ * import { type CronCoordinator, cronCoordinator } from "conclave/adapters";
+ *
+ * const coordinator: CronCoordinator = cronCoordinator(client);
+ * console.log(await coordinator.shouldRun("clean-up", 60_000)); // true
+ * console.log(await coordinator.shouldRun("clean-up", 60_000)); // false
+ * ```
+ */
 export interface CronCoordinator {
   shouldRun(key: string, ttlMs: number): Promise<boolean>;
 }
@@ -16,7 +27,14 @@ export interface CronCoordinator {
  * nothing.
  *
  * @example
- * cron.schedule("0 3 * * *", cleanUp, { name: "clean-up", distributed: true, runCoordinator: cronCoordinator(client) });
+ * ```ts
+ * import cron from "node-cron";
+ * import { cronCoordinator } from "conclave/adapters";
+ *
+ * const options = { name: "clean-up", distributed: true, runCoordinator: cronCoordinator(client) };
+ * const task = cron.createTask("0 3 * * *", () => console.log("cleaning up"), options);
+ * await task.destroy();
+ * ```
  */
 export const cronCoordinator = (client: Client): CronCoordinator => ({
   shouldRun: async (key, ttlMs) => {
