@@ -11,7 +11,7 @@
  * Where it has comments such as `console.log(sum); // 3`, what it prints is just that.
  */
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { pathToFileURL } from "node:url";
 import { format } from "node:util";
@@ -20,7 +20,7 @@ import { freePorts } from "../../src/cli/ports.ts";
 import { hasCode } from "../../src/errors.ts";
 import { type TestCluster, testCluster } from "../../src/testing/index.ts";
 import { suite } from "../support/suite.ts";
-import { ELSEWHERE, PROJECT } from "./packed.ts";
+import { ELSEWHERE, PROJECT, run } from "./packed.ts";
 import type { Example } from "./reference.ts";
 
 const ENTRIES = ["src/index.ts", "src/client/index.ts", "src/testing/index.ts", "src/adapters/index.ts"];
@@ -88,6 +88,18 @@ if (ELSEWHERE === null) {
     },
     { timeoutMs: 180_000 },
   );
+
+  test("one command makes pages of it, with one for every name", async () => {
+    const pages = path.join(folder, "docs");
+    await run(process.execPath, [path.join(PROJECT, "scripts", "docs.ts"), pages], PROJECT);
+    for (const { name } of offered.filter((one) => !/[./]/.test(one.name))) {
+      const file = ["", "client", "testing", "adapters"]
+        .map((entry) => path.join(pages, entry, "~", `${name}.html`))
+        .find((page) => existsSync(page));
+      assert.ok(file, `${name} has a page`);
+      assert.match(readFileSync(file, "utf8"), /Examples[\s\S]*Usage<[\s\S]* from &quot;conclave/);
+    }
+  });
 
   test.after(() => rmSync(folder, { recursive: true }));
 } else test.skip("every name has an example, which does what it says", ELSEWHERE);
