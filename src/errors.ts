@@ -112,7 +112,7 @@ export class ConclaveError extends Error {
  * import { hasCode } from "conclave/client";
  *
  * try {
- *   await client.put("report", "done", { timeoutMs: 500 });
+ *   await client.put("report", "done", { timeoutMs: 2_000 });
  * } catch (error) {
  *   if (!hasCode(error, "UNKNOWN_OUTCOME")) throw error;
  *   console.log("it may have been written, or not");

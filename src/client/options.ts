@@ -45,7 +45,7 @@ export interface ConnectOptions {
  * ```ts
  * import type { CallOptions } from "conclave/client";
  *
- * const options: CallOptions = { timeoutMs: 500, signal: AbortSignal.timeout(1_000) };
+ * const options: CallOptions = { timeoutMs: 2_000, signal: AbortSignal.timeout(5_000) };
  * await client.put("greeting", "hello", options);
  * ```
  */

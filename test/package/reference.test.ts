@@ -77,7 +77,7 @@ if (ELSEWHERE === null) {
   test(
     "every example runs to its end, and prints what it says",
     async () => {
-      const undisturbed = await testCluster();
+      const undisturbed = await settledCluster();
       const failures: string[] = [];
       for (const [file, example] of modules) {
         const failed = await runExample(file, example, undisturbed).catch((error: unknown) => error);
@@ -132,7 +132,7 @@ async function runExample(file: string, { code }: Example, undisturbed: TestClus
   if (promised.length > 0) assert.equal(printed, promised);
 }
 
-/** One in which the log has taken note of every founder, which is a change of the members: others are refused meanwhile. */
+/** One that is led, and whose log has taken note of every founder: a change of the members, which refuses others meanwhile. */
 async function settledCluster(): Promise<TestCluster> {
   const cluster = await testCluster();
   for (;;) {
