@@ -92,6 +92,8 @@ export function sentence(story: Story): string {
       return bad(`the mailbox of "${story.actor}" is full, ${story.refused} messages were refused`);
     case "machine-failed":
       return bad(`the state machine failed at entry ${story.index}: ${story.error}`);
+    case "activation-failed":
+      return bad(`version ${story.version} of machine ${story.name} can't be brought into use: ${story.reason}`);
     case "pre-vote":
       return `${PRE_VOTE_REASONS[story.reason]}: asks for pre-votes for term ${story.term + 1}`;
     case "candidate":

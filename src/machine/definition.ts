@@ -219,6 +219,23 @@ export interface MachineOptions<State, Change, C, Q, A> {
  * A form of its own in which a machine's state stands in snapshots: smaller than plain values, say, or without what can be
  * found out from the rest. All of it is written and read at once, and the node does nothing else meanwhile. Another form
  * is another version of the machine.
+ *
+ * @example
+ * ```ts
+ * import { machine } from "conclave";
+ *
+ * const seats = machine({
+ *   name: "seats",
+ *   version: 1,
+ *   state: () => ({ taken: new Set<number>() }),
+ *   commands: { take: (state, seat: number) => void state.taken.add(seat) },
+ *   snapshot: {
+ *     save: ({ taken }) => Uint8Array.from(taken),
+ *     load: (bytes) => ({ taken: new Set(bytes) }),
+ *   },
+ * });
+ * console.log(seats.snapshot?.save({ taken: new Set([7, 9]) }).byteLength); // 2
+ * ```
  */
 export interface SnapshotForm<State> {
   /** The same bytes on every replica, since replicas compare them. */

@@ -211,7 +211,10 @@ export interface StateMachine {
   /**
    * From here on the cluster uses that machine, in that version. It is applied like a command.
    *
-   * @throws ConclaveError `MACHINE_MISSING` if this program has no such machine: it can't go on
+   * @throws ConclaveError `MACHINE_MISSING` if this program has no such machine, and `MACHINE_FAILED` if it can't be
+   * brought into use: the node can't go on
    */
   activate?(machine: MachineVersion, context: ApplyContext): void;
+  /** Looks whether `activate` would go through by now: a leader asks before it has all do it. @throws the same */
+  rehearse?(machine: MachineVersion): void;
 }

@@ -151,6 +151,12 @@ export class Machines implements StateMachine {
     } else if (present.version < version) present.upgradeTo(version);
   }
 
+  rehearse({ name, version }: MachineVersion): void {
+    const present = this.#active.get(name);
+    if (present === undefined) this.#create(name, version);
+    else present.rehearseUpgrade(version);
+  }
+
   /**
    * What a backup may hold is decided by what is active, which every replica agrees on, and not by what this program has.
    */
@@ -178,7 +184,7 @@ export class Machines implements StateMachine {
     };
   }
 
-  /** @throws ConclaveError `MACHINE_MISSING` */
+  /** @throws ConclaveError `MACHINE_MISSING`, `MACHINE_FAILED` */
   #create(name: string, version: number): TypedMachine {
     const definition = this.#definitions.get(name);
     if (definition !== undefined) return new TypedMachine(definition, version, this.#options);

@@ -103,11 +103,14 @@ export class PlainState<S> {
   }
 }
 
-function ownState<S>(root: S): S {
+/** @throws TypeError if it can't be the root of a state */
+export function checkedState<S>(root: S): S {
   const isContainer = isObject(root) && (isFields(root) || isArray(root) || isMap(root) || isSet(root));
   if (!isContainer) throw new TypeError("a state is an object, an array, a Map or a Set");
-  return takeMade(root) ? root : stateOf(root);
+  return root;
 }
+
+const ownState = <S>(root: S): S => (takeMade(checkedState(root)) ? root : stateOf(root));
 
 function checkSynchronous(result: unknown, what: string): void {
   if (!isObject(result) || !("then" in result) || typeof result.then !== "function") return;

@@ -13,7 +13,7 @@ import {
   type Outcome,
   type Payload,
 } from "./commands.ts";
-import type { ApplyContext, MachineTimer, StateMachine, SupportedMachine, Timers } from "./machine.ts";
+import type { ApplyContext, MachineTimer, MachineVersion, StateMachine, SupportedMachine, Timers } from "./machine.ts";
 import { readHead, readMachine, STATE_FORM, snapshotPieces } from "./replica-snapshot.ts";
 import { Restoration } from "./restoration.ts";
 import { encodeStepResult } from "./restoration-steps.ts";
@@ -74,6 +74,11 @@ export class Replica {
   /** The machines with names that this program can run. */
   get supported(): readonly SupportedMachine[] {
     return this.#machine.supported?.() ?? [];
+  }
+
+  /** @throws what would stop every node if that machine were brought into use now */
+  rehearse(machine: MachineVersion): void {
+    this.#machine.rehearse?.(machine);
   }
 
   /** Snapshots of different forms can't be compared. */

@@ -1,10 +1,12 @@
 /** A user's definition as a replicated state machine: its functions over plain state, its timers and its changes. */
 
+import { ConclaveError, messageOf } from "../errors.ts";
 import { type AnyMachine, type CommandContext, Rejection } from "./definition.ts";
 import { determined } from "./determinism.ts";
 import { plainOf } from "./draft.ts";
 import { KeptChanges } from "./kept-changes.ts";
 import type { ApplyContext, MachineTimer, Replacement, StateMachine } from "./machine.ts";
+import { checkedState } from "./plain-state.ts";
 import { randomOf } from "./seeded-random.ts";
 import {
   type Alarm,
@@ -112,17 +114,37 @@ export class TypedMachine implements StateMachine {
     refusals(() => this.#run(alarm.command, decodeValue(alarm.args), context));
   }
 
-  /** The cluster goes over to a newer version. */
+  /** The cluster goes over to a newer version. @throws like `rehearseUpgrade` */
   upgradeTo(version: number): void {
-    versionOf(this.#newest, version);
-    while (this.version < version) {
-      const { state, changes, ...rest } = this.#parts;
-      const next = nextAfter(this.#newest, this.version);
-      const upgraded = state.look((old) => plainOf(this.#determined(() => next.upgrade?.state(plainOf(old) as never))));
-      state.set(upgraded);
-      const kept = new KeptChanges(boundsOf(next), changes.firstRevision - 1);
-      for (const change of changes.all()) kept.add(change);
-      this.#parts = { ...rest, state, changes: kept, definition: next };
+    const { state, changes } = this.#parts;
+    const definition = versionOf(this.#newest, version);
+    state.set(this.#upgraded(definition));
+    const kept = new KeptChanges(boundsOf(definition), changes.firstRevision - 1);
+    for (const change of changes.all()) kept.add(change);
+    this.#parts = { ...this.#parts, changes: kept, definition };
+  }
+
+  /** @throws ConclaveError `MACHINE_FAILED` if it could not go over to that version as it is; `MACHINE_MISSING` */
+  rehearseUpgrade(version: number): void {
+    this.#upgraded(versionOf(this.#newest, version));
+  }
+
+  /** What the state is in a newer version, by way of all that are between. */
+  #upgraded({ name, version }: AnyMachine): unknown {
+    const { definition, state } = this.#parts;
+    try {
+      return state.look((old) => {
+        let upgraded = plainOf(old);
+        for (let at = definition.version; at < version; ) {
+          const next = nextAfter(this.#newest, at);
+          upgraded = checkedState(plainOf(this.#determined(() => next.upgrade?.state(upgraded as never))));
+          at = next.version;
+        }
+        return upgraded;
+      });
+    } catch (cause) {
+      const why = `"${name}" can't go over from version ${definition.version} to ${version}: ${messageOf(cause)}`;
+      throw new ConclaveError("MACHINE_FAILED", why, { cause });
     }
   }
 

@@ -1,7 +1,7 @@
 /** Everything that is replicated of a typed machine, and its way into a snapshot and back. */
 
 import { ByteReader, ByteWriter } from "../bytes.ts";
-import { ConclaveError } from "../errors.ts";
+import { ConclaveError, messageOf } from "../errors.ts";
 import type { AnyMachine } from "./definition.ts";
 import { type KeptBounds, KeptChanges } from "./kept-changes.ts";
 import type { MachineTimer } from "./machine.ts";
@@ -30,13 +30,22 @@ const NO_CHANGES: KeptBounds = { countMax: 0, bytesMax: 0 };
 /** What a machine keeps of its changes: by the definition in force, which all replicas agree on. */
 export const boundsOf = ({ changes }: AnyMachine): KeptBounds => changes ?? NO_CHANGES;
 
+/** @throws ConclaveError `MACHINE_FAILED` */
 export const newParts = (definition: AnyMachine): Parts => ({
   definition,
-  state: new PlainState(definition.state()),
+  state: firstState(definition),
   changes: new KeptChanges(boundsOf(definition)),
   timers: new Map(),
   serial: 0,
 });
+
+function firstState({ name, state }: AnyMachine): PlainState<unknown> {
+  try {
+    return new PlainState(state());
+  } catch (cause) {
+    throw new ConclaveError("MACHINE_FAILED", `"${name}" can't begin: ${messageOf(cause)}`, { cause });
+  }
+}
 
 /** The definition itself, or one that it has come from. @throws ConclaveError `MACHINE_MISSING` */
 export function versionOf(newest: AnyMachine, version: number): AnyMachine {

@@ -1,9 +1,11 @@
 /**
  * Brings machines that have names into use: a leader proposes one, or a newer version of one, as soon as every member
- * that can be reached says that it can run it. One that was down then, and can't, finds out from the log, and stops.
+ * that can be reached says that it can run it. One that was down then, and can't, finds out from the log, and stops. The
+ * leader tries it out before: a mistake in an upgrade must not stop all of them.
  */
 
 import type { Peer } from "../actor/index.ts";
+import { messageOf } from "../errors.ts";
 import type { MachineVersion, Replica } from "../machine/index.ts";
 import { NODE_ACTOR, nodeProtocol } from "../protocol/node.ts";
 import { configurationOf, type Raft } from "../raft/index.ts";
@@ -13,7 +15,11 @@ export interface ActivatorParts {
   readonly raft: Raft;
   readonly replica: Replica;
   readonly peers: Peers;
+  tell(story: ActivatorStory): void;
 }
+
+/** A machine was not brought into use, since that would have stopped every node: its first state, or its upgrade, fails. */
+export type ActivatorStory = MachineVersion & { readonly event: "activation-failed"; readonly reason: string };
 
 /** What others can run: the versions, by name of the machine. */
 type Supported = ReadonlyMap<string, readonly number[]>;
@@ -66,8 +72,19 @@ export class Activator {
       const key = `${name} ${version}`;
       if (version <= (active ?? 0) || this.#proposed.has(key) || !others.every(({ id }) => canRun(id))) return [];
       this.#proposed.add(key);
-      return [{ name, version }];
+      return this.#isSound({ name, version }) ? [{ name, version }] : [];
     });
+  }
+
+  #isSound(machine: MachineVersion): boolean {
+    const { replica, tell } = this.#parts;
+    try {
+      replica.rehearse(machine);
+      return true;
+    } catch (error) {
+      tell({ event: "activation-failed", ...machine, reason: messageOf(error) });
+      return false;
+    }
   }
 
   #toldBy(id: string): Supported | undefined {

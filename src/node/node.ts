@@ -28,7 +28,7 @@ import {
   step,
 } from "../raft/index.ts";
 import type { SnapshotStore, Wal } from "../storage/index.ts";
-import { Activator } from "./activator.ts";
+import { Activator, type ActivatorStory } from "./activator.ts";
 import { Announcer, type AnnouncerStory } from "./announcer.ts";
 import { Applier } from "./applier.ts";
 import { Clients } from "./clients.ts";
@@ -53,6 +53,7 @@ export type NodeStory =
   | JoinerStory
   | SnapshotStory
   | IntegrityStory
+  | ActivatorStory
   | StallStory
   | ReceptionStory
   | { readonly event: "sessions-expired"; readonly count: number };
@@ -187,7 +188,7 @@ export class NodeActor {
     this.#room = new DiskRoom(raft);
     this.#unwritten = new Unwritten(limits, clock);
     this.#outbox = new Outbox(raft, this.#peers);
-    this.#activator = new Activator({ raft, replica, peers: this.#peers });
+    this.#activator = new Activator({ raft, replica, peers: this.#peers, tell });
     this.#timekeeper = new LeaderTimekeeper(clock, replica, () => context.post({ type: "timers" }));
     replica.keepTimeBy(this.#timekeeper);
     this.#members = new Members({
@@ -369,7 +370,7 @@ export class NodeActor {
     } catch (error) {
       // The core may now be ahead of what was carried out, the disk above all: it must not go on as if it were not.
       const failure = `The node failed: ${messageOf(error)}`;
-      const isKnown = hasCode(error, "MACHINE_MISSING");
+      const isKnown = hasCode(error, "MACHINE_MISSING") || hasCode(error, "MACHINE_FAILED");
       this.#fail(isKnown ? error : new ConclaveError("ACTOR_FAILED", failure, { cause: error }));
       throw error;
     }

@@ -17,7 +17,17 @@ export function listening(machine: StateMachine, applied: OnApplied): StateMachi
 }
 
 /** What a machine may do without. */
-const OPTIONAL = ["poll", "leap", "replacement", "isEmpty", "timers", "fire", "supported", "activate"] as const;
+const OPTIONAL = [
+  "poll",
+  "leap",
+  "replacement",
+  "isEmpty",
+  "timers",
+  "fire",
+  "supported",
+  "activate",
+  "rehearse",
+] as const;
 
 /** The same machine, but for some of its methods. */
 export function passedOn(machine: StateMachine, own: Partial<StateMachine>): StateMachine {

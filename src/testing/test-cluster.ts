@@ -9,6 +9,7 @@ import { MemoryNetwork } from "../environment/memory-network.ts";
 import { standardClock, standardRandom } from "../environment/standard.ts";
 import { ConclaveError } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
+import type { NodeProcessStory } from "../node/index.ts";
 import { MemoryDisk } from "./memory-disk.ts";
 
 /**
@@ -29,6 +30,8 @@ export interface TestClusterOptions extends Pick<JoinOptions, "machines" | "guar
   readonly machine?: () => NonNullable<JoinOptions["machine"]>;
   /** What would stand in a configuration beside names and addresses, such as `electionTimeoutMinMs`. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /** Called with all that a node has to tell. By default it is told to nobody. */
+  tell?(id: string, story: NodeProcessStory): void;
 }
 
 /**
@@ -91,7 +94,7 @@ const DIRECTORY_URL = `ws://${DIRECTORY}:${PORT}`;
  * ```
  */
 export async function testCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
-  const { nodes: count = 3, machine, machines = [] } = options;
+  const { nodes: count = 3, machine, machines = [], tell = () => {} } = options;
   const ids = Array.from({ length: count }, (_, i) => `n${i + 1}`);
   const members = ids.map((id) => ({ id, url: `ws://${id}:${PORT}` }));
   const urls = members.map(({ url }) => url);
@@ -113,6 +116,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
       machines: changes.machines ?? machines,
       ...(machine === undefined ? { machine: undefined } : { machine: machine() }),
       dataDir: "/data",
+      tell: (story) => tell(id, story),
       environment: { ...standard, network: network.at(placeOf(id)), disk: diskOf(id) },
     });
     running.set(id, node);

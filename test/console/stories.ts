@@ -39,6 +39,7 @@ const EACH: Stories = {
   admitted: { event: "admitted" },
   "handler-failed": { event: "handler-failed", actor: "node", error: "it broke", count: 2 },
   "mailbox-full": { event: "mailbox-full", actor: "node", refused: 1 },
+  "activation-failed": { event: "activation-failed", name: "bank", version: 2, reason: "it broke" },
   "machine-failed": { event: "machine-failed", index: 4, error: "it broke" },
   "pre-vote": { event: "pre-vote", ...at, reason: "leader-link-lost" },
   candidate: { event: "candidate", ...at, transfer: true },

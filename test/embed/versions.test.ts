@@ -5,7 +5,15 @@ import * as os from "node:os";
 import * as path from "node:path";
 import * as assert from "uvu/assert";
 import { freePorts } from "../../src/cli/ports.ts";
-import { type AnyMachine, type ClusterNode, ConclaveError, join, machine } from "../../src/index.ts";
+import {
+  type AnyMachine,
+  type ClusterNode,
+  ConclaveError,
+  join,
+  machine,
+  type NodeProcessStory,
+} from "../../src/index.ts";
+import { testCluster } from "../../src/testing/index.ts";
 import { suite } from "../support/suite.ts";
 
 const test = suite("join: versions");
@@ -138,5 +146,33 @@ test("it finds it in a snapshot that its leader has sent", () =>
     assert.ok(site.hasTold("n3", "snapshot-installed"));
     await assertGoesOn(site);
   }));
+
+test("an upgrade that fails leaves the cluster with the version that it has, until there is a better one", async () => {
+  const broken = machine({
+    ...notes2,
+    upgrade: {
+      from: notes1,
+      state: () => {
+        throw new Error("it forgot something");
+      },
+    },
+  });
+  const failed = Promise.withResolvers<string>();
+  const tell = (_node: string, story: NodeProcessStory): void => {
+    if (story.event === "activation-failed") failed.resolve(story.reason);
+  };
+  await using cluster = await testCluster({ machines: [notes1], tell });
+  await cluster.client.of(notes1).note({ text: "before" });
+  for (const id of cluster.ids) await cluster.restart(id, { machines: [broken] });
+  assert.match(await failed.promise, /"notes" can't go over from version 1 to 2: it forgot something/);
+  await cluster.client.of(notes1).note({ text: "after" });
+  const early = await cluster.client
+    .of(broken)
+    .note({ text: "too early" }, { timeoutMs: 200 })
+    .catch((error) => error);
+  assert.is(early.code, "MACHINE_INACTIVE");
+  for (const id of cluster.ids) await cluster.restart(id, { machines: [notes2] });
+  assert.is(await cluster.client.of(notes2).last(), "after");
+});
 
 test.run();

@@ -2,6 +2,7 @@
 
 import * as assert from "uvu/assert";
 import * as v from "valibot";
+import { ConclaveError } from "../../src/errors.ts";
 import { type AnyMachine, changesOf, checkedArgs, machine, Rejection } from "../../src/machine/definition.ts";
 import type { ApplyContext, MachineTimer } from "../../src/machine/index.ts";
 import { KeyValueMachine } from "../../src/machine/index.ts";
@@ -428,6 +429,57 @@ test("a newer program runs the old version as it was, until the cluster goes ove
   late.do("bank", "transfer", { from: "ann", to: "bob", amount: 10 });
   assert.equal(piecesOf(late.machines), piecesOf(mixed.machines));
   assert.throws(() => old.activate("bank", 2), /update it/);
+});
+
+/** What comes of it when a definition is brought into use that makes a mistake there. */
+for (const [mistake, definition, why] of [
+  ["whose first state is none", { ...bank, state: () => null as never }, /"bank" can't begin: a state is an object/],
+  ["that can't make its first state", { ...bank, state: () => boom() }, /"bank" can't begin: boom/],
+  ["whose upgrade fails", { ...bank2, upgrade: { from: bank, state: () => boom() } }, /from version 1 to 2: boom/],
+  ["whose upgrade makes nothing", { ...bank2, upgrade: { from: bank, state: () => 5 as never } }, /to 2: a state is/],
+  [
+    "whose upgrade asks the clock",
+    { ...bank2, upgrade: { from: bank, state: () => Date.now() as never } },
+    /to 2: .*part/,
+  ],
+] satisfies [string, AnyMachine, RegExp][]) {
+  test(`a machine ${mistake} is found out before it is brought into use, and changes nothing`, async () => {
+    const stage = new Stage(definition);
+    if (definition.version === 2) await stage.machines.restore(from(piecesOf(begun().machines)));
+    const before = piecesOf(stage.machines);
+    const { name, version } = definition;
+    for (const use of ["rehearse", "activate"] as const) {
+      const failure = failureOf(() => stage.machines[use]({ name, version }));
+      assert.match(failure.message, why);
+      assert.is(failure.code, "MACHINE_FAILED");
+      assert.equal(piecesOf(stage.machines), before);
+    }
+  });
+}
+
+function boom(): never {
+  throw new Error("boom");
+}
+
+function failureOf(run: () => void): ConclaveError {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof ConclaveError) return error;
+    throw error;
+  }
+  throw new Error("it went through");
+}
+
+test("a machine that would work is tried out, and is as it was", () => {
+  const stage = new Stage(bank2);
+  stage.machines.rehearse({ name: "bank", version: 1 });
+  assert.equal(piecesOf(stage.machines), piecesOf(new Stage(bank2).machines));
+  stage.activate("bank", 1);
+  stage.do("bank", "open", { name: "ann" });
+  const before = piecesOf(stage.machines);
+  stage.machines.rehearse({ name: "bank", version: 2 });
+  assert.equal(piecesOf(stage.machines), before);
 });
 
 test("arguments are checked by any schema, before they are sent", () => {
