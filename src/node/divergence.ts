@@ -41,7 +41,7 @@ export interface DivergenceParts {
   ask(id: string, message: NodeMessage, timeoutMs: number): Promise<NodeAnswer>;
   tellTo(id: string, message: NodeMessage): void;
   /** See `Snapshots.replaceBy`. */
-  replaceBy(offer: Offer): Promise<boolean>;
+  replaceBy(offer: Offer, isNeeded: () => boolean): Promise<boolean>;
   /** Puts it into the node's own mailbox. */
   post(event: DivergenceEvent): void;
   /** From here on nobody is to get anything of the state. */
@@ -192,7 +192,7 @@ export class Divergence {
       }
       const term = raft.commitIndex < index ? null : raft.log.termAt(index);
       if (term === null) throw new ConclaveError("BUSY", `The log does not lead on from entry ${index} of ${id}.`);
-      return isNeeded() && (await replaceBy({ from: id, snapshot: { index, term } }));
+      return isNeeded() && (await replaceBy({ from: id, snapshot: { index, term } }, isNeeded));
     } finally {
       tellTo(id, { type: "release-snapshot", index });
     }

@@ -24,7 +24,7 @@ export interface IntegrityParts {
   readonly logBytesMax: number;
   ask(id: string, message: NodeMessage, timeoutMs: number): Promise<NodeAnswer>;
   /** See `Snapshots.replaceBy`. */
-  replaceBy(offer: Offer): Promise<boolean>;
+  replaceBy(offer: Offer, isNeeded: () => boolean): Promise<boolean>;
   /** Puts it into the node's own mailbox. */
   post(event: IntegrityEvent): void;
   /** From here on nobody is to get anything of the state. */

@@ -155,7 +155,7 @@ export class NodeActor {
       peers: this.#peers,
       logBytesMax: limits.logBytesMax,
       ask: (to, message, timeoutMs) => this.#askPeer(to, message, timeoutMs),
-      replaceBy: (offer) => this.#snapshots.replaceBy(offer),
+      replaceBy: (offer, isNeeded) => this.#snapshots.replaceBy(offer, isNeeded),
       takeSnapshot: () => {
         continueLater();
         return this.#snapshots.take();

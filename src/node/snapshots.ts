@@ -134,12 +134,13 @@ export class Snapshots {
    * Draws a snapshot whose state is to take the place of a wrong one, whatever that has come to. The log must go on from
    * its entry, which is committed.
    *
+   * @param isNeeded asked once it is here: another one may have come first, and what is right must not go back
    * @returns whether it has; once that is settled
    */
-  async replaceBy(offer: Offer): Promise<boolean> {
+  async replaceBy(offer: Offer, isNeeded: () => boolean): Promise<boolean> {
     await this.#snapshotter.settled(); // A snapshot of the wrong state must not come after it.
     return new Promise((resolve) => {
-      const replacement = { offer, isHere: false, end: resolve };
+      const replacement = { offer, isNeeded, isHere: false, end: resolve };
       this.#replacement = replacement;
       this.#transfer.draw(offer, (received) => {
         if (received) return;
@@ -184,13 +185,13 @@ export class Snapshots {
   }
 
   /** The same, although the state may have come further: it was wrong. */
-  #replace({ offer, end }: Replacement): void {
+  #replace({ offer, isNeeded, end }: Replacement): void {
     const { raft, replica, store, tell } = this.#parts;
     const { from, snapshot } = offer;
     const { index } = snapshot;
     this.#replacement = null;
     // A newer one has come since, and the log may go on behind that.
-    if (raft.snapshot.index > index) {
+    if (!isNeeded() || raft.snapshot.index > index) {
       end(false);
       return;
     }
@@ -213,6 +214,7 @@ export class Snapshots {
 /** A snapshot of another node that is to take the place of a wrong state. */
 interface Replacement {
   readonly offer: Offer;
+  isNeeded(): boolean;
   /** It is durable here. */
   isHere: boolean;
   /** To be told whether it has come about. */

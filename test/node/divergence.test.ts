@@ -60,6 +60,8 @@ function bench(distrustedAt: number | null = null) {
     diskFails: 0,
     distrusted: distrustedAt,
     replaced: true,
+    /** How long it takes to draw a snapshot. */
+    drawing: Promise.resolve(),
     events: [] as DivergenceEvent[],
   };
   const written = async (what: string): Promise<void> => {
@@ -97,8 +99,10 @@ function bench(distrustedAt: number | null = null) {
       return answer;
     },
     tellTo: (id, message) => void state.done.push(`${message.type} ${id}`),
-    replaceBy: async ({ from, snapshot: { index, term: lastTerm } }: Offer) => {
+    replaceBy: async ({ from, snapshot: { index, term: lastTerm } }: Offer, isNeeded: () => boolean) => {
       state.done.push(`draw ${index} of term ${lastTerm} from ${from}`);
+      await state.drawing;
+      if (!isNeeded()) return false;
       if (state.replaced) divergence.replaced(index);
       return state.replaced;
     },
@@ -254,6 +258,23 @@ test("a snapshot that is ahead is drawn once the log has come there, and one tha
   compacted.answers.push(snapshotOf(8));
   compacted.divergence.found(7, ["n2", "n3"]);
   assert.not((await compacted.goOn()).some((what) => what.startsWith("draw")));
+});
+
+test("a snapshot that is here after the leader's is of no use any more", async () => {
+  const stage = bench();
+  const drawing = Promise.withResolvers<void>();
+  stage.drawing = drawing.promise;
+  stage.answers.push(snapshotOf(10));
+  stage.divergence.found(7, ["n2", "n3"]);
+  await stage.goOn();
+  stage.divergence.replaced(9);
+  drawing.resolve();
+  assert.equal(
+    (await stage.goOn(1_000)).filter((what) => what.startsWith("trust")),
+    ["trust 9"],
+  );
+  stage.take();
+  assert.equal(await stage.goOn(10_000), ["repaired 9"]);
 });
 
 test("a leader's snapshot that comes meanwhile will do", async () => {

@@ -70,4 +70,9 @@ export const SEEDS_THAT_FOUND: readonly Found[] = [
     profile: "parted",
     mistake: "the log that a snapshot from another node stands for stayed on the disk until the next one was taken",
   },
+  {
+    seed: 700_408,
+    profile: "parted",
+    mistake: "a state that a leader's snapshot had made right was replaced once more, by what was asked for before",
+  },
 ];
