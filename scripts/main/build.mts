@@ -6,38 +6,28 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
-import { minify } from "terser";
-import { trimDeclarations } from "./build/declarations.mts";
+import { writeDeclarations } from "./build/declarations.mts";
 import { writePage } from "./build/page.mts";
+import { writePrograms } from "./build/programs.mts";
 import { withSignatures } from "./build/signatures.mts";
 
 const PROJECT = path.join(import.meta.dirname, "..", "..");
 const DIST = path.join(PROJECT, "dist");
+/** What is compiled, module by module: the bundles are made of it, and it is gone in the end. */
+const MODULES = path.join(DIST, "modules");
 const PLAN = path.join(PROJECT, "scripts", "tsconfig.build.json");
 const SCHEMA = path.join("config", "cluster.config.schema.json");
+/** What one can import, and what npm runs. */
+const ENTRIES = ["index", path.join("client", "index"), path.join("adapters", "index"), path.join("testing", "index")];
+const PROGRAM = path.join("cli", "main");
 
 /** A program of a package that this one needs to be built; what it says is shown. */
 function run(program: string, args: readonly string[]): void {
   const { status, error } = spawnSync(path.join(PROJECT, "node_modules", ".bin", program), args, { stdio: "inherit" });
   if (error !== undefined) throw error;
   if (status !== 0) process.exit(1);
-}
-
-const filesIn = (folder: string, ending: string): string[] =>
-  readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(ending));
-
-/** All names that one can meet in a stack are kept. Without comments and with short names within, it is a third less. */
-async function shorten(file: string): Promise<void> {
-  const names = { keep_classnames: true, keep_fnames: true };
-  const { code } = await minify(readFileSync(file, "utf8"), {
-    ecma: 2020,
-    module: true,
-    compress: false,
-    mangle: { ...names, module: false, toplevel: false },
-  });
-  writeFileSync(file, code ?? "");
 }
 
 function settleNetwork(file: string, from: string, to: string): void {
@@ -47,22 +37,20 @@ function settleNetwork(file: string, from: string, to: string): void {
 }
 
 rmSync(DIST, { recursive: true, force: true });
-run("tsc", ["--project", PLAN, "--outDir", DIST]);
+run("tsc", ["--project", PLAN, "--outDir", MODULES]);
+mkdirSync(path.dirname(path.join(DIST, SCHEMA)), { recursive: true });
 copyFileSync(path.join(PROJECT, "src", SCHEMA), path.join(DIST, SCHEMA));
-const client = path.join(DIST, "client", "index.js");
+const client = path.join(MODULES, "client", "index.js");
 settleNetwork(client, "#network", "../environment/websocket.js");
-await withSignatures(path.join(DIST, "machine", "recipes"), () =>
+await withSignatures(path.join(MODULES, "machine", "recipes"), () =>
   writePage(run, client, path.join(DIST, "client.min.js")),
 );
 settleNetwork(client, "../environment/websocket.js", "../environment/ws.js");
+await writePrograms(run, MODULES, [...ENTRIES, PROGRAM], DIST);
 writeFileSync(path.join(DIST, "client.min.d.ts"), 'export * from "./client/index.js";\n');
-for (const file of filesIn(DIST, ".js").filter((name) => name !== "client.min.js")) {
-  await shorten(path.join(DIST, file));
-}
-trimDeclarations(DIST, [
-  "index.d.ts",
-  "client/index.d.ts",
-  "client.min.d.ts",
-  "adapters/index.d.ts",
-  "testing/index.d.ts",
-]);
+writeDeclarations(
+  MODULES,
+  ENTRIES.map((entry) => `${entry}.d.ts`),
+  DIST,
+);
+rmSync(MODULES, { recursive: true });

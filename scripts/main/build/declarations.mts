@@ -1,73 +1,151 @@
 /** Types without what nobody gets to see of them. */
 
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 
-type Texts = ReadonlyMap<string, string>;
+/** One statement of a file of declarations. What declares nothing has no name. */
+type Statement =
+  | { readonly kind: "declaration"; readonly text: string; readonly name: string }
+  | {
+      readonly kind: "import" | "export";
+      /** The comment before the first of them is about the file. */
+      readonly comment: string;
+      readonly head: string;
+      readonly from: string;
+      readonly names: readonly Linked[];
+    };
 
-/** What is exported by a file, and offered by an entry: by name, or all of it. */
-type Offered = Map<string, Set<string> | "all">;
+/** What a name is in the other file and in this one, and both as written. "*" is all of it. */
+type Linked = readonly [there: string, here: string, written: string];
+
+type Files = ReadonlyMap<string, readonly Statement[]>;
+
+/** Names by the file that declares them. */
+type Found = Map<string, Set<string>>;
 
 /**
- * Removes every file of declarations that the entries do not lead to, and the comments of whatever they do not offer.
- * Imports name the files that are there.
+ * Writes, of all declarations, those that the entries lead to, with the comments of those that they offer. Imports name the
+ * files that are there.
  */
-export function trimDeclarations(folder: string, entries: readonly string[]): void {
-  const texts = new Map<string, string>();
-  for (const file of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
+export function writeDeclarations(modules: string, entries: readonly string[], folder: string): void {
+  const files = new Map<string, readonly Statement[]>();
+  for (const file of readdirSync(modules, { recursive: true, encoding: "utf8" })) {
     if (!file.endsWith(".d.ts")) continue;
-    const text = readFileSync(path.join(folder, file), "utf8");
-    texts.set(file, text.replaceAll(/(from |import\()"(\.[^"]+)\.ts"/g, '$1"$2.js"'));
-    rmSync(path.join(folder, file));
+    const text = readFileSync(path.join(modules, file), "utf8");
+    files.set(file, statementsOf(text.replaceAll(/(from |import\()"(\.[^"]+)\.ts"/g, '$1"$2.js"')));
   }
-  const reached = new Set(entries);
-  for (const file of reached) {
-    for (const [, specifier = ""] of textOf(texts, file).matchAll(/(?:from |import\()"(\.[^"]+)"/g)) {
-      reached.add(targetOf(file, specifier));
-    }
+  const needed: Found = new Map();
+  const offered: Found = new Map();
+  for (const entry of entries) {
+    find(files, entry, "*", needed, true);
+    find(files, entry, "*", offered, false);
   }
-  const offered: Offered = new Map();
-  for (const entry of entries) offer(texts, entry, "all", offered);
-  for (const file of reached) {
-    writeFileSync(path.join(folder, file), commentedFor(offered.get(file) ?? new Set(), textOf(texts, file)));
+  for (const file of needed.keys()) {
+    mkdirSync(path.dirname(path.join(folder, file)), { recursive: true });
+    writeFileSync(path.join(folder, file), textOf(file, files.get(file) ?? [], needed, offered.get(file) ?? new Set()));
   }
 }
 
-function textOf(texts: Texts, file: string): string {
-  const text = texts.get(file);
-  if (text === undefined) throw new Error(`there are no declarations in ${file}`);
-  return text;
+/** A statement begins at the edge, and the comment before it does: one within it may, too. */
+const BEGINNING = String.raw`^(?:/\*\*(?:(?!\*/)[\s\S])*\*/\n)?(?:[a-z]|///)`;
+const STATEMENT = new RegExp(`${BEGINNING}[\\s\\S]*?(?=${BEGINNING}|(?![\\s\\S]))`, "gm");
+const LINK = /^((?:import|export)(?: type)?) (\{[^}]*\}|\*(?: as \w+)?|\w+) from "([^"]+)";$/m;
+const DECLARED = /^(?:export )?(?:declare )?(?:abstract )?(?:function|class|interface|type|const) (\w+)/m;
+
+const statementsOf = (text: string): Statement[] =>
+  [...text.matchAll(STATEMENT)].map(([statement]) => {
+    const [link = "", head = "", clause = "", from = ""] = LINK.exec(statement) ?? [];
+    if (link === "") return { kind: "declaration", text: statement, name: DECLARED.exec(statement)?.[1] ?? "" };
+    const comment = statement.slice(0, statement.indexOf(link));
+    return { kind: head.startsWith("import") ? "import" : "export", comment, head, from, names: namesIn(clause) };
+  });
+
+function namesIn(clause: string): readonly Linked[] {
+  if (clause.startsWith("*")) return [["*", clause.slice("* as ".length), clause]];
+  if (!clause.startsWith("{")) return [["default", clause, clause]];
+  const items = clause.slice(1, -1).split(",");
+  return items
+    .map((item) => item.trim())
+    .filter((item) => item !== "")
+    .map((item) => {
+      const [there = "", here = there] = item.replace(/^type /, "").split(" as ");
+      return [there, here, item];
+    });
 }
 
 /** The file of declarations that a relative import leads to. */
 const targetOf = (file: string, specifier: string): string =>
   path.join(path.dirname(file), specifier.replace(/\.js$/, ".d.ts"));
 
-/** Follows what a file exports, all of it or some names, to where it is declared. */
-function offer(texts: Texts, file: string, names: ReadonlySet<string> | "all", offered: Offered): void {
-  const before = offered.get(file);
-  offered.set(file, names === "all" || before === "all" ? "all" : new Set([...(before ?? []), ...names]));
-  const text = textOf(texts, file);
-  for (const [, specifier = ""] of text.matchAll(/^export (?:type )?\* from "(\.[^"]+)"/gm)) {
-    offer(texts, targetOf(file, specifier), names, offered);
+/** What a file exports under a name, where that comes from, and if `withUsed`, what it makes use of. False if nothing. */
+function find(files: Files, file: string, name: string, found: Found, withUsed: boolean): boolean {
+  const statements = files.get(file);
+  if (statements === undefined) throw new Error(`there are no declarations in ${file}`);
+  const names = found.get(file) ?? new Set();
+  if (names.has(name)) return true;
+  const add = (own: string): void => void found.set(file, names.add(own).add(name));
+  const isMeant = (own: string): boolean => name === "*" || name === own;
+  for (const statement of statements) {
+    if (statement.kind === "declaration" && isMeant(statement.name)) {
+      add(statement.name);
+      if (withUsed) findUsed(files, file, statement.text, found);
+    } else if (statement.kind === "export") {
+      const target = targetOf(file, statement.from);
+      for (const [there, here] of statement.names) {
+        const wanted = there === "*" ? name : there;
+        if ((there === "*" || isMeant(here)) && find(files, target, wanted, found, withUsed)) add(here);
+      }
+    }
   }
-  for (const [, list = "", specifier = ""] of text.matchAll(/^export (?:type )?\{([^}]*)\} from "(\.[^"]+)"/gm)) {
-    const exported = list.split(",").map((item) => item.trim().replace(/^type /, ""));
-    const inner = exported.filter((name) => name !== "" && (names === "all" || names.has(name)));
-    if (inner.length > 0) offer(texts, targetOf(file, specifier), new Set(inner), offered);
+  return found.has(file) && names.has(name);
+}
+
+/** What the text of a declaration names, of its own file and of others. */
+function findUsed(files: Files, file: string, text: string, found: Found): void {
+  for (const [, specifier = "", there = ""] of text.matchAll(/import\("(\.[^"]+)"\)\.(\w+)/g)) {
+    find(files, targetOf(file, specifier), there, found, true);
+  }
+  const words = wordsOf(text);
+  for (const statement of files.get(file) ?? []) {
+    if (statement.kind === "declaration") {
+      if (statement.name !== "" && words.has(statement.name)) find(files, file, statement.name, found, true);
+    } else if (statement.kind === "import" && statement.from.startsWith(".")) {
+      for (const [there, here] of statement.names) {
+        if (words.has(here)) find(files, targetOf(file, statement.from), there, found, true);
+      }
+    }
   }
 }
 
-/** A statement and the comment before it: what is within it does not begin at the edge. */
-const STATEMENT = /(?:^\/\*\*[\s\S]*?\*\/\n)?^[a-z][\s\S]*?(?=^[a-z]|^\/\*\*|(?![\s\S]))/gm;
+const COMMENT = /^[ \t]*\/\*\*[\s\S]*?\*\/[ \t]*\n/gm;
+const wordsOf = (text: string): Set<string> => new Set(text.replaceAll(COMMENT, "").match(/\w+/g));
 
-const DECLARED = /^export (?:declare )?(?:abstract )?(?:function|class|interface|type|const) (\w+)/m;
-
-/** The text with no comments but those of what is offered. */
-function commentedFor(names: ReadonlySet<string> | "all", text: string): string {
-  if (names === "all") return text;
-  return text.replaceAll(STATEMENT, (statement) => {
-    const name = DECLARED.exec(statement)?.[1] ?? "";
-    return names.has(name) ? statement : statement.replaceAll(/^[ \t]*\/\*\*[\s\S]*?\*\/[ \t]*\n/gm, "");
+/** The file without what is not needed: what is about all of it, what it imports, and what it declares. */
+function textOf(file: string, statements: readonly Statement[], needed: Found, offered: ReadonlySet<string>): string {
+  const names = needed.get(file) ?? new Set();
+  const isNeeded = (name: string): boolean => names.has(name) || names.has("*");
+  const about = offered.has("*") ? statements.map((one) => (one.kind === "declaration" ? "" : one.comment)) : [];
+  const references: string[] = [];
+  const declarations: string[] = [];
+  for (const statement of statements) {
+    if (statement.kind !== "declaration") continue;
+    const { text, name } = statement;
+    const reference = /^\/\/\/.*\n/m.exec(text);
+    if (reference !== null) references.push(reference[0]);
+    else if (name === "" || names.has(name)) declarations.push(offered.has(name) ? text : text.replaceAll(COMMENT, ""));
+  }
+  const words = wordsOf(declarations.join(""));
+  const links = statements.flatMap((statement) => {
+    if (statement.kind === "declaration") return [];
+    const { kind, head, from } = statement;
+    const isThere = !from.startsWith(".") || needed.has(targetOf(file, from));
+    const isUsed = ([there, here]: Linked): boolean =>
+      kind === "import" ? words.has(here) : isThere && (there === "*" || isNeeded(here));
+    const used = statement.names.filter(isUsed);
+    if (used.length === 0) return [];
+    const list = used.map(([, , written]) => written).join(", ");
+    const isList = used.every(([there]) => there !== "*" && there !== "default");
+    return [`${head} ${isList ? `{ ${list} }` : list} from "${from}";\n`];
   });
+  return [...about, ...references, ...links, ...declarations].join("");
 }
