@@ -2,11 +2,14 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import * as path from "node:path";
+import type { Browser, Page } from "playwright-core";
 import * as assert from "uvu/assert";
 import { freePorts } from "../../src/cli/ports.ts";
 import { KeyValueMachine, Machines, RECIPES } from "../../src/machine/index.ts";
-import { PROJECT, Running, scriptCommand } from "../end-to-end/cluster.ts";
+import { command, PROJECT, Running } from "../end-to-end/cluster.ts";
 import { type InProcess, withNodes } from "../node/in-process.ts";
+import { build, ELSEWHERE, removeAll } from "../package/packed.ts";
+import { NO_BROWSER, withBrowser } from "../support/browser.ts";
 import { suite } from "../support/suite.ts";
 
 const test = suite("examples");
@@ -14,17 +17,15 @@ const test = suite("examples");
 const FOLDER = path.join(PROJECT, "scripts", "examples");
 const LINES_MAX = 80;
 
+type Run = (name: string, args?: readonly string[], env?: Readonly<Record<string, string>>) => Running;
+
 /** Runs examples, which are ended with the test, whatever becomes of it. */
-async function withExamples(
-  body: (
-    run: (name: string, args?: readonly string[], env?: Readonly<Record<string, string>>) => Running,
-  ) => Promise<void>,
-): Promise<void> {
+async function withExamples(body: (run: Run) => Promise<void>, folder = FOLDER): Promise<void> {
   const running: Running[] = [];
   try {
     await body((name, args = [], env = {}) => {
-      const [command, script] = scriptCommand(path.join("examples", name));
-      const own = new Running(command, [...script, ...args], env);
+      const [runtime, file] = command(path.join(folder, name));
+      const own = new Running(runtime, [...file, ...args], env);
       running.push(own);
       return own;
     });
@@ -126,5 +127,75 @@ test("rate limiter: two processes share one limit, for each caller", () =>
       for (const server of servers) assert.is((await server.exited).code, 0, server.errors);
     }),
   ));
+
+const CHAT = "chat: pages have all that was said, in one order, whichever server dies";
+const reason = ELSEWHERE ?? NO_BROWSER;
+if (reason !== null) {
+  test.skip(CHAT, reason);
+} else {
+  test(CHAT, () => withBrowser(chat), { timeoutMs: 120_000 });
+  test.after(removeAll);
+}
+
+async function chat(browser: Browser): Promise<void> {
+  const folder = path.join(await build(), "..", "scripts", "examples");
+  const port = await portsInRow(4);
+  await withExamples(async (run) => {
+    const servers = new Map(["a", "b", "c"].map((id) => [id, run("chat.mts", [id], { PORT: String(port) })]));
+    for (const server of servers.values()) await server.text(/http:/);
+    const errors: string[] = [];
+    const open = async (i: number): Promise<Page> => {
+      const page = await browser.newPage();
+      page.on("pageerror", (error) => errors.push(String(error)));
+      await page.goto(`http://127.0.0.1:${port + i}/`);
+      return page;
+    };
+    const ann = await open(0);
+    const bob = await open(1);
+    await say(ann, "ann", "is anybody there?");
+    assert.equal(await said(ann, 1), ["ann: is anybody there?"]);
+    await say(bob, "bob", "<b>I am</b>");
+    const before = ["ann: is anybody there?", "bob: <b>I am</b>"];
+    assert.equal(await said(ann, 2), before);
+    assert.equal(await said(bob, 2), before);
+
+    const leader = /^[abc]/.exec((await ann.locator("output", { hasText: "leads" }).textContent()) ?? "")?.[0] ?? "";
+    await servers.get(leader)?.kill("SIGKILL");
+    await Promise.all([say(ann, "ann", "still there?"), say(bob, "bob", "still here")]);
+    const after = await said(ann, 4);
+    assert.equal(after.slice(0, 2), before);
+    assert.equal(after.slice(2).sort(), ["ann: still there?", "bob: still here"]);
+    assert.equal(await said(bob, 4), await said(ann, 4));
+    const eve = await open(["a", "b", "c"].findIndex((id) => id !== leader));
+    assert.equal(await said(eve, 4), await said(ann, 4), "who comes late reads what was said");
+    await say(eve, "eve", " ");
+    await eve.locator("output", { hasText: "NO_TEXT" }).waitFor();
+    assert.equal(errors, []);
+    servers.delete(leader);
+    for (const { child } of servers.values()) child.kill("SIGTERM");
+    for (const server of servers.values()) assert.is((await server.exited).code, 0, server.errors);
+  }, folder);
+}
+
+async function say(page: Page, who: string, text: string): Promise<void> {
+  await page.fill("[name=who]", who);
+  await page.fill("[name=text]", text);
+  await page.click("button");
+}
+
+/** What stands in a page once so much was said there, without when. */
+async function said(page: Page, count: number): Promise<string[]> {
+  await page.locator(`li:nth-child(${count})`).waitFor();
+  const items = await page.locator("li").allInnerTexts();
+  return items.map((item) => item.replace(/ \d+:\d+:\d+.*$/, ""));
+}
+
+/** The first of so many free ports that follow one another. */
+async function portsInRow(count: number): Promise<number> {
+  for (;;) {
+    const [first = 0, ...others] = await freePorts(count);
+    if (others.every((port, i) => port === first + i + 1)) return first;
+  }
+}
 
 test.run();

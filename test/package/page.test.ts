@@ -1,12 +1,13 @@
 /** The client in a browser: what a page gets of a cluster of real processes, one of which is killed. */
 
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import * as path from "node:path";
-import type { Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import * as assert from "uvu/assert";
 import { ERROR_CODES } from "../../src/errors.ts";
 import { type Cluster, withCluster } from "../end-to-end/cluster.ts";
+import { NO_BROWSER, withBrowser } from "../support/browser.ts";
 import { suite } from "../support/suite.ts";
 import { build, ELSEWHERE, removeAll } from "./packed.ts";
 
@@ -77,14 +78,8 @@ async function serve(): Promise<{ readonly server: Server; readonly origin: stri
   return { server, origin: `http://127.0.0.1:${address.port}` };
 }
 
-/** Where Debian and others put it. */
-const executable = (process.env["PATH"] ?? "")
-  .split(path.delimiter)
-  .flatMap((folder) => ["chromium", "chromium-browser", "google-chrome"].map((name) => path.join(folder, name)))
-  .find((file) => existsSync(file));
-
 const test = suite("page");
-const reason = ELSEWHERE ?? (executable === undefined ? 'no Chromium is here: "apt-get install chromium"' : null);
+const reason = ELSEWHERE ?? NO_BROWSER;
 const TITLE = "a page is pushed leaders, sends commands, and misses no change, whichever node dies";
 
 if (reason !== null) {
@@ -97,13 +92,8 @@ if (reason !== null) {
 async function inBrowser(body: (page: Page, cluster: Cluster) => Promise<void>): Promise<void> {
   files["/client.js"] = ["text/javascript", readFileSync(path.join(await build(), "client.min.js"), "utf8")];
   const { server, origin } = await serve();
-  const { chromium } = await import("playwright-core");
-  const browser = await chromium.launch({
-    executablePath: executable ?? "",
-    args: ["--disable-dev-shm-usage"],
-  });
-  try {
-    await withCluster(
+  const inCluster = (browser: Browser): Promise<void> =>
+    withCluster(
       3,
       async (cluster) => {
         const page = await browser.newPage();
@@ -118,8 +108,9 @@ async function inBrowser(body: (page: Page, cluster: Cluster) => Promise<void>):
       },
       { allowedOrigins: [origin] },
     );
+  try {
+    await withBrowser(inCluster);
   } finally {
-    await browser.close();
     server.closeAllConnections();
     server.close();
   }
