@@ -20,6 +20,9 @@ const NODES = ["20.15.0", "22.23.3", "24.21.0", "26.10.0"];
 /** What Node 20 has: of later editions those methods that its V8 came with before they were in one. */
 const NODE_20_LIBS = "es2023,es2024.string,esnext.disposable";
 
+/** Examples import what their readers have. */
+const COMMENT_LINE = /^ *\* .*$/gm;
+
 /** The types of a module stand in for it where types are imported. */
 const typed = (file: string, specifier: string): string =>
   file.endsWith(".d.ts") ? specifier.replace(/\.js$/, ".d.ts") : specifier;
@@ -66,7 +69,7 @@ if (ELSEWHERE !== null) {
     const { dependencies } = manifestOf(folder);
     let imports = 0;
     for (const file of filesIn(folder).filter((name) => /\.(js|d\.ts)$/.test(name))) {
-      const text = readFileSync(path.join(folder, file), "utf8");
+      const text = readFileSync(path.join(folder, file), "utf8").replaceAll(COMMENT_LINE, "");
       for (const [, specifier = ""] of text.matchAll(IMPORT)) {
         imports++;
         if (specifier.startsWith("node:")) continue;

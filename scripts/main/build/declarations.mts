@@ -37,8 +37,8 @@ export function writeDeclarations(modules: string, entries: readonly string[], f
   const needed: Found = new Map();
   const offered: Found = new Map();
   for (const entry of entries) {
-    find(files, entry, "*", needed, true);
-    find(files, entry, "*", offered, false);
+    find(files, entry, "*", needed, all);
+    find(files, entry, "*", offered, heritage);
   }
   for (const file of needed.keys()) {
     mkdirSync(path.dirname(path.join(folder, file)), { recursive: true });
@@ -77,8 +77,15 @@ function namesIn(clause: string): readonly Linked[] {
 const targetOf = (file: string, specifier: string): string =>
   path.join(path.dirname(file), specifier.replace(/\.js$/, ".d.ts"));
 
-/** What a file exports under a name, where that comes from, and if `withUsed`, what it makes use of. False if nothing. */
-function find(files: Files, file: string, name: string, found: Found, withUsed: boolean): boolean {
+/** The part of a declaration that is followed to what it names. */
+type Followed = (declaration: string) => string;
+
+const all: Followed = (declaration) => declaration;
+/** Members that are inherited are offered, too. */
+const heritage: Followed = (declaration) => /^export [^{;]* extends ([^{;]*)\{/m.exec(declaration)?.[1] ?? "";
+
+/** What a file exports under a name, where that comes from, and what it names. False if it has nothing of that name. */
+function find(files: Files, file: string, name: string, found: Found, followed: Followed): boolean {
   const statements = files.get(file);
   if (statements === undefined) throw new Error(`there are no declarations in ${file}`);
   const names = found.get(file) ?? new Set();
@@ -88,30 +95,30 @@ function find(files: Files, file: string, name: string, found: Found, withUsed: 
   for (const statement of statements) {
     if (statement.kind === "declaration" && isMeant(statement.name)) {
       add(statement.name);
-      if (withUsed) findUsed(files, file, statement.text, found);
+      findUsed(files, file, followed(statement.text), found, followed);
     } else if (statement.kind === "export") {
       const target = targetOf(file, statement.from);
       for (const [there, here] of statement.names) {
         const wanted = there === "*" ? name : there;
-        if ((there === "*" || isMeant(here)) && find(files, target, wanted, found, withUsed)) add(here);
+        if ((there === "*" || isMeant(here)) && find(files, target, wanted, found, followed)) add(here);
       }
     }
   }
   return found.has(file) && names.has(name);
 }
 
-/** What the text of a declaration names, of its own file and of others. */
-function findUsed(files: Files, file: string, text: string, found: Found): void {
+/** What a text names, of its own file and of others. */
+function findUsed(files: Files, file: string, text: string, found: Found, followed: Followed): void {
   for (const [, specifier = "", there = ""] of text.matchAll(/import\("(\.[^"]+)"\)\.(\w+)/g)) {
-    find(files, targetOf(file, specifier), there, found, true);
+    find(files, targetOf(file, specifier), there, found, followed);
   }
   const words = wordsOf(text);
   for (const statement of files.get(file) ?? []) {
     if (statement.kind === "declaration") {
-      if (statement.name !== "" && words.has(statement.name)) find(files, file, statement.name, found, true);
+      if (statement.name !== "" && words.has(statement.name)) find(files, file, statement.name, found, followed);
     } else if (statement.kind === "import" && statement.from.startsWith(".")) {
       for (const [there, here] of statement.names) {
-        if (words.has(here)) find(files, targetOf(file, statement.from), there, found, true);
+        if (words.has(here)) find(files, targetOf(file, statement.from), there, found, followed);
       }
     }
   }
@@ -147,5 +154,5 @@ function textOf(file: string, statements: readonly Statement[], needed: Found, o
     const isList = used.every(([there]) => there !== "*" && there !== "default");
     return [`${head} ${isList ? `{ ${list} }` : list} from "${from}";\n`];
   });
-  return [...about, ...references, ...links, ...declarations].join("");
+  return [...about, ...references, ...links, ...declarations].join("").replaceAll("    ", "  ");
 }

@@ -4,8 +4,13 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { minify } from "terser";
 
-/** All names that one can meet in a stack are kept, and no function becomes a part of another one. */
-const NAMES = { keep_classnames: true, keep_fnames: true };
+type Texts = ReadonlyMap<string, string>;
+
+/** Classes are called what they are: errors show it, and stacks have it before the name of each method. */
+const NAMES = { keep_classnames: true };
+
+/** Smaller parts become one with another. */
+const PART_BYTES_MIN = 16 * 1024;
 
 /** Three hundred modules as they are would be a tenth larger. */
 export async function writePrograms(
@@ -24,16 +29,19 @@ export async function writePrograms(
     "--packages=external",
     "--splitting",
     "--minify-syntax",
+    `--min-chunk-size=${PART_BYTES_MIN}`,
     ...names,
   ]);
   const parts = readdirSync(path.join(folder, "parts")).map((file) => path.join("parts", file));
   const written = [...entries.map((entry) => `${entry}.js`), ...parts].map((file) => path.join(folder, file));
   const texts = withOwnNames(new Map(written.map((file) => [file, readFileSync(file, "utf8")])));
-  for (const [file, text] of texts) writeFileSync(file, await shortened(text));
+  const short = new Map<string, string>();
+  for (const [file, text] of texts) short.set(file, await shortened(text));
+  for (const [file, text] of withShortLinks(short, path.join(folder, "parts"))) writeFileSync(file, text);
 }
 
 /** Bun puts a number after the name of a class that an entry exports: it goes where it tells no two classes apart. */
-function withOwnNames(texts: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+function withOwnNames(texts: Texts): Texts {
   const all = [...texts.values()].join("\n");
   const numbered = [...all.matchAll(/^class (\w+?)2 /gm)].map(([, name = ""]) => name);
   const own = new Set(numbered.filter((name) => !all.includes(`\nclass ${name} `)));
@@ -46,8 +54,51 @@ async function shortened(text: string): Promise<string> {
   const { code = "" } = await minify(text, {
     ecma: 2020,
     module: true,
-    compress: { ...NAMES, ecma: 2020, passes: 2, inline: false, reduce_funcs: false, lhs_constants: false },
+    compress: { ...NAMES, ecma: 2020, passes: 2, lhs_constants: false },
     mangle: NAMES,
   });
   return code;
 }
+
+const EXPORTS = /export\{([^}]*)\}/;
+const IMPORTS = /import\{([^}]*)\}from"([^"]*)"/g;
+
+/** What parts have of one another goes by a number: nobody else sees it. What is imported while running keeps its name. */
+function withShortLinks(texts: Texts, parts: string): Texts {
+  const all = [...texts.values()].join("\n");
+  const whole = new Set(Array.from(all.matchAll(/import\("([^"]*)"\)/g), ([, from = ""]) => path.basename(from)));
+  const links = new Map<string, readonly string[]>();
+  for (const [file, text] of texts) {
+    const names = itemsOf(EXPORTS.exec(text)?.[1]).map(([, outer]) => outer);
+    if (path.dirname(file) === parts && !whole.has(path.basename(file))) links.set(file, names);
+  }
+  const numberOf = (file: string, name: string): string => {
+    const number = links.get(file)?.indexOf(name) ?? -1;
+    return number < 0 ? name : `$${number.toString(36)}`;
+  };
+  return new Map(
+    [...texts].map(([file, text]) => [
+      file,
+      text
+        .replace(EXPORTS, (_, list: string) => {
+          const items = itemsOf(list).map(([inner, outer]) => `${inner} as ${numberOf(file, outer)}`);
+          return `export{${items.join()}}`;
+        })
+        .replaceAll(IMPORTS, (_, list: string, from: string) => {
+          const target = path.join(path.dirname(file), from);
+          const items = itemsOf(list).map(([outer, inner]) => `${numberOf(target, outer)} as ${inner}`);
+          return `import{${items.join()}}from"${from}"`;
+        }),
+    ]),
+  );
+}
+
+/** What stands before and after the `as` of each item; the same if there is none. */
+const itemsOf = (list = ""): (readonly [string, string])[] =>
+  list
+    .split(",")
+    .filter((item) => item !== "")
+    .map((item) => {
+      const [before = "", after = before] = item.split(" as ");
+      return [before, after];
+    });
