@@ -63,34 +63,31 @@ async function shortened(text: string): Promise<string> {
 const EXPORTS = /export\{([^}]*)\}/;
 const IMPORTS = /import\{([^}]*)\}from"([^"]*)"/g;
 
-/** What parts have of one another goes by a number: nobody else sees it. What is imported while running keeps its name. */
+/** What parts have of one another goes by the short name that it has where it is made; nobody else sees it. */
 function withShortLinks(texts: Texts, parts: string): Texts {
   const all = [...texts.values()].join("\n");
-  const whole = new Set(Array.from(all.matchAll(/import\("([^"]*)"\)/g), ([, from = ""]) => path.basename(from)));
-  const links = new Map<string, readonly string[]>();
+  // Except for what is imported while it runs: a name of that is a name of an object's.
+  const named = new Set(Array.from(all.matchAll(/import\("([^"]*)"\)/g), ([, from = ""]) => path.basename(from)));
+  const links = new Map<string, ReadonlyMap<string, string>>();
   for (const [file, text] of texts) {
-    const names = itemsOf(EXPORTS.exec(text)?.[1]).map(([, outer]) => outer);
-    if (path.dirname(file) === parts && !whole.has(path.basename(file))) links.set(file, names);
+    if (path.dirname(file) !== parts || named.has(path.basename(file))) continue;
+    links.set(file, new Map(itemsOf(EXPORTS.exec(text)?.[1]).map(([inner, outer]) => [outer, inner])));
   }
-  const numberOf = (file: string, name: string): string => {
-    const number = links.get(file)?.indexOf(name) ?? -1;
-    return number < 0 ? name : `$${number.toString(36)}`;
-  };
   return new Map(
-    [...texts].map(([file, text]) => [
-      file,
-      text
-        .replace(EXPORTS, (_, list: string) => {
-          const items = itemsOf(list).map(([inner, outer]) => `${inner} as ${numberOf(file, outer)}`);
-          return `export{${items.join()}}`;
-        })
-        .replaceAll(IMPORTS, (_, list: string, from: string) => {
-          const target = path.join(path.dirname(file), from);
-          const items = itemsOf(list).map(([outer, inner]) => `${numberOf(target, outer)} as ${inner}`);
-          return `import{${items.join()}}from"${from}"`;
-        }),
-    ]),
+    [...texts].map(([file, text]) => {
+      const own = links.get(file);
+      const short = own === undefined ? text : text.replace(EXPORTS, `export{${[...new Set(own.values())]}}`);
+      return [
+        file,
+        short.replaceAll(IMPORTS, (_, list, from) => importOf(list, from, links.get(path.join(file, "..", from)))),
+      ];
+    }),
   );
+}
+
+function importOf(list: string, from: string, names: ReadonlyMap<string, string> = new Map()): string {
+  const items = itemsOf(list).map(([outer, inner]) => [names.get(outer) ?? outer, inner]);
+  return `import{${items.map(([outer, inner]) => (outer === inner ? inner : `${outer} as ${inner}`))}}from"${from}"`;
 }
 
 /** What stands before and after the `as` of each item; the same if there is none. */
