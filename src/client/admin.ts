@@ -3,7 +3,8 @@
 import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, type ErrorCode, hasCode } from "../errors.ts";
 import type { NodeAnswer, NodeMessage } from "../protocol/node.ts";
-import { Call, type CallStart, Calls, late } from "./call.ts";
+import { Call, type CallStart, Calls } from "./call.ts";
+import { asOurs, late } from "./failures.ts";
 import type { Leader, Leadership } from "./leadership.ts";
 import { type CallOptions, RETRY_DELAY_MS } from "./options.ts";
 
@@ -98,9 +99,6 @@ export class Admin {
     return new Promise((resolve) => void clock.setTimer(RETRY_DELAY_MS, resolve));
   }
 }
-
-const asOurs = (error: unknown): ConclaveError =>
-  error instanceof ConclaveError ? error : new ConclaveError("BAD_MESSAGE", String(error));
 
 const unknownOutcome = (cause: ConclaveError): ConclaveError =>
   new ConclaveError("UNKNOWN_OUTCOME", `It may or may not have been done: ${cause.message} Ask for the members.`, {

@@ -7,7 +7,7 @@ import type { ActorContext } from "../actor/index.ts";
 import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, hasCode } from "../errors.ts";
 import { askingNode, NODE_ACTOR, type NodeAnswer } from "../protocol/asking-node.ts";
-import { aborted, closed, late } from "./call.ts";
+import { aborted, closed, late, nonsense } from "./failures.ts";
 import type { Leadership, NodeRef } from "./leadership.ts";
 import { type BackupOptions, RETRY_DELAY_MS } from "./options.ts";
 import { pause } from "./pause.ts";
@@ -132,7 +132,7 @@ export class Backups {
     const node = this.#options.context.ref(`${url}/${NODE_ACTOR}`, askingNode);
     try {
       const answer = await node.ask({ type: "take-snapshot" }, this.#within(backup, Number.POSITIVE_INFINITY));
-      if (answer.type !== "snapshot") throw new ConclaveError("BAD_MESSAGE", "The node's answer makes no sense.");
+      if (answer.type !== "snapshot") throw nonsense();
       this.#cameOn(backup);
       return { node, url, ...answer };
     } catch (error) {
@@ -165,7 +165,7 @@ export class Backups {
       try {
         const answer = await node.ask({ type: "read-snapshot", index, offset }, this.#within(backup, PART_MS_MAX));
         if (answer.type === "chunks" && goesOn(answer, offset, total)) return answer;
-        throw new ConclaveError("BAD_MESSAGE", "The node's answer makes no sense.");
+        throw nonsense();
       } catch (error) {
         this.#note(error, backup);
         const isLost = hasCode(error, "UNREACHABLE") || hasCode(error, "TIMEOUT") || hasCode(error, "BUSY");

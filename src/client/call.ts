@@ -4,6 +4,7 @@ import { Alarm } from "../alarm.ts";
 import type { Clock } from "../environment.ts";
 import { ConclaveError } from "../errors.ts";
 import { List, type Place } from "../passing.ts";
+import { aborted, closed, invalid } from "./failures.ts";
 import type { CallOptions } from "./options.ts";
 
 /** What a call begins with. */
@@ -95,7 +96,7 @@ export class Calls<C extends Call<never>> {
       return Promise.reject(new ConclaveError("BUSY", `${callsMax} calls wait already.`));
     }
     if (!(timeoutMs >= 0)) {
-      return Promise.reject(new ConclaveError("INVALID_ARGUMENT", `A timeout is 0 ms or more, not ${timeoutMs}.`));
+      return Promise.reject(invalid(`A timeout is 0 ms or more, not ${timeoutMs}.`));
     }
     if (signal?.aborted === true) return Promise.reject(aborted(signal));
     return new Promise((resolve, reject) => {
@@ -139,14 +140,3 @@ export class Calls<C extends Call<never>> {
     if (nextMs !== Number.POSITIVE_INFINITY) this.#alarm.setFor(nextMs);
   }
 }
-
-export const aborted = (signal: AbortSignal): ConclaveError =>
-  new ConclaveError("ABORTED", "The call was aborted.", { cause: signal.reason });
-
-/** A call that was not answered in time, with or without a leader who could have. */
-export const late = (timeoutMs: number, leader: object | null): ConclaveError =>
-  leader === null
-    ? new ConclaveError("NO_LEADER", `No leader was found within ${timeoutMs} ms.`)
-    : new ConclaveError("TIMEOUT", `No answer came within ${timeoutMs} ms.`);
-
-export const closed = (): ConclaveError => new ConclaveError("CLOSED", "The client is closed.");

@@ -4,9 +4,8 @@ import { ConclaveError } from "../errors.ts";
 import { commandBytesMax, DEFAULT_LIMITS } from "../limits.ts";
 import { type Expected, type KeyValueCommand, type Value, valueBytes } from "../machine/key-value-protocol.ts";
 import { TRANSACTION_BYTES_MAX } from "../machine/key-value-transaction.ts";
+import { invalid } from "./failures.ts";
 import type { ConnectOptions } from "./options.ts";
-
-const encoder = new TextEncoder();
 
 /** Every check throws a ConclaveError: `INVALID_ARGUMENT` or `TOO_LARGE`. */
 export class Checks {
@@ -34,7 +33,7 @@ export class Checks {
   key(key: string): void {
     if (typeof key !== "string" || !key.isWellFormed()) throw invalid("A key is a string without lone surrogates.");
     // A character takes at most three bytes of UTF-8 per UTF-16 unit: short keys need not be encoded to know.
-    if (key.length * 3 > this.keyBytesMax) checkSize("key", encoder.encode(key).byteLength, this.keyBytesMax);
+    if (key.length * 3 > this.keyBytesMax) checkSize("key", valueBytes(key), this.keyBytesMax);
   }
 
   value(value: Value): void {
@@ -65,8 +64,6 @@ export class Checks {
     else this.revision(expected.revision);
   }
 }
-
-const invalid = (message: string): ConclaveError => new ConclaveError("INVALID_ARGUMENT", message);
 
 function checkSize(what: string, bytes: number, bytesMax: number): void {
   if (bytes <= bytesMax) return;

@@ -2,7 +2,7 @@
 
 import { type ActorContext, ActorSystem, type Behaviour, normalUrl } from "../actor/index.ts";
 import type { ClientEnvironment } from "../environment.ts";
-import { ConclaveError, type ErrorCode, isErrorCode, messageOf } from "../errors.ts";
+import { ConclaveError, isErrorCode } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import { ANY_CLUSTER } from "../link/index.ts";
 import type { AnyMachine, Machine } from "../machine/definition.ts";
@@ -32,9 +32,9 @@ import { CLIENT_ACTOR, type ClientMessage, clientProtocol } from "../protocol/cl
 import type { MemberWish } from "../protocol/node.ts";
 import { Admin } from "./admin.ts";
 import { type BackupPart, Backups } from "./backups.ts";
-import { closed } from "./call.ts";
 import { Checks } from "./checks.ts";
 import { Commands } from "./commands.ts";
+import { asOurs, closed, invalid, nonsense, understood } from "./failures.ts";
 import { Horizon } from "./horizon.ts";
 import { type LeaderInfo, Leadership } from "./leadership.ts";
 import { type MachineClient, type MachineDoors, machineClient } from "./machine-client.ts";
@@ -135,7 +135,7 @@ export class Client extends Recipes {
     super(environment);
     const { directories = [], nodes = [] } = options;
     if (directories.length + nodes.length === 0) {
-      throw new ConclaveError("INVALID_ARGUMENT", "Name at least one directory or one node to connect to.");
+      throw invalid("Name at least one directory or one node to connect to.");
     }
     this.#checks = new Checks(options);
     this.#environment = environment;
@@ -370,7 +370,7 @@ export class Client extends Recipes {
   async list(prefix: string, options: ListOptions = {}): Promise<KeyValuePage> {
     const { limit = DEFAULT_LIST_LIMIT, after = "" } = options;
     if (!Number.isInteger(limit) || limit < 1 || limit > LIST_LIMIT_MAX) {
-      throw new ConclaveError("INVALID_ARGUMENT", `A limit is a whole number from 1 to ${LIST_LIMIT_MAX}.`);
+      throw invalid(`A limit is a whole number from 1 to ${LIST_LIMIT_MAX}.`);
     }
     this.#checks.key(prefix);
     this.#checks.key(after);
@@ -405,7 +405,7 @@ export class Client extends Recipes {
     const { fromRevision = 1 } = options;
     this.#checks.key(prefix);
     if (!Number.isSafeInteger(fromRevision) || fromRevision < 1) {
-      throw new ConclaveError("INVALID_ARGUMENT", "A watch begins with a revision from 1 on.");
+      throw invalid("A watch begins with a revision from 1 on.");
     }
     const source: Source<Change> = {
       newestQuery: encodeQuery({ op: "get", key: "" }),
@@ -543,10 +543,10 @@ export class Client extends Recipes {
       try {
         const node = this.#system.ref(`${url}/${NODE_ACTOR}`, askingNode);
         const answer = await node.ask({ type: "status" }, { timeoutMs: STATUS_TIMEOUT_MS });
-        if (answer.type !== "status") throw new ConclaveError("BAD_MESSAGE", "The node's answer makes no sense.");
+        if (answer.type !== "status") throw nonsense();
         return { ...answer.status, url };
       } catch (error) {
-        return { id, url, error: asConclaveError(error) };
+        return { id, url, error: asOurs(error) };
       }
     });
     return (await Promise.all(reports)).sort((a, b) => (a.id ?? a.url).localeCompare(b.id ?? b.url));
@@ -567,7 +567,7 @@ export class Client extends Recipes {
    */
   async members(options: CallOptions = {}): Promise<readonly MemberView[]> {
     const answer = await this.#admin.ask({ type: "members" }, options);
-    if (answer.type !== "members") throw new ConclaveError("BAD_MESSAGE", "The leader's answer makes no sense.");
+    if (answer.type !== "members") throw nonsense();
     this.#leadership.learnMembers(answer.members);
     return answer.members;
   }
@@ -755,15 +755,6 @@ const RESULT_READERS: { readonly [Op in keyof KeyValueResults]: ResultReader<Op>
   append: resultReader("append"),
 };
 
-/** An answer that makes no sense is an error with a code, like every other. */
-function understood<T>(otherwise: ErrorCode, decode: () => T): T {
-  try {
-    return decode();
-  } catch (cause) {
-    throw new ConclaveError(otherwise, `The state machine's answer makes no sense: ${messageOf(cause)}`, { cause });
-  }
-}
-
 /** A listener that throws is its owner's problem, reported where uncaught errors are, and must not stop the others. */
 function call(listener: (leader: LeaderInfo | null) => void, leader: LeaderInfo | null): void {
   try {
@@ -774,6 +765,3 @@ function call(listener: (leader: LeaderInfo | null) => void, leader: LeaderInfo 
     });
   }
 }
-
-const asConclaveError = (error: unknown): ConclaveError =>
-  error instanceof ConclaveError ? error : new ConclaveError("BAD_MESSAGE", messageOf(error));

@@ -8,7 +8,8 @@ import { ConclaveError, hasCode, messageOf } from "../errors.ts";
 import { CLIENT_BATCH_BYTES_MAX, CLIENT_WINDOW_BYTES_MAX, CLIENT_WINDOW_MAX } from "../limits.ts";
 import { type CommandBatch, decodeOutcomes, encodeBatch, type Outcome } from "../machine/commands.ts";
 import { List, type Place } from "../passing.ts";
-import { Call, type CallStart, Calls, late } from "./call.ts";
+import { Call, type CallStart, Calls } from "./call.ts";
+import { asOurs, late, nonsense } from "./failures.ts";
 import type { Horizon } from "./horizon.ts";
 import type { Leader, Leadership } from "./leadership.ts";
 import { ASK_TIMEOUT_MS, type CallOptions } from "./options.ts";
@@ -213,7 +214,7 @@ export class Commands {
     leader.node
       .ask({ type: "commands", batch }, { timeoutMs: ASK_TIMEOUT_MS })
       .then((answer) => {
-        if (answer.type !== "outcomes") throw new ConclaveError("BAD_MESSAGE", "The leader's answer makes no sense.");
+        if (answer.type !== "outcomes") throw nonsense();
         const outcomes = decodeOutcomes(answer.outcomes);
         horizon.sawNewest(answer.index, askedAt);
         this.#settle(session, run, outcomes);
@@ -252,7 +253,7 @@ export class Commands {
   }
 
   #failed(leader: Leader, session: number, open: readonly Command[], thrown: unknown): void {
-    const error = thrown instanceof ConclaveError ? thrown : new ConclaveError("BAD_MESSAGE", messageOf(thrown));
+    const error = asOurs(thrown);
     for (const command of open) {
       command.sending = 0;
       command.refusal = error;
@@ -302,7 +303,7 @@ export class Commands {
     leader.node
       .ask({ type: "open-session" }, { timeoutMs: ASK_TIMEOUT_MS })
       .then((answer) => {
-        if (answer.type !== "session") throw new ConclaveError("BAD_MESSAGE", "The leader's answer makes no sense.");
+        if (answer.type !== "session") throw nonsense();
         this.#opening = false;
         this.#session = answer.session;
         this.#nextNumber = 1;

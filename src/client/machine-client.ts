@@ -11,6 +11,7 @@ import {
   type TypedChangesPage,
 } from "../machine/typed-protocol.ts";
 import { decodeValue } from "../machine/value-codec.ts";
+import { invalid } from "./failures.ts";
 import { MachineGate } from "./machine-gate.ts";
 import type { CallOptions, ReadOptions, WatchOptions } from "./options.ts";
 import type { Source, SourcePage } from "./watches.ts";
@@ -127,7 +128,7 @@ export function machineClient(
     try {
       return encodeCall(name, { type, version, name: called, args });
     } catch (cause) {
-      throw new ConclaveError("INVALID_ARGUMENT", `${name}.${called}: ${messageOf(cause)}`, { cause });
+      throw invalid(`${name}.${called}: ${messageOf(cause)}`, cause);
     }
   };
   const methods = new Map<string, unknown>();

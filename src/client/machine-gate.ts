@@ -6,7 +6,8 @@
 import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, hasCode } from "../errors.ts";
 import { List, type Place } from "../passing.ts";
-import { Call, type CallStart, Calls, late } from "./call.ts";
+import { Call, type CallStart, Calls } from "./call.ts";
+import { late } from "./failures.ts";
 import { type CallOptions, RETRY_DELAY_MS } from "./options.ts";
 import { pause } from "./pause.ts";
 

@@ -2,12 +2,13 @@
 
 import type { ActorContext } from "../actor/index.ts";
 import type { ClientEnvironment, Timer } from "../environment.ts";
-import { ConclaveError, hasCode, retryAfterMs } from "../errors.ts";
+import { type ConclaveError, hasCode, retryAfterMs } from "../errors.ts";
 import { CLIENT_BATCH_BYTES_MAX, CLIENT_READS_MAX, CLIENT_WINDOW_BYTES_MAX } from "../limits.ts";
 import { decodeList, encodeList } from "../machine/commands.ts";
 import { List, type Place } from "../passing.ts";
 import { askingNode, type Consistency, NODE_ACTOR, QUERIES_MAX } from "../protocol/asking-node.ts";
-import { Call, type CallStart, Calls, late } from "./call.ts";
+import { Call, type CallStart, Calls } from "./call.ts";
+import { late, nonsense } from "./failures.ts";
 import type { Horizon } from "./horizon.ts";
 import type { Leadership, NodeRef } from "./leadership.ts";
 import { ASK_TIMEOUT_MS, pauseMs, RETRY_DELAY_MS, type ReadOptions } from "./options.ts";
@@ -292,7 +293,7 @@ export class Queries {
     const answer = await node.ask({ type: "queries", consistency, anywhere, minIndex, queries }, { timeoutMs });
     const results = answer.type === "results" ? listed(answer.results) : null;
     if (answer.type !== "results" || results?.length !== batch.length) {
-      throw new ConclaveError("BAD_MESSAGE", "The node's answer makes no sense.");
+      throw nonsense();
     }
     // A lease is as good as the clocks are: it is no proof of what is newest.
     if (consistency === "linearizable") horizon.sawNewest(answer.index, askedAt);

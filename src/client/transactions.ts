@@ -1,6 +1,5 @@
 /** Transactions as a user writes them: plain data, whose results have the types of the operations that were given. */
 
-import { ConclaveError } from "../errors.ts";
 import type { KeyValueEntry, KeyValueResults, Value } from "../machine/key-value-parts.ts";
 import {
   type Condition,
@@ -9,6 +8,7 @@ import {
   type TransactionCommand,
 } from "../machine/key-value-transaction.ts";
 import type { Checks } from "./checks.ts";
+import { invalid } from "./failures.ts";
 
 /**
  * How what is there stands to something; where several are given, all have to hold.
@@ -280,5 +280,3 @@ function checkFields(given: object, known: readonly string[], what: string): voi
   if (!isObject) throw invalid(`${what}.`);
   if (unknown !== undefined) throw invalid(`${what}, and has no "${unknown}".`);
 }
-
-const invalid = (message: string): ConclaveError => new ConclaveError("INVALID_ARGUMENT", message);

@@ -5,9 +5,9 @@
 
 import type { ActorContext } from "../actor/index.ts";
 import type { ClientEnvironment } from "../environment.ts";
-import { ConclaveError, hasCode, messageOf } from "../errors.ts";
+import { ConclaveError, hasCode } from "../errors.ts";
 import { askingNode, NODE_ACTOR } from "../protocol/asking-node.ts";
-import { aborted, closed } from "./call.ts";
+import { aborted, closed, nonsense, understood } from "./failures.ts";
 import type { Leadership } from "./leadership.ts";
 import { RETRY_DELAY_MS, type WatchOptions } from "./options.ts";
 import { pause } from "./pause.ts";
@@ -135,7 +135,7 @@ export class Watches {
       try {
         const options = { signal: ended, timeoutMs: START_TIMEOUT_MS };
         const answer = await this.#options.queries.ask(source.newestQuery, options);
-        return understood(() => source.newest(answer)) + 1;
+        return understood("BAD_MESSAGE", () => source.newest(answer)) + 1;
       } catch (error) {
         if (isFinal(error) || hasCode(error, "CLOSED") || ended.aborted) throw error;
         await this.#pause(RETRY_DELAY_MS_MAX, ended);
@@ -170,7 +170,7 @@ export class Watches {
       try {
         const answer = await this.#poll(url, watch, from);
         watch.url = url;
-        if (answer !== null) return understood(() => pageFrom(watch.source.read(answer), from));
+        if (answer !== null) return understood("BAD_MESSAGE", () => pageFrom(watch.source.read(answer), from));
       } catch (error) {
         if (!hasCode(error, "ANSWER_TOO_LARGE") || watch.pageMax === 1) throw error;
         watch.pageMax = Math.ceil(watch.pageMax / 2);
@@ -188,7 +188,7 @@ export class Watches {
       const options = { timeoutMs: waitMs + PATIENCE_MS, signal: ended };
       const answer = await node.ask({ type: "poll", id, waitMs, query }, options);
       if (answer.type === "polled") return answer.result;
-      throw new ConclaveError("BAD_MESSAGE", "The node's answer makes no sense.");
+      throw nonsense();
     } catch (error) {
       if (ended.aborted || hasCode(error, "TIMEOUT")) node.tell({ type: "end-poll", id });
       throw error;
@@ -211,15 +211,6 @@ function pageFrom<Change>(page: SourcePage<Change>, from: number): SourcePage<Ch
   }
   if (page.nextRevision < next) throw new RangeError(`the page ends before ${next}`);
   return page;
-}
-
-function understood<T>(decode: () => T): T {
-  try {
-    return decode();
-  } catch (cause) {
-    if (cause instanceof ConclaveError) throw cause;
-    throw new ConclaveError("BAD_MESSAGE", `The state machine's answer makes no sense: ${messageOf(cause)}`, { cause });
-  }
 }
 
 const compacted = (from: number, firstRevision: number): ConclaveError =>

@@ -5,7 +5,7 @@
 import type { ClientEnvironment } from "../../environment.ts";
 import { ConclaveError, hasCode } from "../../errors.ts";
 import type { Holder, locks } from "../../machine/recipes/locks.ts";
-import { aborted } from "../call.ts";
+import { aborted } from "../failures.ts";
 import type { ClientOf } from "../machine-client.ts";
 import { eitherOf } from "./expiring-signal.ts";
 import { type Hold, hold } from "./hold.ts";

@@ -1,7 +1,7 @@
 /** What a client holds of the cluster, and what it waits for: all of it is given up when the client is closed. */
 
 import type { Clock } from "../../environment.ts";
-import { closed } from "../call.ts";
+import { closed } from "../failures.ts";
 
 /** A cluster that is away is not waited for any longer, when the client is closed. */
 const PATIENCE_MS = 500;

@@ -6,7 +6,7 @@
 
 import type { ClientEnvironment } from "../../environment.ts";
 import { ConclaveError, hasCode, messageOf } from "../../errors.ts";
-import { aborted } from "../call.ts";
+import { aborted } from "../failures.ts";
 import type { CallOptions } from "../options.ts";
 import { pause } from "../pause.ts";
 import type { Holdings } from "./holdings.ts";

@@ -8,6 +8,7 @@ import { keyOf } from "../../machine/recipes/checks.ts";
 import type { GivenJob } from "../../machine/recipes/queue-state.ts";
 import type { queues } from "../../machine/recipes/queues.ts";
 import { decodeValue, encodeValue } from "../../machine/value-codec.ts";
+import { invalid } from "../failures.ts";
 import type { ClientOf } from "../machine-client.ts";
 import type { CallOptions, ReadOptions } from "../options.ts";
 import { Expiry } from "./expiring-signal.ts";
@@ -361,6 +362,6 @@ function bytesOf(item: unknown): Uint8Array {
   try {
     return encodeValue(item);
   } catch (cause) {
-    throw new ConclaveError("INVALID_ARGUMENT", `The item: ${messageOf(cause)}`, { cause });
+    throw invalid(`The item: ${messageOf(cause)}`, cause);
   }
 }

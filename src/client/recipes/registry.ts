@@ -4,6 +4,7 @@
 
 import { ConclaveError, hasCode } from "../../errors.ts";
 import type { LeasedEntry } from "../../machine/recipes/leases.ts";
+import { invalid } from "../failures.ts";
 import type { CallOptions, ReadOptions } from "../options.ts";
 import { pause } from "../pause.ts";
 import { endable } from "./follow.ts";
@@ -87,7 +88,7 @@ const TTL_MS = 5_000;
 
 const serviceOf = (name: string): string => {
   if (typeof name === "string" && name.isWellFormed()) return `service:${encodeURIComponent(name)}/`;
-  throw new ConclaveError("INVALID_ARGUMENT", "A service has a name without lone surrogates.");
+  throw invalid("A service has a name without lone surrogates.");
 };
 
 type Wish = Pick<Instance, "id" | "address" | "meta"> & { readonly ttlMs: number };
@@ -219,7 +220,7 @@ export async function register(
 ): Promise<Registration> {
   serviceOf(service);
   if (typeof address !== "string" || typeof id !== "string" || id === "") {
-    throw new ConclaveError("INVALID_ARGUMENT", "An instance has an address, and an id that is not empty.");
+    throw invalid("An instance has an address, and an id that is not empty.");
   }
   const kept = new Kept(parts, service, { id, address, meta, ttlMs });
   try {

@@ -1,9 +1,10 @@
 /** Settings: keys of the key-value store with a prefix, as values of their own types, and watched as a whole. */
 
 import type { ClientEnvironment } from "../../environment.ts";
-import { ConclaveError, messageOf } from "../../errors.ts";
+import { messageOf } from "../../errors.ts";
 import { LIST_LIMIT_MAX, type Value } from "../../machine/key-value-protocol.ts";
 import type { Client } from "../client.ts";
+import { invalid } from "../failures.ts";
 import type { CallOptions, ReadOptions } from "../options.ts";
 import { endable, follow, readAll } from "./follow.ts";
 
@@ -107,8 +108,8 @@ function written(name: string, value: unknown): string {
   try {
     text = JSON.stringify(value);
   } catch (cause) {
-    throw new ConclaveError("INVALID_ARGUMENT", `${name}: ${messageOf(cause)}`, { cause });
+    throw invalid(`${name}: ${messageOf(cause)}`, cause);
   }
-  if (text === undefined) throw new ConclaveError("INVALID_ARGUMENT", `${name}: a ${typeof value} can't be JSON.`);
+  if (text === undefined) throw invalid(`${name}: a ${typeof value} can't be JSON.`);
   return text;
 }
