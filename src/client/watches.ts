@@ -7,6 +7,7 @@ import type { ActorContext } from "../actor/index.ts";
 import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, hasCode } from "../errors.ts";
 import { askingNode, NODE_ACTOR } from "../protocol/asking-node.ts";
+import { endable } from "./endable.ts";
 import { aborted, closed, nonsense, understood } from "./failures.ts";
 import type { Leadership } from "./leadership.ts";
 import { RETRY_DELAY_MS, type WatchOptions } from "./options.ts";
@@ -31,9 +32,6 @@ const RETRY_DELAY_MS_MAX = 1_000;
 /** The most changes of one page, which is all that a watch holds. */
 const PAGE_MAX = 1_000;
 const START_TIMEOUT_MS = 60_000;
-
-/** The consumer wants no more. */
-const RETURNED = new ConclaveError("ABORTED", "The watch was ended by its consumer.");
 
 /** What is watched, and how a state machine is asked for it. */
 export interface Source<Change> {
@@ -78,23 +76,12 @@ export class Watches {
     source: Source<Change>,
     { fromRevision, signal, node }: WatchOptions,
   ): AsyncIterableIterator<Revised<Change>> {
-    const end = new AbortController();
-    const ended = signal === undefined ? end.signal : AbortSignal.any([end.signal, signal]);
-    const start = fromRevision === undefined ? this.#afterNow(source, ended) : Promise.resolve(fromRevision);
-    start.catch(() => {}); // Whoever reads the watch will know of it.
-    if (fromRevision === undefined) this.#options.holdCommands(start);
-    const watch: Watch<Change> = { source, node: node ?? null, ended, url: null, pageMax: PAGE_MAX };
-    const changes = this.#changes(watch, start, end);
-    return {
-      next: () => changes.next(),
-      return: () => {
-        end.abort(RETURNED); // A generator that waits would hear of it only once it has what it waits for.
-        return changes.return();
-      },
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-    };
+    return endable(signal, (ended, end) => {
+      const start = fromRevision === undefined ? this.#afterNow(source, ended) : Promise.resolve(fromRevision);
+      start.catch(() => {}); // Whoever reads the watch will know of it.
+      if (fromRevision === undefined) this.#options.holdCommands(start);
+      return this.#changes({ source, node: node ?? null, ended, url: null, pageMax: PAGE_MAX }, start, end);
+    });
   }
 
   close(): void {
@@ -122,7 +109,6 @@ export class Watches {
       }
     } catch (error) {
       const reason: unknown = ended.aborted ? ended.reason : error;
-      if (reason === RETURNED) return;
       throw !ended.aborted || reason instanceof ConclaveError ? reason : aborted(ended);
     } finally {
       this.#open.delete(end);

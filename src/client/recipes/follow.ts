@@ -1,7 +1,7 @@
 /** Watching what has a state: what is there first, and then every change, in order and without a gap. */
 
 import type { ClientEnvironment } from "../../environment.ts";
-import { ConclaveError, hasCode } from "../../errors.ts";
+import { hasCode } from "../../errors.ts";
 import { patiently } from "./patience.ts";
 
 /** Some entries in the order of their keys, and the last revision whose change they tell of. */
@@ -71,33 +71,4 @@ export async function* follow<Entry extends Keyed, Change extends Keyed>({
       if (!hasCode(error, "COMPACTED")) throw error;
     }
   }
-}
-
-/** The consumer wants no more. */
-const RETURNED = new ConclaveError("ABORTED", "The watch was ended by its consumer.");
-
-/** Steps that end as soon as their consumer wants no more, even while it waits for the next one. */
-export function endable<T>(
-  signal: AbortSignal | undefined,
-  run: (ended: AbortSignal) => AsyncGenerator<T, void, undefined>,
-): AsyncIterableIterator<T> {
-  const end = new AbortController();
-  const steps = run(signal === undefined ? end.signal : AbortSignal.any([end.signal, signal]));
-  return {
-    next: async () => {
-      try {
-        return await steps.next();
-      } catch (error) {
-        if (!end.signal.aborted) throw error;
-        return { done: true, value: undefined };
-      }
-    },
-    return: () => {
-      end.abort(RETURNED); // A generator that waits would hear of it only once it has what it waits for.
-      return steps.return();
-    },
-    [Symbol.asyncIterator]() {
-      return this;
-    },
-  };
 }

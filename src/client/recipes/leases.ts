@@ -5,9 +5,10 @@
 import type { ClientEnvironment } from "../../environment.ts";
 import { ConclaveError } from "../../errors.ts";
 import type { LeasedEntry, leases } from "../../machine/recipes/leases.ts";
+import { endable } from "../endable.ts";
 import type { ClientOf } from "../machine-client.ts";
 import type { CallOptions, ReadOptions } from "../options.ts";
-import { endable, follow, readAll, type Step } from "./follow.ts";
+import { follow, readAll, type Step } from "./follow.ts";
 import type { Holding, Holdings } from "./holdings.ts";
 import { KeptAlive } from "./kept-alive.ts";
 import { getIn, type Place } from "./line.ts";

@@ -7,6 +7,7 @@ import { leases } from "../../machine/recipes/leases.ts";
 import { locks } from "../../machine/recipes/locks.ts";
 import { queues } from "../../machine/recipes/queues.ts";
 import { rateLimits } from "../../machine/recipes/rate-limits.ts";
+import { endable } from "../endable.ts";
 import type { MachineClient } from "../machine-client.ts";
 import type { ReadOptions } from "../options.ts";
 import { type BarrierOptions, type BarrierParts, barrier, type Passed } from "./barrier.ts";
@@ -20,7 +21,6 @@ import {
   type SemaphoreOptions,
   type Turn,
 } from "./coordination.ts";
-import { endable } from "./follow.ts";
 import { Holdings } from "./holdings.ts";
 import { type Lease, type LeasedKeys, type LeaseOptions, type LeasesParts, lease, leasedKeys } from "./leases.ts";
 import { type Queue, type QueueOptions, type QueueParts, WorkQueue } from "./queue.ts";

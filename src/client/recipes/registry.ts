@@ -4,10 +4,10 @@
 
 import { ConclaveError, hasCode } from "../../errors.ts";
 import type { LeasedEntry } from "../../machine/recipes/leases.ts";
+import { endable } from "../endable.ts";
 import { invalid } from "../failures.ts";
 import type { CallOptions, ReadOptions } from "../options.ts";
 import { pause } from "../pause.ts";
-import { endable } from "./follow.ts";
 import { followLeased, type LeasesParts, listLeased, newLease, type RawLease } from "./leases.ts";
 import { isPassing, isRefused, RENEWALS, RETRY_MS } from "./patience.ts";
 

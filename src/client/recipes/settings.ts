@@ -4,9 +4,10 @@ import type { ClientEnvironment } from "../../environment.ts";
 import { messageOf } from "../../errors.ts";
 import { LIST_LIMIT_MAX, type Value } from "../../machine/key-value-protocol.ts";
 import type { Client } from "../client.ts";
+import { endable } from "../endable.ts";
 import { invalid } from "../failures.ts";
 import type { CallOptions, ReadOptions } from "../options.ts";
-import { endable, follow, readAll } from "./follow.ts";
+import { follow, readAll } from "./follow.ts";
 
 /**
  * What a watch of settings tells: all that are set, in place of what was told before; or one change.

@@ -1,7 +1,8 @@
 /** Watching what has a state, whatever is missed meanwhile. */
 
 import * as assert from "uvu/assert";
-import { endable, follow, type Page, type Step } from "../../../src/client/recipes/follow.ts";
+import { endable } from "../../../src/client/endable.ts";
+import { follow, type Page, type Step } from "../../../src/client/recipes/follow.ts";
 import { standardClock, standardRandom } from "../../../src/environment/standard.ts";
 import type { ClientEnvironment } from "../../../src/environment.ts";
 import { ConclaveError } from "../../../src/errors.ts";
