@@ -105,7 +105,7 @@ export class ConclaveError extends Error {
 }
 
 /**
- * Is this an error of ours with that code?
+ * Is this an error of ours with that code, or one of those?
  *
  * @example
  * ```ts
@@ -119,8 +119,8 @@ export class ConclaveError extends Error {
  * }
  * ```
  */
-export const hasCode = (error: unknown, code: ErrorCode): error is ConclaveError =>
-  error instanceof ConclaveError && error.code === code;
+export const hasCode = (error: unknown, ...codes: readonly ErrorCode[]): error is ConclaveError =>
+  error instanceof ConclaveError && codes.includes(error.code);
 
 /** What a server answers that has no room: trying again pays after so long. `details` carries it as `retryAfterMs`. */
 export const busy = (message: string, retryMs: number): ConclaveError =>

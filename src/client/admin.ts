@@ -80,13 +80,13 @@ export class Admin {
       request.resolve(await leader.node.ask(question, { timeoutMs: Math.max(0, leftMs) }));
       return true;
     } catch (error) {
-      if (error instanceof ConclaveError && TURNED_AWAY.includes(error.code)) {
+      if (hasCode(error, ...TURNED_AWAY)) {
         request.isSent = false;
         if (!hasCode(error, "BUSY")) this.#options.leadership().doubt(leader);
         return false;
       }
       const isUnknown = hasCode(error, "UNKNOWN_OUTCOME") && !request.isSent;
-      const isLost = hasCode(error, "UNREACHABLE") || hasCode(error, "TIMEOUT") || isUnknown;
+      const isLost = hasCode(error, "UNREACHABLE", "TIMEOUT") || isUnknown;
       if (isLost) this.#options.leadership().doubt(leader);
       if (isLost && !request.isSent) return false;
       request.reject(isLost ? unknownOutcome(error) : asOurs(error));

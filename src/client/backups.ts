@@ -168,7 +168,7 @@ export class Backups {
         throw nonsense();
       } catch (error) {
         this.#note(error, backup);
-        const isLost = hasCode(error, "UNREACHABLE") || hasCode(error, "TIMEOUT") || hasCode(error, "BUSY");
+        const isLost = hasCode(error, "UNREACHABLE", "TIMEOUT", "BUSY");
         if (!isLost) return null;
         if (attempt < ATTEMPTS_MAX) await this.#pause(backup, RETRY_DELAY_MS * 2 ** attempt);
       }
@@ -183,7 +183,7 @@ export class Backups {
 
   #note(error: unknown, backup: Backup): void {
     if (backup.ended.aborted || !(error instanceof ConclaveError)) throw error;
-    if (!hasCode(error, "UNREACHABLE") && !hasCode(error, "TIMEOUT")) backup.refusal = error;
+    if (!hasCode(error, "UNREACHABLE", "TIMEOUT")) backup.refusal = error;
   }
 
   #within({ deadlineMs, ended }: Backup, mostMs: number): { readonly timeoutMs: number; readonly signal: AbortSignal } {

@@ -323,16 +323,13 @@ function listed(bytes: Uint8Array): Uint8Array[] | null {
 
 /** Asking again would get the same answer. */
 export const isFinal = (error: unknown): error is ConclaveError =>
-  hasCode(error, "BAD_MESSAGE") ||
-  hasCode(error, "MACHINE_FAILED") ||
-  hasCode(error, "TOO_LARGE") ||
-  hasCode(error, "ANSWER_TOO_LARGE");
+  hasCode(error, "BAD_MESSAGE", "MACHINE_FAILED", "TOO_LARGE", "ANSWER_TOO_LARGE");
 
 /** It passes, and says more than that no answer came in time. */
-const isRefusal = (error: unknown): error is ConclaveError => hasCode(error, "BUSY") || hasCode(error, "DIVERGED");
+const isRefusal = (error: unknown): error is ConclaveError => hasCode(error, "BUSY", "DIVERGED");
 
 /** What one of a batch has met with, and each for itself may not. */
-const isShared = (error: unknown): boolean => hasCode(error, "ANSWER_TOO_LARGE") || hasCode(error, "MACHINE_FAILED");
+const isShared = (error: unknown): boolean => hasCode(error, "ANSWER_TOO_LARGE", "MACHINE_FAILED");
 
 const hasRoom = ({ queries, bytes }: Company, query: Query): boolean =>
   queries.length < QUERIES_MAX && bytes + query.bytes.byteLength <= CLIENT_BATCH_BYTES_MAX;

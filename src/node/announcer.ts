@@ -153,7 +153,7 @@ export class Announcer {
       .then(
         () => this.#noteConsent(url, message.type),
         (error) => {
-          const isRefused = hasCode(error, "STALE_CLAIM") || hasCode(error, "NOT_ENTITLED") || hasCode(error, "BUSY");
+          const isRefused = hasCode(error, "STALE_CLAIM", "NOT_ENTITLED", "BUSY");
           if (isRefused) this.#noteRefusal(url, message.type, error);
         },
       );

@@ -54,7 +54,7 @@ export class Joiner {
       .ask(url)
       .catch((error: unknown) => {
         if (hasCode(error, "NOT_LEADER")) this.#hint = leaderIn(error.details);
-        else if (!hasCode(error, "UNREACHABLE") && !hasCode(error, "TIMEOUT") && !hasCode(error, "BUSY")) {
+        else if (!hasCode(error, "UNREACHABLE", "TIMEOUT", "BUSY")) {
           this.#tell({ event: "join-refused", by: url, reason: messageOf(error) });
         }
       })

@@ -370,7 +370,7 @@ export class NodeActor {
     } catch (error) {
       // The core may now be ahead of what was carried out, the disk above all: it must not go on as if it were not.
       const failure = `The node failed: ${messageOf(error)}`;
-      const isKnown = hasCode(error, "MACHINE_MISSING") || hasCode(error, "MACHINE_FAILED");
+      const isKnown = hasCode(error, "MACHINE_MISSING", "MACHINE_FAILED");
       this.#fail(isKnown ? error : new ConclaveError("ACTOR_FAILED", failure, { cause: error }));
       throw error;
     }

@@ -101,7 +101,7 @@ const UPDATE_RETRY_MS = 50;
 const NEWCOMERS_MAX = 20;
 
 /** What a process may end for. */
-const isOfDisk = (error: unknown): boolean => hasCode(error, "DISK_FAILED") || hasCode(error, "DISK_FULL");
+const isOfDisk = (error: unknown): boolean => hasCode(error, "DISK_FAILED", "DISK_FULL");
 
 /** The others use a machine that its program does not have; whoever operates it finds out, and updates it. */
 const isOutdated = ({ isOld }: Place, error: unknown): boolean => isOld && hasCode(error, "MACHINE_MISSING");

@@ -104,7 +104,7 @@ export async function letGo(
       await giveUp({ timeoutMs: leftMs });
       return;
     } catch (error) {
-      if (hasCode(error, "CLOSED") || hasCode(error, "REJECTED")) return; // Then its time runs out.
+      if (hasCode(error, "CLOSED", "REJECTED")) return; // Then its time runs out.
       await rest(environment);
     }
   }

@@ -10,7 +10,7 @@ export const RETRY_MS = 50;
 const PASSING = ["UNKNOWN_OUTCOME", "TIMEOUT", "NO_LEADER", "BUSY", "MACHINE_INACTIVE"] as const;
 
 /** Did the cluster only not answer just now? */
-export const isPassing = (error: unknown): boolean => PASSING.some((code) => hasCode(error, code));
+export const isPassing = (error: unknown): boolean => hasCode(error, ...PASSING);
 
 export const rest = ({ clock }: ClientEnvironment): Promise<void> =>
   new Promise((resolve) => void clock.setTimer(RETRY_MS, resolve));
