@@ -34,7 +34,8 @@ export class Running {
     this.child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, ...env } });
     const { stdout, stderr } = this.child;
     if (stdout === null || stderr === null) throw new Error("no pipes");
-    createInterface({ input: stdout }).on("line", (line) => {
+    const lines = createInterface({ input: stdout });
+    lines.on("line", (line) => {
       this.output += `${line}\n`;
       if (line.startsWith("{")) this.lines.push(JSON.parse(line));
       this.#wake();
@@ -42,8 +43,10 @@ export class Running {
     stderr.on("data", (chunk) => {
       this.errors += String(chunk);
     });
+    const read = new Promise<void>((resolve) => void lines.once("close", resolve));
     this.exited = new Promise((resolve) => {
-      this.child.once("close", (code, signal) => {
+      this.child.once("close", async (code, signal) => {
+        await read; // On Deno the last lines come after that.
         this.#over = true;
         resolve({ code, signal });
         this.#wake();
@@ -80,7 +83,7 @@ export class Running {
 
   async kill(signal: NodeJS.Signals): Promise<void> {
     // Not `child.kill`: after it, Deno reports the signal in place of the exit code.
-    if (!this.#over) process.kill(this.pid, signal);
+    if (this.child.exitCode === null && this.child.signalCode === null) process.kill(this.pid, signal);
     await this.exited;
   }
 
