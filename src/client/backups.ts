@@ -7,6 +7,7 @@ import type { ActorContext } from "../actor/index.ts";
 import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, hasCode } from "../errors.ts";
 import { askingNode, NODE_ACTOR, type NodeAnswer } from "../protocol/asking-node.ts";
+import { endWith } from "./end-with.ts";
 import { aborted, closed, late, nonsense } from "./failures.ts";
 import type { Leadership, NodeRef } from "./leadership.ts";
 import { type BackupOptions, RETRY_DELAY_MS } from "./options.ts";
@@ -84,7 +85,7 @@ export class Backups {
 
   async *draw({ node, signal, timeoutMs = STALL_MS_MAX }: BackupOptions): AsyncGenerator<BackupPart, void, undefined> {
     const end = new AbortController();
-    const ended = signal === undefined ? end.signal : AbortSignal.any([end.signal, signal]);
+    const ended = endWith(end, signal);
     const backup: Backup = {
       wanted: node ?? null,
       ended,
@@ -101,6 +102,7 @@ export class Backups {
       throw !ended.aborted || reason instanceof ConclaveError ? reason : aborted(ended);
     } finally {
       this.#open.delete(end);
+      end.abort();
     }
   }
 

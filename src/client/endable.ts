@@ -1,6 +1,7 @@
 /** What is read step by step, and ends as soon as its consumer wants no more, even while it waits for the next one. */
 
 import { ConclaveError } from "../errors.ts";
+import { endWith } from "./end-with.ts";
 
 /** The consumer wants no more. */
 const RETURNED = new ConclaveError("ABORTED", "The watch was ended by its consumer.");
@@ -11,14 +12,17 @@ export function endable<T>(
   run: (ended: AbortSignal, end: AbortController) => AsyncGenerator<T, void, undefined>,
 ): AsyncIterableIterator<T> {
   const end = new AbortController();
-  const steps = run(signal === undefined ? end.signal : AbortSignal.any([end.signal, signal]), end);
+  const steps = run(endWith(end, signal), end);
   return {
     next: async () => {
       try {
-        return await steps.next();
+        const step = await steps.next();
+        if (step.done === true) end.abort(RETURNED);
+        return step;
       } catch (error) {
-        if (end.signal.reason !== RETURNED) throw error;
-        return { done: true, value: undefined };
+        if (end.signal.reason === RETURNED) return { done: true, value: undefined };
+        end.abort(error);
+        throw error;
       }
     },
     return: () => {

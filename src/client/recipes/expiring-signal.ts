@@ -1,6 +1,7 @@
 /** A signal that fires at a time, and that nobody finds unfired after it, however late the timer that should fire it. */
 
 import type { Clock, Timer } from "../../environment.ts";
+import { endWith } from "../end-with.ts";
 
 /**
  * What holds until a time that may be moved. A timer fires late when the event loop was held up, or the process stood
@@ -63,13 +64,10 @@ export class Expiry {
   }
 }
 
-/**
- * Fires when one of the two does. On Deno, Bun and older Nodes a timer alone tells what `AbortSignal.any` makes of them
- * that time has run out; whoever asks this one asks the clock, too.
- */
+/** Fires when one of the two does; whoever asks it asks the clock, too. */
 export function eitherOf(expiring: AbortSignal, other: AbortSignal | undefined): AbortSignal {
   if (other === undefined) return expiring;
-  return lookFirst(AbortSignal.any([expiring, other]), () => void expiring.aborted);
+  return lookFirst(endWith(new AbortController(), expiring, other), () => void expiring.aborted);
 }
 
 /** Whoever asks the signal whether it has fired has it look first whether it should have. */

@@ -6,6 +6,7 @@
 
 import type { ClientEnvironment } from "../../environment.ts";
 import { ConclaveError, hasCode, messageOf } from "../../errors.ts";
+import { endWith } from "../end-with.ts";
 import { aborted } from "../failures.ts";
 import type { CallOptions } from "../options.ts";
 import { pause } from "../pause.ts";
@@ -110,7 +111,7 @@ async function waitInLine<T>(
   closing: AbortSignal,
 ): Promise<Granted<T> | null> {
   const end = new AbortController();
-  const ended = AbortSignal.any([end.signal, closing, ...(signal === undefined ? [] : [signal])]);
+  const ended = endWith(end, closing, signal);
   let askedMs = firstAskedMs;
   /** Undefined for who waits still. */
   const ask = async (timeoutMs: number): Promise<Granted<T> | null | undefined> => {
