@@ -82,11 +82,13 @@ export class Proposals {
     else if (placed.answer !== null) answerWith(placed.answer, index, applied);
   }
 
-  /** What becomes of all that waits here is for others to say. */
-  abandon(why: ConclaveError = unknownOutcome()): void {
+  /** What becomes of all that waits here is for others to say. Followers ask for it in every turn: nothing may cost nothing. */
+  abandon(why: ConclaveError | null = null): void {
+    if (this.#placed.size === 0) return;
+    const reason = why ?? unknownOutcome();
     for (const { answer, stay } of this.#placed.values()) {
       this.#room.giveUp(stay);
-      answer?.fail(why);
+      answer?.fail(reason);
     }
     this.#placed.clear();
   }
