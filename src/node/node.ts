@@ -133,6 +133,8 @@ export class NodeActor {
   #farewell: Timer | null = null;
   #configuration: Configuration;
   #wasLeader = false;
+  /** What there is to apply waits for the next turn. */
+  #isApplyingLater = false;
   #stopped = false;
 
   constructor(context: ActorContext<NodeEvent>, parts: NodeParts) {
@@ -517,11 +519,18 @@ export class NodeActor {
     this.#snapshots.carryOut(effects);
     this.#clients.takeReads(effects);
     this.#applier.commit(effects.commitIndex);
-    this.#applier.run();
+    this.#apply(effects.persist !== null);
     this.#clients.run();
     this.#snapshots.tend();
     this.#joiner.wake();
     this.#setTimer(effects.deadlineMs);
+  }
+
+  /** On a follower the disk comes first, for which the whole cluster waits; but not twice in a row. */
+  #apply(isWriting: boolean): void {
+    this.#isApplyingLater = isWriting && !this.isLeader && !this.#isApplyingLater;
+    if (this.#isApplyingLater) this.#context.post({ type: "continue" });
+    else this.#applier.run();
   }
 
   #noteLeadership(): void {
@@ -585,7 +594,10 @@ export class NodeActor {
   #persist({ seq, reset, hardState, entries }: Persist): void {
     this.#unwritten.writing(seq, entries);
     this.#parts.wal.append({ reset, entries, state: hardState }).then(
-      () => this.#context.post({ type: "persisted", seq }),
+      () => {
+        if (!this.#stopped) this.#outbox.durable(seq); // At once: others wait for it.
+        this.#context.post({ type: "persisted", seq });
+      },
       (error) => this.#fail(error),
     );
   }

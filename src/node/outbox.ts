@@ -11,6 +11,8 @@ export class Outbox {
   /** Messages that wait for what they promise to be durable. */
   #held: { readonly seq: number; readonly messages: readonly Outgoing[] }[] = [];
   #durableSeq = 0;
+  /** Those to this node itself, which are durable. */
+  readonly #own: Outgoing[] = [];
 
   constructor(raft: Raft, peers: Peers) {
     this.#raft = raft;
@@ -39,15 +41,21 @@ export class Outbox {
     return this.#durableSeq >= this.#raft.persistSeq;
   }
 
-  /** Everything up to write `seq` is durable: what waited for it goes out, or comes back in if it is for this node. */
-  release(seq: number, events: RaftEvent[]): void {
+  /** Everything up to write `seq` is durable: what waited for it, and is for others, goes out. */
+  durable(seq: number): void {
     this.#durableSeq = Math.max(this.#durableSeq, seq);
     const due = this.#held.filter(({ seq }) => seq <= this.#durableSeq);
+    if (due.length === 0) return;
     this.#held = this.#held.filter(({ seq }) => seq > this.#durableSeq);
     for (const outgoing of due.flatMap(({ messages }) => messages)) {
-      const { to, message } = outgoing;
-      if (to === this.#raft.config.id) events.push({ type: "message", from: to, message });
+      if (outgoing.to === this.#raft.config.id) this.#own.push(outgoing);
       else this.send(outgoing);
     }
+  }
+
+  /** The same, and what is for this node itself comes back in. */
+  release(seq: number, events: RaftEvent[]): void {
+    this.durable(seq);
+    for (const { to, message } of this.#own.splice(0)) events.push({ type: "message", from: to, message });
   }
 }

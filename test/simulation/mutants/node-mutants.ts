@@ -38,7 +38,7 @@ export const NODE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "node/outbox.ts",
-        find: "const due = this.#held.filter(({ seq }) => seq <= this.#durableSeq);\n    this.#held = this.#held.filter(({ seq }) => seq > this.#durableSeq);",
+        find: "const due = this.#held.filter(({ seq }) => seq <= this.#durableSeq);\n    if (due.length === 0) return;\n    this.#held = this.#held.filter(({ seq }) => seq > this.#durableSeq);",
         replace: "const due = this.#held;\n    this.#held = [];",
       },
     ],
