@@ -7,7 +7,8 @@ const U32 = 2 ** 32;
 /** Up to here, plain loops are faster than the runtime's encoder. */
 const SHORT = 24;
 const ASCII_MAX = 0x7f;
-const LOOP_MAX = 96;
+/** As many bytes as a unit of UTF-16 takes at most. */
+const UNIT_BYTES_MAX = 3;
 /** Up to here, it is quicker to see that text is ASCII than to have it decoded with care. */
 const ASCII_LOOK_MAX = 128;
 /**
@@ -143,12 +144,16 @@ export class ByteWriter {
 
   text(text: string): this {
     if (text.length > IN_PLACE_MAX) return this.bytes(encodeText(text));
-    const bytes = textBytes(text);
-    const at = this.#advance(4 + bytes);
-    putU32(this.#bytes, at, bytes);
-    if (bytes > text.length || bytes > LOOP_MAX) {
-      encoder.encodeInto(text, this.#bytes.subarray(at + 4, at + 4 + bytes));
-    } else for (let i = 0; i < bytes; i++) this.#bytes[at + 4 + i] = text.charCodeAt(i);
+    const at = this.#length + 4;
+    // Most text is ASCII: room for all that it could take is made only if it is not.
+    this.#makeRoom(4 + text.length);
+    let bytes = text.length <= SHORT ? asciiInto(this.#bytes, at, text) : encodedInto(this.#bytes, at, text);
+    if (bytes === null) {
+      this.#makeRoom(4 + UNIT_BYTES_MAX * text.length);
+      bytes = encodedInto(this.#bytes, at, text) ?? 0;
+    }
+    putU32(this.#bytes, at - 4, bytes);
+    this.#length = at + bytes;
     return this;
   }
 
@@ -160,17 +165,38 @@ export class ByteWriter {
     return bytes.byteLength <= ON_HEAP_BYTES_MAX ? bytes.slice(0, this.#length) : bytes.subarray(0, this.#length);
   }
 
-  /** Makes room, which may replace the bytes: call it before touching them. */
   #advance(bytes: number): number {
     const at = this.#length;
-    this.#length += bytes;
-    if (this.#length > this.#bytes.byteLength) {
-      const larger = allocate(Math.max(this.#length, this.#bytes.byteLength * 2));
-      larger.set(this.#bytes);
-      this.#bytes = larger;
-    }
+    this.#makeRoom(bytes);
+    this.#length = at + bytes;
     return at;
   }
+
+  /** This may replace the bytes: call it before touching them. */
+  #makeRoom(bytes: number): void {
+    const needed = this.#length + bytes;
+    if (needed <= this.#bytes.byteLength) return;
+    const larger = allocate(Math.max(needed, this.#bytes.byteLength * 2));
+    larger.set(this.#bytes);
+    this.#bytes = larger;
+  }
+}
+
+/** How many bytes were written; null if the text is not ASCII. */
+function asciiInto(bytes: Uint8Array, at: number, text: string): number | null {
+  let all = 0;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    all |= unit;
+    bytes[at + i] = unit;
+  }
+  return all > ASCII_MAX ? null : text.length;
+}
+
+/** How many bytes were written; null if there is no room for all of them. */
+function encodedInto(bytes: Uint8Array, at: number, text: string): number | null {
+  const { read, written } = encoder.encodeInto(text, bytes.subarray(at));
+  return read === text.length ? written : null;
 }
 
 /** Every method throws a RangeError past the end, and on text that is not UTF-8 a TypeError. */

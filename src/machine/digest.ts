@@ -16,18 +16,33 @@ function finished(lane: number): number {
 
 const hex = (lane: number): string => lane.toString(16).padStart(HEX_DIGITS, "0");
 
+/** Where pieces are read word by word, as they are on machines whose words begin with the lowest byte: all of today's. */
+const words = new Uint32Array(16 * 1024);
+const bytes = new Uint8Array(words.buffer);
+
 export class Digest {
   #a = 0x9747b28c;
   #b = 0x3c6ef372;
 
   /** Adds a piece; where one ends and the next begins counts, too. */
   add(piece: Uint8Array): void {
+    words[0] = piece.byteLength;
+    this.#addWords(1);
+    for (let at = 0; at < piece.byteLength; at += bytes.byteLength) {
+      const part = piece.subarray(at, at + bytes.byteLength);
+      bytes.set(part);
+      // What is missing to a whole word at the end is zeros.
+      const count = Math.ceil(part.byteLength / 4);
+      bytes.fill(0, part.byteLength, 4 * count);
+      this.#addWords(count);
+    }
+  }
+
+  #addWords(count: number): void {
     let a = this.#a;
     let b = this.#b;
-    const { byteLength } = piece;
-    // The length goes first, and what is missing to a whole word at the end is zeros.
-    for (let at = -4; at < byteLength; at += 4) {
-      const word = at < 0 ? byteLength : wordAt(piece, at);
+    for (let at = 0; at < count; at++) {
+      const word = words[at] ?? 0;
       a ^= Math.imul(rotated(Math.imul(word, 0xcc9e2d51), 15), 0x1b873593);
       a = (Math.imul(rotated(a, 13), 5) + 0xe6546b64) | 0;
       b ^= Math.imul(rotated(Math.imul(word, 0xab0e9789), 16), 0x38b34ae5);
@@ -43,7 +58,3 @@ export class Digest {
     return hex(a) + hex(finished(this.#b ^ a));
   }
 }
-
-/** Past the end there is nothing, which counts as zeros. */
-const wordAt = (bytes: Uint8Array, at: number): number =>
-  (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24);

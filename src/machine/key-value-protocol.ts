@@ -1,6 +1,6 @@
 /** The commands, queries and results of the key-value machine, as bytes. Used by its clients and by the machine. */
 
-import { ByteReader, ByteWriter, textBytes } from "../bytes.ts";
+import { ByteReader, ByteWriter } from "../bytes.ts";
 import {
   type KeyValueEntry,
   type KeyValueOp,
@@ -15,7 +15,6 @@ import {
   Status,
   Tag,
   type Value,
-  valueBytes,
   writeEntry,
   writeInteger,
   writeResult,
@@ -122,9 +121,9 @@ export type ChangesPage =
   | { readonly type: "changes"; readonly changes: readonly Change[]; readonly nextRevision: number }
   | { readonly type: "compacted"; readonly firstRevision: number };
 
-/** How long a command is as bytes: most are, and the rest will grow. */
+/** How long a command is as bytes: most are of ASCII, and no "cas" or "append"; the rest will grow. */
 const commandBytes = (command: KeyValueCommand): number =>
-  5 + textBytes(command.key) + ("value" in command ? 5 + valueBytes(command.value) : 16);
+  5 + command.key.length + ("value" in command ? 5 + command.value.length : 16);
 
 /** @throws RangeError if it is a transaction that is too long */
 export function encodeCommand(command: KeyValueCommand | TransactionCommand): Uint8Array {

@@ -21,6 +21,8 @@ test("it is the same on every runtime, wherever the bytes lie in memory", () => 
   assert.is(digestOf(bytes), "aeeeb9756f1a8708");
   assert.is(digestOf(shifted), digestOf(bytes));
   assert.is(digestOf(), "337dd79f832241e6");
+  const long = Uint8Array.from({ length: 200_003 }, (_, i) => (i * 7) % 256);
+  assert.is(digestOf(long), "885280af7e1b668a", "more than is looked at in one go");
 });
 
 test("any bit that is turned over makes another one", () =>
