@@ -173,6 +173,11 @@ const EVEN = 0.35;
 const EVEN_RATES = { least: 0.995, most: 1.005 };
 /** So many clusters begin with an older program, if there is one. */
 const UPDATED = 0.3;
+/**
+ * In so many there are others at work than those of the key-value store. They write all the time, and what goes wrong
+ * between logs of which one is a little longer, or neither is, comes about where less is written.
+ */
+const CROWDED: Readonly<Record<Profile, number>> = { calm: 0.5, faulty: 0.75, divided: 0.25, parted: 0, hostile: 0.75 };
 /** From a snapshot every few dozen entries to one every few hundred. */
 const LOG_BYTES_MAX = [4_096, 8_192, 16_384];
 const NO_LEASES = { clockDriftMax: null, clockRates: UNEVEN };
@@ -291,6 +296,7 @@ class Simulation {
       later: (delayMs, act) => void this.#world.at(delayMs, "work", null, act),
       fastestClock,
       isUpdated,
+      isCrowded: this.#dice.chance(CROWDED[profile]),
       count: (what) => void this.#more[what]++,
       dice: this.#dice.fork(),
     });

@@ -147,6 +147,8 @@ export interface Scene {
   readonly fastestClock: number;
   /** The nodes begin with an older program, if there is one. */
   readonly isUpdated: boolean;
+  /** Others are at work beside those of the key-value store. */
+  readonly isCrowded: boolean;
   /** Something has come about that is worth counting. */
   count(what: Counted): void;
   /** A source of chance for the workload as a whole. */

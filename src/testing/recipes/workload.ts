@@ -1,7 +1,7 @@
 /** What clients do with a key-value store, and beside it with the machines that have names. */
 
 import { DRIFT } from "../../client/recipes/kept-alive.ts";
-import { keyValueWorkload, type NewWorkload, type Worker } from "../workload.ts";
+import { type Crew, keyValueWorkload, type NewWorkload, type Worker } from "../workload.ts";
 import { bankExercise } from "./bank-exercise.ts";
 import { type NewExercise, rest } from "./exercise.ts";
 import { leasesExercise } from "./leases.ts";
@@ -49,19 +49,18 @@ export const recipesWorkload: NewWorkload = (nowMs, scene) => {
     return log.timers.pending;
   };
 
+  const users: Crew = {
+    name: "user",
+    clients: isMany ? CLIENTS : 1,
+    lines: isMany ? LINES_OF_WORK : 1,
+    clockLagMax: DRIFT,
+    work: (worker) => worker.dice.pick(busy).work(worker),
+  };
   return {
     ...keyValue,
     machine: () => log.listenTo(program(keyValue.machine())),
     older: () => log.listenTo(oldProgram(keyValue.machine())),
-    crews: [
-      {
-        name: "user",
-        clients: isMany ? CLIENTS : 1,
-        lines: isMany ? LINES_OF_WORK : 1,
-        clockLagMax: DRIFT,
-        work: (worker) => worker.dice.pick(busy).work(worker),
-      },
-    ],
+    crews: scene.isCrowded ? [users] : [],
     delicate: () => exercises.flatMap((exercise) => exercise.delicate?.() ?? []),
     lookBack: async (worker) => {
       await keyValue.lookBack(worker);
