@@ -59,7 +59,7 @@ export const COMPARISON_MUTANTS: readonly Mutant[] = [
     name: "time-forgotten",
     rule: "The time that entries have brought is a part of the state, and comes back with it.",
     profile: "faulty",
-    caughtBy: ["replicas-agree", "snapshot-exact"],
+    caughtBy: ["replicas-agree", "snapshot-exact", "state-machine-safety"],
     edits: [{ file: "machine/replica.ts", find: "      this.#timeMs = timeMs;\n", replace: "      void timeMs;\n" }],
   },
 ];

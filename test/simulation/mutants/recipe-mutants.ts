@@ -145,18 +145,6 @@ export const RECIPE_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: "snapshot-without-time",
-    rule: "The time of the last entry is a part of the replicated state, and so of its snapshots.",
-    profile: "hostile",
-    edits: [
-      {
-        file: "machine/replica.ts",
-        find: "      this.#timeMs = timeMs;\n",
-        replace: "      this.#timeMs = 0 * timeMs;\n",
-      },
-    ],
-  },
-  {
     name: "changes-twice-after-snapshot",
     rule: "Changes keep their revisions in a snapshot: none comes a second time under another one.",
     profile: "hostile",
