@@ -83,6 +83,8 @@ export class Snapshotter {
         return;
       }
     }
+    // A newcomer knows who the members were only from the first entry on that says so.
+    if (configurationAt(raft, logIndex(replica.appliedIndex)).members.length === 0) return;
     this.#isForced = false;
     this.#taking = this.#take().finally(() => {
       this.#taking = null;

@@ -12,6 +12,7 @@ import { suite } from "../support/suite.ts";
 
 const LOG_BYTES_MAX = 1_000;
 const ENTRY_BYTES = 10;
+const FOUNDED = bootstrap([{ id: "n1", url: "ws://127.0.0.1:7101" }]);
 
 /** A node of which each entry takes ten bytes, and whose log can be cut back at any entry. */
 class Stage {
@@ -46,7 +47,7 @@ class Stage {
       snapshot: {
         index: logIndex(0),
         term: term(0),
-        configuration: bootstrap([{ id: "n1", url: "ws://127.0.0.1:7101" }]),
+        configuration: FOUNDED,
       },
       log: this.#log,
       configurations: [],
@@ -103,6 +104,11 @@ class Stage {
     }
   }
 
+  /** Who the members were at the start of the log. */
+  set founders(configuration: typeof FOUNDED) {
+    this.#raft.snapshot = { ...this.#raft.snapshot, configuration };
+  }
+
   #wal() {
     const bytesBehind = (index: number): number => (this.#last - Math.max(index, this.#firstKept - 1)) * ENTRY_BYTES;
     return {
@@ -149,6 +155,17 @@ test("a snapshot that is of no use is replaced whatever the size of the log", as
   stage.snapshotter.force();
   await stage.grow(1);
   assert.equal(stage.taken, [5]);
+});
+
+test("while it is not known who the members were, none is taken, even if somebody asks", async () => {
+  const stage = new Stage();
+  stage.founders = bootstrap([]);
+  stage.snapshotter.force();
+  await stage.grow(80);
+  assert.equal(stage.taken, []);
+  stage.founders = FOUNDED;
+  await stage.grow(1);
+  assert.equal(stage.taken, [81]);
 });
 
 test("of a state that is wrong none is taken, and one that was begun counts for nothing", async () => {

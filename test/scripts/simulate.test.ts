@@ -44,7 +44,12 @@ test("a seed on which every invariant holds: a summary, and exit code 0", () => 
   assert.is(code, 0, errors);
   const [verdict, ...summary] = output.split("\n");
   assert.is(verdict, "✔ every invariant held");
-  for (const row of [/^seeds +1$/m, /^events +[1-9],\d{3}, .* a second$/m, /^virtual +\d.* hours$/m, /^faults +\d+: \w/m]) {
+  for (const row of [
+    /^seeds +1$/m,
+    /^events +[1-9],\d{3}, .* a second$/m,
+    /^virtual +\d.* hours$/m,
+    /^faults +\d+: \w/m,
+  ]) {
     assert.match(summary.join("\n"), row);
   }
   for (const sight of ["elections", "contested", "truncations", "torn tails"]) assert.match(output, `${sight} `);

@@ -75,4 +75,9 @@ export const SEEDS_THAT_FOUND: readonly Found[] = [
     profile: "parted",
     mistake: "a state that a leader's snapshot had made right was replaced once more, by what was asked for before",
   },
+  {
+    seed: 2_000_124,
+    profile: "hostile",
+    mistake: "a snapshot of an entry before the first that says who the members are said that there were none",
+  },
 ];
