@@ -106,7 +106,7 @@ class Stage {
 
   /** Who the members were at the start of the log. */
   set founders(configuration: typeof FOUNDED) {
-    this.#raft.snapshot = { ...this.#raft.snapshot, configuration };
+    this.#raft.configurations = [{ index: logIndex(0), configuration }];
   }
 
   #wal() {
