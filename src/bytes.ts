@@ -150,7 +150,7 @@ export class ByteWriter {
     let bytes = text.length <= SHORT ? asciiInto(this.#bytes, at, text) : encodedInto(this.#bytes, at, text);
     if (bytes === null) {
       this.#makeRoom(4 + UNIT_BYTES_MAX * text.length);
-      bytes = encodedInto(this.#bytes, at, text) ?? 0;
+      bytes = encoder.encodeInto(text, this.#bytes.subarray(at)).written;
     }
     putU32(this.#bytes, at - 4, bytes);
     this.#length = at + bytes;
