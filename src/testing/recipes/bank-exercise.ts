@@ -1,7 +1,8 @@
 /** Clients of a machine of its users' own: what it answers, what it emits, and what its timers do. */
 
 import type { Emission } from "../../client/index.ts";
-import { ConclaveError, type ErrorCode, hasCode } from "../../errors.ts";
+import { isPassing } from "../../client/recipes/patience.ts";
+import { hasCode } from "../../errors.ts";
 import { Followers } from "../followers.ts";
 import type { Worker } from "../workload.ts";
 import { ACCOUNTS, type BankChange, type Books, bank, oldBank, type Receipt, START } from "./bank.ts";
@@ -18,14 +19,6 @@ const SHARE_OF_SUBSCRIBERS = 0.4;
 const OLD_CLIENTS = 0.5;
 /** What is prolonged in the last moment is under way when its time runs out: so late, as a share of that time. */
 const LAST_MOMENT = { least: 0.7, most: 1 };
-const EXPECTED: ReadonlySet<string> = new Set<ErrorCode>([
-  "TIMEOUT",
-  "UNKNOWN_OUTCOME",
-  "NO_LEADER",
-  "BUSY",
-  "MACHINE_INACTIVE",
-]);
-
 export const bankExercise: NewExercise = (stage) => {
   const followers = new Followers<Told>({
     isSame: (a, b) => a.revision === b.revision && a.change.number === b.change.number && a.topic === b.topic,
@@ -124,8 +117,7 @@ export const bankExercise: NewExercise = (stage) => {
         if (isNew && dice.chance(SHARE_OF_SUBSCRIBERS)) await subscribe(worker, timeoutMs);
         else await work(worker, timeoutMs);
       } catch (error) {
-        const isRefused = hasCode(error, "REJECTED");
-        if (!isRefused && !(error instanceof ConclaveError && EXPECTED.has(error.code))) throw error;
+        if (!isPassing(error) && !hasCode(error, "REJECTED")) throw error;
       }
       if (followers.finding !== null) stage.report("changes-exact", followers.finding);
     },

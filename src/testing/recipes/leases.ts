@@ -1,7 +1,8 @@
 /** Clients that hold leases with keys on them, and others that watch the keys. */
 
 import type { LeasedChange } from "../../client/index.ts";
-import { ConclaveError, type ErrorCode } from "../../errors.ts";
+import { isPassing } from "../../client/recipes/patience.ts";
+import { hasCode } from "../../errors.ts";
 import type { Worker } from "../workload.ts";
 import { type NewExercise, rest } from "./exercise.ts";
 import { Holdings } from "./holdings.ts";
@@ -14,16 +15,6 @@ const TTLS_MS = [200, 400, 800];
 const TURNS_MAX = 8;
 const TURN_MS_MAX = 200;
 const SHARE_OF_WATCHERS = 0.3;
-const EXPECTED: ReadonlySet<string> = new Set<ErrorCode>([
-  "TIMEOUT",
-  "UNKNOWN_OUTCOME",
-  "NO_LEADER",
-  "BUSY",
-  "LOST",
-  "REJECTED",
-  "MACHINE_INACTIVE",
-]);
-
 /** Who watches, and what it takes for there: keys, and the leases that they hang on. */
 interface Watcher {
   readonly name: string;
@@ -88,7 +79,7 @@ export const leasesExercise: NewExercise = (stage) => {
       try {
         await hold(worker);
       } catch (error) {
-        if (!(error instanceof ConclaveError && EXPECTED.has(error.code))) throw error;
+        if (!isPassing(error) && !hasCode(error, "LOST", "REJECTED")) throw error;
       }
     },
     delicate: () => holdings.holders,

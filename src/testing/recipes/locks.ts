@@ -1,7 +1,8 @@
 /** Clients that lock, stand for elections and run what only one may run; and whether ever two hold the same. */
 
 import type { Held, Observed } from "../../client/index.ts";
-import { ConclaveError, type ErrorCode } from "../../errors.ts";
+import { isPassing } from "../../client/recipes/patience.ts";
+import { hasCode } from "../../errors.ts";
 import { locks } from "../../machine/recipes/locks.ts";
 import type { Worker } from "../workload.ts";
 import { type NewExercise, rest } from "./exercise.ts";
@@ -23,17 +24,6 @@ const PATIENCE_MS_MAX = 1_500;
 const TURNS_MAX = 12;
 const TURN_MS_MAX = 200;
 const SHARE_OF_OBSERVERS = 0.3;
-
-/** With these a call may end while things go wrong. */
-const EXPECTED: ReadonlySet<string> = new Set<ErrorCode>([
-  "TIMEOUT",
-  "UNKNOWN_OUTCOME",
-  "ABORTED",
-  "NO_LEADER",
-  "BUSY",
-  "LOST",
-  "MACHINE_INACTIVE",
-]);
 
 const permitsOf = (lock: string): number => (lock.startsWith("semaphore:") ? PERMITS : 1);
 
@@ -122,7 +112,7 @@ export const locksExercise: NewExercise = (stage) => {
       try {
         await work(worker);
       } catch (error) {
-        if (!(error instanceof ConclaveError && EXPECTED.has(error.code))) throw error;
+        if (!isPassing(error) && !hasCode(error, "ABORTED", "LOST")) throw error;
       }
     },
     delicate: () => holdings.holders,

@@ -1,7 +1,8 @@
 /** Clients that add jobs to a queue, and others that take them: none may be lost, nor be in the hands of two. */
 
 import type { Job, Queue } from "../../client/index.ts";
-import { ConclaveError, type ErrorCode } from "../../errors.ts";
+import { isPassing } from "../../client/recipes/patience.ts";
+import { hasCode } from "../../errors.ts";
 import type { Worker } from "../workload.ts";
 import { type NewExercise, rest } from "./exercise.ts";
 import { type Holding, Holdings } from "./holdings.ts";
@@ -19,17 +20,6 @@ const LATE_MS_MAX = 300;
 const DONE = 0.6;
 const GIVEN_BACK = 0.8;
 const EXTENDED = 0.3;
-
-/** With these a call may end while things go wrong. */
-const EXPECTED: ReadonlySet<string> = new Set<ErrorCode>([
-  "TIMEOUT",
-  "UNKNOWN_OUTCOME",
-  "ABORTED",
-  "NO_LEADER",
-  "BUSY",
-  "LOST",
-  "MACHINE_INACTIVE",
-]);
 
 export const queuesExercise: NewExercise = (stage) => {
   const log = new QueueLog(stage, QUEUE);
@@ -72,7 +62,7 @@ export const queuesExercise: NewExercise = (stage) => {
         if (dice.chance(0.5)) await take(worker, queue);
         else await queue.push(++pushed, dice.chance(0.7) ? {} : { delayMs: dice.between(0, DELAY_MS_MAX) });
       } catch (error) {
-        if (!(error instanceof ConclaveError && EXPECTED.has(error.code))) throw error;
+        if (!isPassing(error) && !hasCode(error, "ABORTED", "LOST")) throw error;
       }
     },
     delicate: () => holdings.holders,
