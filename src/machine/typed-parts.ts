@@ -66,7 +66,11 @@ export function nextAfter(newest: AnyMachine, version: number): AnyMachine {
 const Piece = { head: 1, timers: 2, changes: 3, state: 4 } as const;
 const PIECE_BYTES_MAX = 64 * 1024;
 
-/** The parts as they are now, whatever happens to them while the pieces are drawn. @throws whatever the machine throws where it writes its state itself */
+/**
+ * The parts as they are now, whatever happens to them while the pieces are drawn.
+ *
+ * @throws whatever the machine throws where it writes its state itself
+ */
 export function snapshotOf({ definition, state, changes, timers, serial }: Parts): Iterable<Uint8Array> {
   const kept = changes.all();
   const set = [...timers.values()];

@@ -471,6 +471,27 @@ function failureOf(run: () => void): ConclaveError {
   throw new Error("it went through");
 }
 
+test("an upgrade that changes what it is given changes nothing where it is tried out", () => {
+  const spoiling = machine({
+    ...bank2,
+    upgrade: {
+      from: bank,
+      state: (old: ReturnType<typeof bank.state>) => {
+        old.accounts.clear();
+        old.opened.push("spoilt");
+        return { accounts: new Map(), fees: 0 };
+      },
+    },
+  });
+  const stage = new Stage(spoiling);
+  stage.activate("bank", 1);
+  stage.do("bank", "open", { name: "ann" });
+  const before = piecesOf(stage.machines);
+  stage.machines.rehearse({ name: "bank", version: 2 });
+  assert.equal(piecesOf(stage.machines), before);
+  assert.equal(stage.ask("bank", "opened"), { type: "done", value: ["ann"] });
+});
+
 test("a machine that would work is tried out, and is as it was", () => {
   const stage = new Stage(bank2);
   stage.machines.rehearse({ name: "bank", version: 1 });
