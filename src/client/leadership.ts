@@ -59,10 +59,11 @@ const SEARCH_EVERY_MS_MAX = 1_000;
 const SEARCHES_IN_DOUBT = 1;
 const ASK_TIMEOUT_MS = 2_000;
 /**
- * Who has nothing to ask of a new leader goes there within this time: thousands that did so in the moment in which they
- * hear of it would keep it, and each other, from everything else.
+ * Who has nothing to ask of a new leader goes there at some moment between these: thousands that did so when they hear of
+ * it would keep it, and each other, from everything else, and from being told of it at all.
  */
-const GO_THERE_MS_MAX = 2_000;
+const GO_THERE_MS_MIN = 2_000;
+const GO_THERE_MS_MAX = 10_000;
 /** Of those heard of, so many are remembered. */
 const NODES_MAX = 128;
 
@@ -175,8 +176,11 @@ export class Leadership {
   }
 
   linkUp(url: string, peer: Peer): void {
+    const isDirectory = this.#directories.includes(url);
+    // It may have been let go since: to greet the other side would bring it back, for nobody to let go again.
+    if (!isDirectory && !this.#kept.has(url)) return;
     this.#linked.set(url, peer);
-    if (this.#directories.includes(url)) this.#greetDirectory(url);
+    if (isDirectory) this.#greetDirectory(url);
     else this.#greetNode(url, peer);
   }
 
@@ -301,7 +305,8 @@ export class Leadership {
     this.#searchTimer = null;
     if (this.#goThereTimer !== null) return;
     const { clock, random } = this.#options.environment;
-    this.#goThereTimer = clock.setTimer(random.next() * GO_THERE_MS_MAX, () => this.#goThere());
+    const delayMs = GO_THERE_MS_MIN + random.next() * (GO_THERE_MS_MAX - GO_THERE_MS_MIN);
+    this.#goThereTimer = clock.setTimer(delayMs, () => this.#goThere());
   }
 
   #goThere(): void {

@@ -1,10 +1,12 @@
 /** Who leads: the client is told by directories and by nodes, and follows the newest news. */
 
 import * as assert from "uvu/assert";
+import type { ActorContext, ActorRef, Peer } from "../../src/actor/index.ts";
 import { type Client, connect, type LeaderInfo } from "../../src/client/index.ts";
+import { Leadership } from "../../src/client/leadership.ts";
 import type { ClientEnvironment } from "../../src/environment.ts";
 import { realEnvironment } from "../../src/index.ts";
-import { codeOf, Events, eventually } from "../support/network.ts";
+import { codeOf, Events, eventually, HandClock } from "../support/network.ts";
 import { suite } from "../support/suite.ts";
 import { failing, onStage, refuse, type Stage, silent, times } from "./fakes.ts";
 
@@ -129,12 +131,12 @@ test("a node that no longer leads and says nothing of its successor: the others 
     assert.is(writer.leader?.id, "n2");
   }));
 
-/** One that takes its time whenever it may. */
-const slow: ClientEnvironment = { ...realEnvironment, random: { ...realEnvironment.random, next: () => 0.999 } };
+/** One that takes no longer than it has to where others may take their time. */
+const brisk: ClientEnvironment = { ...realEnvironment, random: { ...realEnvironment.random, next: () => 0 } };
 
 /** A client that waits for nothing, and has heard that n2 leads in place of n1. */
 async function idleBehind({ client, directory, n1, n2 }: Stage): Promise<Client> {
-  const idle = await client({ directories: [directory.url], environment: slow });
+  const idle = await client({ directories: [directory.url], environment: brisk });
   await idle.put("a", "1");
   const seen = watch(idle);
   n1.view = n2.leading(2);
@@ -164,6 +166,46 @@ test("who waits for nothing, and then asks, goes to the new leader at once", () 
     ]);
     assert.is(stage.n2.batches.all.length, 1);
   }));
+
+test("a link that comes up when it is not needed any more is not brought back by a greeting", () => {
+  const clock = new HandClock();
+  const kept = new Set<string>();
+  const greeted: string[] = [];
+  const node = (id: string) => ({ hello: { name: id, url: `ws://${id}:7100` } }) as Peer;
+  const context = {
+    ref: (address: string) => {
+      const ask = (message: { readonly type: string }): Promise<never> => {
+        greeted.push(`${message.type} ${address}`);
+        return new Promise(() => {});
+      };
+      return { ask } as unknown as ActorRef<never, never>;
+    },
+    keepLink: (url: string) => {
+      kept.add(url);
+      return () => void kept.delete(url);
+    },
+  } as unknown as ActorContext;
+  const leadership = new Leadership({
+    environment: { ...realEnvironment, clock },
+    context,
+    directories: ["ws://directory:7000"],
+    nodes: ["ws://n1:7100", "ws://n2:7100"],
+    ownNode: null,
+    isIdle: () => true,
+    onReady: () => {},
+    onLost: () => {},
+    onChange: () => {},
+  });
+  leadership.start();
+  clock.advance(200); // No directory answers: the nodes are tried.
+  assert.equal([...kept], ["ws://directory:7000", "ws://n1:7100", "ws://n2:7100"]);
+  leadership.learn({ term: 1, leader: { id: "n1", url: "ws://n1:7100" } }, null);
+  leadership.linkUp("ws://n1:7100", node("n1"));
+  leadership.linkUp("ws://n2:7100", node("n2")); // It came up in the same turn.
+  assert.equal([...kept], ["ws://directory:7000", "ws://n1:7100"]);
+  assert.equal(greeted, ["subscribe ws://n1:7100/node"]);
+  leadership.close();
+});
 
 test("the leader dies: whoever knows the next one is found", () =>
   onStage(async ({ client, directory, n1, n2 }) => {
