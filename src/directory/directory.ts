@@ -5,9 +5,9 @@
 
 import { type ActorContext, type Behaviour, type Delivery, normalUrl, type Peer } from "../actor/index.ts";
 import { busy, ConclaveError } from "../errors.ts";
-import { CLIENT_ACTOR, clientProtocol } from "../protocol/client.ts";
 import type { DirectoryAnswer, DirectoryMessage, Member } from "../protocol/directory.ts";
 import { type LeaderView, NO_LEADER } from "../protocol/leader.ts";
+import { Subscribers } from "../protocol/subscribers.ts";
 
 /** What a directory has to tell. */
 export type DirectoryStory =
@@ -16,7 +16,10 @@ export type DirectoryStory =
   | { readonly event: "leader-announced"; readonly term: number; readonly leader: string }
   | { readonly event: "leader-resigned"; readonly term: number; readonly leader: string };
 
-type DirectoryDelivery = Delivery<DirectoryMessage, DirectoryAnswer>;
+/** There is something left to do. */
+export type DirectoryEvent = "continue";
+
+type DirectoryDelivery = Delivery<DirectoryMessage, DirectoryAnswer, DirectoryEvent>;
 
 export interface DirectoryParts {
   /** Whose name is this, until a node tells who the members are? Null if anybody may take it. */
@@ -33,14 +36,13 @@ const NAMES_MAX = 10_000;
 const NAMES_RETRY_MS = 1_000;
 
 export function directoryActor(
-  context: ActorContext,
+  context: ActorContext<DirectoryEvent>,
   { ownerOf, tell }: DirectoryParts,
-): Behaviour<DirectoryMessage, DirectoryAnswer> {
+): Behaviour<DirectoryMessage, DirectoryAnswer, DirectoryEvent> {
   const members = new Map<string, { readonly member: Member; readonly owner: Peer | null }>();
   /** Where each node is, as a node has told, and the entry of the log that says so. */
   let nodes: { readonly index: number; readonly urls: ReadonlyMap<string, string> } | null = null;
-  /** Each subscriber's process, with the name of its actor. */
-  const subscribers = new Map<Peer, string>();
+  const subscribers = new Subscribers(() => context.post("continue"));
   let view: LeaderView = NO_LEADER;
   /** Who leads, or led, the term of the view: a term has one leader, whatever became of it. */
   let holder: string | null = null;
@@ -77,7 +79,7 @@ export function directoryActor(
 
   const change = (next: LeaderView): void => {
     view = next;
-    for (const [peer, name] of subscribers) peer.ref(name, clientProtocol).tell({ type: "leader", view });
+    subscribers.tell(view);
   };
 
   /** An older leader can't overwrite a newer one, nor one leader of a term another. */
@@ -128,7 +130,7 @@ export function directoryActor(
         return { type: "members", members: [...members.values()].map(({ member }) => member) };
       case "subscribe":
         if (peer !== null) {
-          subscribers.set(peer, sender === "" ? CLIENT_ACTOR : sender);
+          subscribers.add(peer, sender);
           context.watch(peer);
         }
         return { type: "leader", view };
@@ -147,7 +149,7 @@ export function directoryActor(
   };
 
   const linkLost = (peer: Peer): void => {
-    subscribers.delete(peer);
+    subscribers.remove(peer);
     for (const [name, { owner }] of members) if (owner === peer) unregister(name);
   };
 
@@ -156,7 +158,10 @@ export function directoryActor(
       if (!delivery.up) linkLost(delivery.peer);
       return;
     }
-    if (delivery.type !== "message") return;
+    if (delivery.type === "internal") {
+      subscribers.run();
+      return;
+    }
     const { message, sender, answer } = delivery;
     try {
       const reply = answerTo(message, sender.peer, sender.name);

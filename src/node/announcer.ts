@@ -3,7 +3,6 @@
 import type { ActorContext, ActorRef, Peer } from "../actor/index.ts";
 import type { Clock, Timer } from "../environment.ts";
 import { type ConclaveError, hasCode } from "../errors.ts";
-import { CLIENT_ACTOR, clientProtocol } from "../protocol/client.ts";
 import {
   DIRECTORY_ACTOR,
   type DirectoryAnswer,
@@ -11,6 +10,7 @@ import {
   directoryProtocol,
 } from "../protocol/directory.ts";
 import { type LeaderView, NO_LEADER } from "../protocol/leader.ts";
+import { Subscribers } from "../protocol/subscribers.ts";
 
 /** What a node tells of its dealings with directories. */
 export type AnnouncerStory =
@@ -24,6 +24,8 @@ export interface AnnouncerOptions {
   /** The URLs of the directories; the node registers with all of them. */
   readonly directories: readonly string[];
   readonly tell: (story: AnnouncerStory) => void;
+  /** Calls `run` in a later turn. */
+  readonly continueLater: () => void;
 }
 
 /** How this node stands with a directory, for as long as a link to it does. */
@@ -41,7 +43,7 @@ const RETRY_MS = 500;
 export class Announcer {
   readonly #options: AnnouncerOptions;
   readonly #context: Pick<ActorContext, "ref" | "keepLink" | "watch">;
-  readonly #subscribers = new Map<Peer, string>();
+  readonly #subscribers: Subscribers;
   readonly #linked = new Map<string, Standing>();
   /** The URLs of those who are registered with each directory, as it last told. */
   readonly #registered = new Map<string, readonly string[]>();
@@ -51,6 +53,7 @@ export class Announcer {
   constructor(context: Pick<ActorContext, "ref" | "keepLink" | "watch">, options: AnnouncerOptions) {
     this.#options = options;
     this.#context = context;
+    this.#subscribers = new Subscribers(options.continueLater);
   }
 
   /** What this node knows of the leader. */
@@ -63,7 +66,7 @@ export class Announcer {
   }
 
   subscribe(peer: Peer, name: string): void {
-    this.#subscribers.set(peer, name === "" ? CLIENT_ACTOR : name);
+    this.#subscribers.add(peer, name);
     this.#context.watch(peer);
   }
 
@@ -76,7 +79,7 @@ export class Announcer {
 
   linkLost(url: string | null, peer: Peer): void {
     if (url !== null) this.#forget(url);
-    this.#subscribers.delete(peer);
+    this.#subscribers.remove(peer);
   }
 
   /** Whom the directories know of, as they last told; they are asked again, for the next time. */
@@ -138,7 +141,12 @@ export class Announcer {
     }
     if (view.leader === null) return;
     for (const url of this.#linked.keys()) this.#claim(url);
-    for (const [peer, name] of this.#subscribers) peer.ref(name, clientProtocol).tell({ type: "leader", view });
+    this.#subscribers.tell(view);
+  }
+
+  /** Goes on telling those who have subscribed. */
+  run(): void {
+    this.#subscribers.run();
   }
 
   #claim(url: string): void {

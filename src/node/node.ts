@@ -186,7 +186,7 @@ export class NodeActor {
       watch: (peer) => context.watch(peer),
       continueLater,
     });
-    this.#announcer = new Announcer(context, { clock, id, url, directories: this.#directories, tell });
+    this.#announcer = new Announcer(context, { clock, id, url, directories: this.#directories, tell, continueLater });
     this.#room = new DiskRoom(raft);
     this.#unwritten = new Unwritten(limits, clock);
     this.#outbox = new Outbox(raft, this.#peers);
@@ -407,7 +407,7 @@ export class NodeActor {
         return;
       }
       case "continue":
-        return; // What is left to apply and to answer goes on after every batch.
+        return; // What is left to apply, to answer and to tell goes on after every batch.
       case "tick":
         this.#timer = null;
         events.push(event);
@@ -562,6 +562,7 @@ export class NodeActor {
     if (isCertain && this.#members.own !== undefined) this.#announcer.updateMembers(index, configuration.members);
     const leader = knownLeader(this.#raft);
     const url = leader === null ? null : this.#urlOf(leader);
+    this.#announcer.run();
     this.#announcer.update({ term, leader: leader === null || url === null ? null : { id: leader, url } });
   }
 

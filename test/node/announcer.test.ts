@@ -29,7 +29,14 @@ function world() {
   };
   const tell = (story: AnnouncerStory): void =>
     void told.push(story.event === "registered" ? "registered" : story.reason);
-  const announcer = new Announcer(context, { clock, id: "n1", url: "ws://n1:7001", directories: [DIRECTORY], tell });
+  const announcer = new Announcer(context, {
+    clock,
+    id: "n1",
+    url: "ws://n1:7001",
+    directories: [DIRECTORY],
+    tell,
+    continueLater: () => {},
+  });
   /** Lets the node ask again, and hear the answers. */
   const retry = async (): Promise<void> => {
     clock.advance(500);
