@@ -12,7 +12,7 @@ export const DEMO = {
   cluster: "demo",
   directories: [{ url: "ws://127.0.0.1:7000" }],
   nodes: [1, 2, 3, 4].map((n) => ({ id: `n${n}`, url: `ws://127.0.0.1:${7100 + n}` })),
-  heartbeatMs: 50,
+  heartbeatMs: 100,
   electionTimeoutMinMs: 300,
   electionTimeoutMaxMs: 600,
 };

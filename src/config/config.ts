@@ -17,7 +17,7 @@ import { type Config, configSchema, problemOf } from "./schema.ts";
  * const nodes = [{ id: "n1", url: "ws://10.0.0.1:7101" }];
  * const directories = [{ url: "ws://10.0.0.1:7000" }];
  * await writeFile(`${folder}/demo.json`, JSON.stringify({ cluster: "demo", nodes, directories }));
- * console.log((await readConfig(`${folder}/demo.json`)).heartbeatMs); // 50
+ * console.log((await readConfig(`${folder}/demo.json`)).heartbeatMs); // 100
  * ```
  *
  * @throws ConclaveError `CONFIG_INVALID`

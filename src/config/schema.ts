@@ -50,7 +50,7 @@ export const configSchema = v.strictObject({
     ),
   ),
   heartbeatMs: v.pipe(
-    v.optional(positive, 50),
+    v.optional(positive, 100),
     v.description("How often the leader shows signs of life, in milliseconds."),
   ),
   electionTimeoutMinMs: v.pipe(

@@ -73,7 +73,7 @@ export type NodeProcessStory =
  * ```ts
  * import type { NodeOptions } from "conclave";
  *
- * const timing: NodeOptions["timing"] = { heartbeatMs: 50, electionTimeoutMinMs: 300, electionTimeoutMaxMs: 600 };
+ * const timing: NodeOptions["timing"] = { heartbeatMs: 100, electionTimeoutMinMs: 300, electionTimeoutMaxMs: 600 };
  * const onFatal: NodeOptions["onFatal"] = ({ code, message }) => {
  *   console.error(code, message);
  *   process.exitCode = 1;
@@ -159,7 +159,7 @@ const HANDOVER_POLL_MS = 2;
  *   allowedOrigins: [],
  *   dataFolder: folder,
  *   machine: new Machines(new KeyValueMachine(), [], { isGuarded: true }),
- *   timing: { heartbeatMs: 50, electionTimeoutMinMs: 300, electionTimeoutMaxMs: 600 },
+ *   timing: { heartbeatMs: 100, electionTimeoutMinMs: 300, electionTimeoutMaxMs: 600 },
  *   limits: DEFAULT_LIMITS,
  *   tell: () => {},
  *   onFatal: (error) => console.error(error.code),

@@ -54,7 +54,7 @@ test.after(() => rmSync(folder, { recursive: true, force: true }));
 
 test("what is left out gets its default", () => {
   const config = parseConfig(valid(), FILE);
-  assert.is(config.heartbeatMs, 50);
+  assert.is(config.heartbeatMs, 100);
   assert.is(config.electionTimeoutMinMs, 300);
   assert.is(config.electionTimeoutMaxMs, 600);
   assert.equal(config.allowedOrigins, []);
