@@ -160,7 +160,7 @@ export const DEFAULT_LIMITS: Limits = {
   appendBytesMax: MiB,
   appendsInFlightMax: 64,
   appendBytesInFlightMax: 4 * MiB,
-  logCacheBytesMax: 16 * MiB,
+  logCacheBytesMax: 4 * MiB,
   logBytesMax: 64 * MiB,
   segmentBytesMax: 8 * MiB,
 };

@@ -25,6 +25,12 @@ const serverArguments: readonly string[] =
       ? []
       : [SERVER_V8_FLAG];
 
+/**
+ * What the C library is told where a server runs: one arena for all threads. Each of its own would keep what was freed in
+ * it, and few threads ever allocate at the same time.
+ */
+const SERVER_ENVIRONMENT = { MALLOC_ARENA_MAX: "1" } as const;
+
 /** What a child has otherwise than this process. */
 export interface Surroundings {
   readonly cwd?: string;
@@ -41,7 +47,7 @@ export const spawnCommand = (
   spawn(process.execPath, [...(isServer === true ? serverArguments : runtimeArguments), ENTRY, command, ...args], {
     ...(cwd === undefined ? {} : { cwd }),
     stdio: ["pipe", "pipe", "pipe"],
-    env: { ...process.env, ...env, [SUPERVISED]: "1" },
+    env: { ...(isServer === true ? SERVER_ENVIRONMENT : {}), ...process.env, ...env, [SUPERVISED]: "1" },
   });
 
 /** Not by the child's own `kill`: Deno takes any signal for its end, and sends it no other. */
