@@ -5,28 +5,22 @@ import { hasCode } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
 import type { StateMachine } from "../machine/index.ts";
 import { type NodeProcessStory, startNode } from "../node/index.ts";
-import { type Entry, memberNamed, type Raft } from "../raft/index.ts";
+import { memberNamed, type Raft } from "../raft/index.ts";
+import { Claims } from "./claims.ts";
 import type { Dice } from "./dice.ts";
+import { DiskTrouble } from "./disk-trouble.ts";
 import { DurableLog } from "./durable-log.ts";
 import { CLUSTER, DIRECTORY, Guests, PORT, urlOf } from "./guests.ts";
 import type { Invariants, Report } from "./invariants.ts";
-import { type Crash, MemoryDisk, type Operation } from "./memory-disk.ts";
-import type { SimulatedNetwork, Undo } from "./network.ts";
+import { type Crash, MemoryDisk } from "./memory-disk.ts";
+import type { SimulatedNetwork } from "./network.ts";
 import { Operator } from "./operator.ts";
 import { Outlook } from "./outlook.ts";
-import {
-  coldSegments,
-  flipOne,
-  identityOn,
-  isBadStill,
-  newestSnapshot,
-  newPlace,
-  noteSpoilt,
-  type Place,
-} from "./place.ts";
-import { type ClockRates, diskless, Process, UNEVEN } from "./process.ts";
-import { activationIn, canRun, Programs } from "./programs.ts";
+import { identityOn, isBadStill, newPlace, noteSpoilt, type Place } from "./place.ts";
+import { type ClockRates, diskless, Process } from "./process.ts";
+import { Programs } from "./programs.ts";
 import { suffices } from "./quorums.ts";
+import { TIMING } from "./timing.ts";
 import { watched } from "./watched-machine.ts";
 import type { World } from "./world.ts";
 
@@ -78,9 +72,6 @@ const SYNC_MS_MAX = 10;
 /** So many lives are spent with a state machine that takes its time, and so much of it at most. */
 const SLOW_MACHINES = 0.2;
 const SLOW_APPLY_MS_MAX = 4;
-export const TIMING = { heartbeatMs: 50, electionTimeoutMinMs: 300, electionTimeoutMaxMs: 600 };
-/** A stall that any node notices, be its clock slow and its guard just about to look. */
-const NOTICED_STALL_MS = (2 * TIMING.heartbeatMs) / UNEVEN.least;
 /**
  * Small, so that segments rotate, snapshots are taken and come in parts, entries leave memory, sessions expire, and
  * clients find no room.
@@ -117,6 +108,10 @@ export class SimulatedCluster {
   readonly guests: Guests;
   /** Who changes its members. */
   readonly operator: Operator;
+  /** What its disks go through. */
+  readonly disks = new DiskTrouble((id) => this.#place(id));
+  /** What its nodes tell, or act on. */
+  readonly claims: Claims;
   readonly #programs: Programs;
   #directory: Process | null = null;
   #atTurningPoints: { readonly point: TurningPoint; readonly act: (id: string) => void }[] = [];
@@ -126,6 +121,7 @@ export class SimulatedCluster {
     this.outlook = new Outlook(this.#places, parts.invariants, parts.logBytesMax);
     this.guests = new Guests(parts);
     this.operator = new Operator({ ...parts, cluster: this });
+    this.claims = new Claims({ ...parts, places: this.#places, leader: () => this.leader });
     this.#programs = new Programs(parts);
     this.#founders = parts.nodes;
     const { logBytesMax } = parts;
@@ -183,19 +179,6 @@ export class SimulatedCluster {
   #update(place: Place): void {
     if (!place.isOld || place.process === null || place.isStopping) return;
     if (!this.stop(place.id)) this.#parts.world.at(UPDATE_RETRY_MS, "work", null, () => this.#update(place));
-  }
-
-  /** A leader that brings a machine into use has been told by everybody it has a link to that they can run it. */
-  checkActivation(leader: string, entry: Entry): void {
-    const activation = activationIn(entry);
-    if (activation === null) return;
-    for (const [id, isUp] of Object.entries(this.#place(leader).node?.status().links ?? {})) {
-      const machine = this.#places.get(id)?.machine ?? null;
-      if (!isUp || machine === null || canRun(machine, activation)) continue;
-      const { name, version } = activation;
-      const words = `version ${version} of ${name}, which ${id} can't run, and is linked`;
-      this.#parts.report("activated-by-all", `${leader} activates ${words}`);
-    }
   }
 
   startDirectory(): void {
@@ -284,34 +267,6 @@ export class SimulatedCluster {
   /** Calls `act` when a node that is down is started. */
   onceStarted(id: string, act: () => void): void {
     this.#place(id).onStarted = act;
-  }
-
-  slowDisk(id: string, syncMsMax: number): Undo {
-    const { slowed } = this.#place(id);
-    const own = { syncMsMax };
-    slowed.add(own);
-    return () => void slowed.delete(own);
-  }
-
-  /** There is room for so many more bytes, whatever happens to the machine. */
-  fillDisk(id: string, roomBytes: number): Undo {
-    const place = this.#place(id);
-    const own = {};
-    place.filled.add(own);
-    place.memory.roomBytes = roomBytes;
-    return () => {
-      if (place.filled.delete(own) && place.filled.size === 0) place.memory.roomBytes = Number.POSITIVE_INFINITY;
-    };
-  }
-
-  /** Lets disks be as fast as they were, have room, and not fail. */
-  healDisks(): void {
-    for (const { slowed, filled, memory } of this.#places.values()) {
-      slowed.clear();
-      filled.clear();
-      memory.roomBytes = Number.POSITIVE_INFINITY;
-      memory.forgetFaults();
-    }
   }
 
   start(id: string): void {
@@ -450,12 +405,6 @@ export class SimulatedCluster {
     return true;
   }
 
-  /** What a crash of this node could leave: see `Crash`. */
-  unsynced(id: string): { readonly bytes: number; readonly names: number } {
-    const { memory } = this.#place(id);
-    return { bytes: memory.unsyncedBytes, names: memory.unsyncedNames };
-  }
-
   /** What is left of its disk is what it starts with the next time. */
   #goesOnWith(place: Place, memory: MemoryDisk): void {
     place.memory = memory;
@@ -513,37 +462,6 @@ export class SimulatedCluster {
     if (this.killDirectory()) this.startDirectory();
   }
 
-  /** Turns over a bit of what a machine that does not run has on its disk. False if all of it may be torn. */
-  damage(id: string, dice: Dice): boolean {
-    const place = this.#place(id);
-    const { memory } = place;
-    const identity = memory.paths().filter((path) => path.endsWith("/identity.json"));
-    const snapshots = dice.chance(0.5) ? newestSnapshot(memory) : [];
-    place.bad = flipOne(memory, snapshots.length > 0 ? snapshots : [...coldSegments(memory), ...identity], dice);
-    if (place.bad !== null) place.data = "damaged";
-    return place.bad !== null;
-  }
-
-  /** The same on the disk of one that runs, and that reads it again only if it has to. */
-  rot(id: string, dice: Dice): string | null {
-    const place = this.#place(id);
-    // While it starts it reads everything.
-    if (place.node === null || place.data !== "sound") return null;
-    const { memory } = place;
-    // What has come of a snapshot from another node is looked at again before more is added to it.
-    const partial = memory.paths().filter((path) => path.endsWith(".part"));
-    if (partial.length > 0) {
-      place.spoilt = flipOne(memory, partial, dice);
-      return place.spoilt?.path ?? null;
-    }
-    // One whose name is not durable yet was never seen whole by whoever looks at the disk.
-    const whole = newestSnapshot(memory).filter((path) => memory.durableBytesOf(path) !== null);
-    const snapshots = dice.chance(0.6) ? whole : [];
-    place.bad = flipOne(memory, snapshots.length > 0 ? snapshots : coldSegments(memory), dice);
-    if (place.bad !== null) place.data = "rotten";
-    return place.bad?.path ?? null;
-  }
-
   /** The state machine of a node is to come to another state than it should, if all others are right. */
   misapply(id: string): boolean {
     const places = [...this.#places.values()];
@@ -583,10 +501,6 @@ export class SimulatedCluster {
     return true;
   }
 
-  failNext(id: string, operation: Operation): void {
-    this.#place(id).memory.failNext(operation, "EIO");
-  }
-
   #told(id: string, story: NodeProcessStory): void {
     const { tell, invariants, report } = this.#parts;
     tell(id, story);
@@ -594,69 +508,19 @@ export class SimulatedCluster {
       const isReplacement = story.event === "state-replaced";
       this.#place(id).restoring.push({ index: story.index, isReplacement });
     }
-    this.#checkTold(id, story);
-    if (story.event === "leader-elected") {
-      invariants.told(id, story);
-      this.#checkLeases(id, story.term);
-    }
+    this.claims.check(id, story);
+    if (story.event === "leader-elected") invariants.told(id, story);
     if (story.event === "leader-elected" || story.event === "candidate") this.#reached(story.event, id);
-    if (story.event === "pre-vote" && story.reason === "timer-ran-out") this.#checkHeard(id);
     if (story.event === "handler-failed") report("process-lives", `an actor of ${id} failed: ${story.error}`);
     if (story.event === "machine-failed") {
       report("process-lives", `the machine of ${id} failed at entry ${story.index}: ${story.error}`);
     }
   }
 
-  /** What nodes find out about their states has to be so. */
-  #checkTold(id: string, story: NodeProcessStory): void {
-    const { invariants, report } = this.#parts;
-    const { replicas, members } = invariants;
-    // With no others to name it goes by what a life before has found out.
-    const isKnown = story.event === "diverged" && story.others.length === 0;
-    const mayBe = isKnown || replicas.isWrong(id) || replicas.mayBeOutnumbered(members?.members.length ?? 0);
-    if (story.event === "diverged" && !mayBe) {
-      report("replicas-agree", `${id} has the same state at entry ${story.index} as ${story.others.join(" and ")}`);
-    }
-    if (story.event === "states-differ" && !replicas.wasAnyWrong) {
-      report("replicas-agree", `all have the same state at entry ${story.index}, and ${id} says that they differ`);
-    }
-    const { memory } = this.#place(id);
-    const isDistrusted = memory.paths().some((path) => path.includes("/distrusted-") && memory.durableBytesOf(path));
-    if (story.event === "state-replaced" && !isDistrusted) {
-      report("replicas-agree", `${id} replaces its state, and would go on with the wrong one after a crash`);
-    }
-    if (story.event === "agrees-again") replicas.agrees(id);
-    if (story.event === "comparison-failed") report("replicas-agree", `${id} can't compare: ${story.reason}`);
-  }
-
   #reached(point: TurningPoint, id: string): void {
     const due = this.#atTurningPoints.filter((one) => one.point === point);
     this.#atTurningPoints = this.#atTurningPoints.filter((one) => !due.includes(one));
     for (const { act } of due) act(id);
-  }
-
-  /** Whoever still has a lease, by its own clock, may be serving reads from what it holds. */
-  #checkLeases(id: string, term: number): void {
-    for (const { id: other, raft, process } of this.#places.values()) {
-      if (raft === null || process === null || raft.role.name !== "leader" || raft.term >= term) continue;
-      const { leaseUntilMs, leaseForfeited, firstIndex } = raft.role;
-      const holdsLease = process.environment.clock.nowMs() < leaseUntilMs && !leaseForfeited;
-      if (!holdsLease || raft.commitIndex < firstIndex) continue;
-      this.#parts.report(
-        "lease-exclusive",
-        `${id} is elected in term ${term}, and ${other} has a lease in ${raft.term}`,
-      );
-    }
-  }
-
-  /** Silence is none that lies unread in a socket, if it has been there for so long that a stall must have been noticed. */
-  #checkHeard(id: string): void {
-    const { network, report } = this.#parts;
-    const { cores, leader } = this;
-    const [own, other] = [cores.get(id), cores.get(leader ?? "")];
-    if (leader === null || own === undefined || other === undefined || own.term > other.term) return;
-    if (!network.isUnreadFor(leader, id, NOTICED_STALL_MS)) return;
-    report("heard-first", `${id} asks for votes, and what ${leader} has sent in term ${other.term} lies unread`);
   }
 
   /** A node gave up on its disk, or was taken out, as it should; any other reason is a failure of its own. */

@@ -3,9 +3,10 @@
  * with some of them left out and the others as they were.
  */
 
-import { type SimulatedCluster, TIMING, type TurningPoint } from "./cluster.ts";
+import type { SimulatedCluster, TurningPoint } from "./cluster.ts";
 import { Dice } from "./dice.ts";
 import type { SimulatedNetwork, Undo } from "./network.ts";
+import { TIMING } from "./timing.ts";
 import { FAULTS, type FaultKind, type Profile, WEATHER, type Weather } from "./weather.ts";
 import type { World } from "./world.ts";
 
@@ -161,7 +162,7 @@ export class Faults {
         return id;
       case "damage":
         if (!cluster.mayLose(id) || !this.#crash(id, dice)) return null;
-        return cluster.damage(id, dice) ? id : `${id}, whose log is too short to damage: a crash`;
+        return cluster.disks.damage(id, dice) ? id : `${id}, whose log is too short to damage: a crash`;
       case "stall":
         if (cluster.processOf(id) === null) return null;
         cluster.processOf(id)?.stall(lastsMs);
@@ -208,20 +209,20 @@ export class Faults {
       }
       case "slow-disk": {
         const mostMs = dice.between(20, 400);
-        this.#later(lastsMs, cluster.slowDisk(id, mostMs));
+        this.#later(lastsMs, cluster.disks.slow(id, mostMs));
         return `${id}, up to ${mostMs.toFixed(0)} ms a flush`;
       }
       case "failing-disk":
         return this.#failDisk(id, dice);
       case "full-disk": {
         const bytes = dice.seldom(0, ROOM_BYTES_MAX);
-        const undo = cluster.fillDisk(id, Math.floor(bytes));
+        const undo = cluster.disks.fill(id, Math.floor(bytes));
         if (dice.chance(FULL_FOR_GOOD)) return `${id}, but for ${bytes.toFixed(0)} bytes, until all is well`;
         this.#later(lastsMs, undo);
         return `${id}, but for ${bytes.toFixed(0)} bytes, for ${lastsMs.toFixed(0)} ms`;
       }
       case "rot":
-        return cluster.mayLose(id) ? cluster.rot(id, dice) : null;
+        return cluster.mayLose(id) ? cluster.disks.rot(id, dice) : null;
       case "directory-crash":
         if (!cluster.killDirectory()) return null;
         this.#later(lastsMs, () => cluster.startDirectory());
@@ -276,7 +277,7 @@ export class Faults {
 
   #crash(id: string, dice: Dice): boolean {
     const { cluster } = this.#options;
-    const { bytes, names } = cluster.unsynced(id);
+    const { bytes, names } = cluster.disks.unsynced(id);
     const tail = dice.pick(["lost", "zeros", "garbage"] as const);
     return cluster.crash(id, { bytesKept: dice.below(bytes + 1), namesKept: dice.below(names + 1), tail });
   }
@@ -393,7 +394,7 @@ export class Faults {
 
   #failDisk(id: string, dice: Dice): string {
     const operation = dice.pick(["sync", "sync", "syncFolder", "create", "rename", "read"] as const);
-    this.#options.cluster.failNext(id, operation);
+    this.#options.cluster.disks.failNext(id, operation);
     return `${id}, at the next ${operation}`;
   }
 

@@ -286,7 +286,7 @@ class Simulation {
     this.#invariants = new Invariants(
       report,
       (id) => this.#cluster.outlook.isKnownToAll(id),
-      (id, entry) => this.#cluster.checkActivation(id, entry),
+      (id, entry) => this.#cluster.claims.checkActivation(id, entry),
     );
     const fastestClock = clocks.clockRates.most;
     // In a calm world no leader is stopped.
@@ -376,7 +376,7 @@ class Simulation {
     this.#faults.stop();
     this.#crews.stop();
     this.#network.heal();
-    this.#cluster.healDisks();
+    for (const id of this.#cluster.ids) this.#cluster.disks.heal(id);
     this.#cluster.updateAll();
     this.#cluster.startAll();
     // Disks were lost while a change was on its way that made the others too few: no operator could help that.
