@@ -95,6 +95,7 @@ export async function run({ name, args }: Call): Promise<void> {
     nodes: plan.nodes,
     value_bytes: plan.valueBytes,
     seconds: plan.seconds,
+    warm_up_seconds: plan.warmUpSeconds,
     started: new Date().toISOString(),
     machine: { runtime: runtime(), platform: `${os.platform()} ${os.release()}`, cpu, cpus: os.availableParallelism() },
     throughput: {},

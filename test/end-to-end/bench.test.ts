@@ -62,17 +62,20 @@ test(
     const kept = mkdtempSync(path.join(os.tmpdir(), "conclave-results-test-"));
     const file = path.join(kept, "results.json");
     try {
-      await withBench(["--only", "latency,gets-latency", "--seconds", "1", "--json", "--save", file], async (bench) => {
-        assert.equal(await bench.exited, { code: 0, signal: null }, bench.errors);
-        const results = JSON.parse(bench.output);
-        assert.equal([results.nodes, results.value_bytes], [3, 64]);
-        for (const { connections, outstanding, ops, p50_ms, p99_ms } of [results.latency, results["gets-latency"]]) {
-          assert.equal([connections, outstanding], [1, 1]);
-          assert.ok(ops > 0 && p50_ms > 0 && p99_ms >= p50_ms, bench.output);
-        }
-        assert.not("callers" in results);
-        assert.equal(JSON.parse(readFileSync(file, "utf8")), results);
-      });
+      await withBench(
+        ["--only", "latency,gets-latency", "--seconds", "1", "--warm-up", "0.5", "--json", "--save", file],
+        async (bench) => {
+          assert.equal(await bench.exited, { code: 0, signal: null }, bench.errors);
+          const results = JSON.parse(bench.output);
+          assert.equal([results.nodes, results.value_bytes], [3, 64]);
+          for (const { connections, outstanding, ops, p50_ms, p99_ms } of [results.latency, results["gets-latency"]]) {
+            assert.equal([connections, outstanding], [1, 1]);
+            assert.ok(ops > 0 && p50_ms > 0 && p99_ms >= p50_ms, bench.output);
+          }
+          assert.not("callers" in results);
+          assert.equal(JSON.parse(readFileSync(file, "utf8")), results);
+        },
+      );
       const [command, rest] = scriptCommand("bench-chart.ts");
       const chart = new Running(command, [...rest, file]);
       assert.equal(await chart.exited, { code: 0, signal: null }, chart.errors);
@@ -127,7 +130,19 @@ test(
   () =>
     withCeiling((ceiling) =>
       withBench(
-        ["--only", "latency,stale-latency", "--seconds", "0.5", "--value", "32", "--json", "--ceiling", ceiling],
+        [
+          "--only",
+          "latency,stale-latency",
+          "--seconds",
+          "0.5",
+          "--warm-up",
+          "0",
+          "--value",
+          "32",
+          "--json",
+          "--ceiling",
+          ceiling,
+        ],
         async (bench) => {
           assert.equal(await bench.exited, { code: 0, signal: null }, bench.errors);
           const { latency, ceiling: both, "stale-latency": stale } = JSON.parse(bench.output);
@@ -203,7 +218,7 @@ for (const [child, args] of [
 test(
   "a store that has changed by more than was asked for is a clear error, and exit code 1",
   () =>
-    withBench(["--only", "latency", "--seconds", "5", "--json"], async (bench, folder) => {
+    withBench(["--only", "latency", "--seconds", "5", "--warm-up", "0", "--json"], async (bench, folder) => {
       const client = await connectTo(await readConfig(await running(folder)));
       while (!bench.isOver) {
         await client.put("not from the benchmark", "1", { timeoutMs: 500 }).catch(() => {});

@@ -130,7 +130,19 @@ test(
   async () => {
     const folder = mkdtempSync(path.join(os.tmpdir(), "conclave-cli-bench-"));
     try {
-      const args = [...script, "bench", "--only", "latency", "--seconds", "0.5", "--nodes", "1", "--json"];
+      const args = [
+        ...script,
+        "bench",
+        "--only",
+        "latency",
+        "--seconds",
+        "0.5",
+        "--warm-up",
+        "0",
+        "--nodes",
+        "1",
+        "--json",
+      ];
       const bench = new Running(command, args, { TMPDIR: folder });
       assert.equal(await bench.exited, { code: 0, signal: null }, bench.errors);
       assert.ok(JSON.parse(bench.output).latency.ops > 0, bench.output);

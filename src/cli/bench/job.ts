@@ -16,6 +16,8 @@ export interface ThroughputJob extends Crew {
   readonly operation: Operation;
   readonly keys: number;
   readonly valueBytes: number;
+  /** They are not measured from the start. */
+  readonly warmUpSeconds: number;
   readonly seconds: number;
 }
 

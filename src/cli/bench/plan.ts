@@ -8,8 +8,8 @@ import { COUNTERPARTS, DEFAULT_WORKLOADS, WORKLOADS, workloadsNamed } from "./wo
 /** @param name as what it was called */
 export const usage = (name: string): string => `${usageLines(
   name,
-  "[--nodes 3] [--value 64] [--seconds 5] [--only W1,W2] [--json] [--save FILE]",
-  "[--ceiling FILE]",
+  "[--nodes 3] [--value 64] [--seconds 5] [--warm-up 5] [--only W1,W2] [--json]",
+  "[--save FILE] [--ceiling FILE]",
 )}
 
 Starts a cluster of real processes in a temporary folder, which must be on a real disk (TMPDIR says where), loads it from a
@@ -18,6 +18,8 @@ process of its own, checks every answer, and shows how fast it was.
   --nodes N       how many nodes; default 3
   --value BYTES   how long the values are; default 64
   --seconds N     how long each throughput workload is measured; default 5
+  --warm-up N     how many seconds each of them runs before that, so that what is measured is no longer being compiled;
+                  default 5
   --only W1,W2    only these workloads, or groups of them, such as gets for gets-latency and the others
   --json          print one object at the end, with the field names of the ceiling
   --save FILE     write that object into a file, too; bench-chart draws it
@@ -45,7 +47,7 @@ Others, which take as long as they take:
   growth              pipelined over 10,000 keys: speed and memory at 1, 2, 5 and 10 million commands; this takes some
                       minutes, whatever --seconds says; only with --only
 
-Without --only all but the last two are run, in some three minutes. Every put is checked for its revision, every get for
+Without --only all but the last two are run, in some four minutes. Every put is checked for its revision, every get for
 its value, and in the end every key is read back: that takes a little longer than what is measured.
 
 Exits with 1 if an answer was wrong or anything failed, and with 130 if it was interrupted; then, too, nothing is left.`;
@@ -55,6 +57,7 @@ export const OPTIONS = {
   nodes: { type: "string" },
   value: { type: "string" },
   seconds: { type: "string" },
+  "warm-up": { type: "string" },
   only: { type: "string" },
   json: { type: "boolean" },
   save: { type: "string" },
@@ -73,6 +76,7 @@ export interface Plan {
   readonly nodes: number;
   readonly valueBytes: number;
   readonly seconds: number;
+  readonly warmUpSeconds: number;
   /** In the order in which they are run. */
   readonly workloads: readonly string[];
   /** A file; null if there is to be no comparison. */
@@ -93,6 +97,7 @@ export function readPlan(values: Given): Plan {
     nodes: wholeNumber("nodes", values.nodes ?? "3", 1, NODES_MAX),
     valueBytes: wholeNumber("value", values.value ?? "64", VALUE_BYTES_MIN, VALUE_BYTES_MAX),
     seconds: readSeconds(values.seconds ?? "5"),
+    warmUpSeconds: readWarmUp(values["warm-up"] ?? "5"),
     workloads,
     ceiling: values.ceiling ?? null,
   };
@@ -110,6 +115,12 @@ function readSeconds(text: string): number {
   const value = Number(text);
   if (value > 0 && value <= SECONDS_MAX) return value;
   throw invalid(`--seconds is a number above 0 and up to ${SECONDS_MAX}, not "${text}".`);
+}
+
+function readWarmUp(text: string): number {
+  const value = Number(text);
+  if (text !== "" && value >= 0 && value <= SECONDS_MAX) return value;
+  throw invalid(`--warm-up is a number from 0 to ${SECONDS_MAX}, not "${text}".`);
 }
 
 function readWorkloads(text: string | undefined): readonly string[] {

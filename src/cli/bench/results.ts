@@ -78,6 +78,7 @@ export interface Results {
   readonly nodes: number;
   readonly value_bytes: number;
   readonly seconds: number;
+  readonly warm_up_seconds: number;
   /** ISO 8601. */
   readonly started: string;
   readonly machine: Machine;

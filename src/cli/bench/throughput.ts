@@ -45,10 +45,11 @@ async function measure(
   stage: Stage,
   { config }: BenchCluster,
   workload: Throughput,
-  { seconds, valueBytes: planned }: Plan,
+  { seconds, warmUpSeconds, valueBytes: planned }: Plan,
 ): Promise<ThroughputResult> {
   const { name, operation, connections, outstanding, keys, nodes, valueBytes = planned } = workload;
-  const job = { type: "throughput", config, operation, connections, outstanding, keys, valueBytes, seconds } as const;
+  const crew = { connections, outstanding };
+  const job = { type: "throughput", config, operation, ...crew, keys, valueBytes, warmUpSeconds, seconds } as const;
   const figures = await stage.withLoad(job, name, async (load) => {
     const { figures } = await load.next("figures");
     await load.next("done");
@@ -58,5 +59,5 @@ async function measure(
     ...(nodes === undefined ? {} : { nodes }),
     ...(workload.valueBytes === undefined ? {} : { value_bytes: workload.valueBytes }),
   };
-  return { connections, outstanding, ...own, ...figures };
+  return { ...crew, ...own, ...figures };
 }

@@ -151,7 +151,7 @@ class Store {
 async function write(store: Store): Promise<Writers> {
   // Large values, so that a page holds few of them.
   const writers = new Writers({ clients: [store], keys: 40, valueBytes: 200_000 });
-  await writers.warmUp();
+  await writers.open();
   for (let i = 1; i < 30; i++) await writers.put(0);
   return writers;
 }

@@ -11,12 +11,14 @@ import { suite } from "../../support/suite.ts";
 const test = suite("cli: bench: plan");
 
 test("by default it is three nodes, 64 bytes, and what does not take too long", () => {
-  const { nodes, valueBytes, seconds, workloads, ceiling } = readPlan({});
-  assert.equal({ nodes, valueBytes, seconds, ceiling }, { nodes: 3, valueBytes: 64, seconds: 5, ceiling: null });
+  const { workloads, ...others } = readPlan({});
+  assert.equal(others, { nodes: 3, valueBytes: 64, seconds: 5, warmUpSeconds: 5, ceiling: null });
   assert.equal(workloads, DEFAULT_WORKLOADS);
   assert.not(workloads.includes("growth"));
   assert.ok(["latency", "callers", "pipelined", "failover", "nodes-7"].every((name) => workloads.includes(name)));
 });
+
+test("there need not be a warm-up", () => assert.is(readPlan({ "warm-up": "0" }).warmUpSeconds, 0));
 
 test("--only takes names and groups, and they are run in their own order", () => {
   assert.equal(readPlan({ only: "growth,gets,latency" }).workloads, [
@@ -37,6 +39,8 @@ const mistakes: readonly (readonly [Given, RegExp])[] = [
   [{ value: "1e3" }, /--value/],
   [{ seconds: "0" }, /^--seconds is a number above 0/],
   [{ seconds: "" }, /--seconds/],
+  [{ "warm-up": "-1" }, /^--warm-up is a number from 0 to 3600, not "-1"\.$/],
+  [{ "warm-up": "" }, /--warm-up/],
   [{ only: "latenci" }, /^--only knows no "latenci", only latency, callers, .*growth\.$/],
   [{ only: "" }, /^--only knows no ""/],
   [{ only: "idle", ceiling: "ceiling.mjs" }, /^--ceiling has nothing to compare with/],

@@ -19,6 +19,7 @@ const results: Results = {
   nodes: 3,
   value_bytes: 64,
   seconds: 5,
+  warm_up_seconds: 5,
   started: "2026-01-02T03:04:05.678Z",
   machine: { runtime: "node 24.0.0", platform: "linux 6", cpu: "A <fast> & small one", cpus: 2 },
   ceiling: { before: { pipelined: figures }, after: { pipelined: { ...figures, ops: 100_000 } } },

@@ -14,11 +14,16 @@ const PREPARATION_OUTSTANDING = 1_000;
 /** @throws Failure, ConclaveError */
 export async function runThroughput(clients: readonly Client[], job: ThroughputJob, tell: Tell): Promise<Figures> {
   const writers = new Writers({ ...job, clients });
-  await writers.warmUp();
+  await writers.open();
   const call =
     job.operation === "put" ? (connection: number) => writers.put(connection) : await reader(clients, writers, job);
-  const endMs = performance.now() + job.seconds * 1_000;
-  const figures = await drive({ ...job, call, goesOn: (nowMs) => nowMs < endMs, onAnswer: teller(tell) });
+  const onAnswer = teller(tell);
+  const driveFor = (seconds: number): Promise<Figures> => {
+    const endMs = performance.now() + seconds * 1_000;
+    return drive({ ...job, call, goesOn: (nowMs) => nowMs < endMs, onAnswer });
+  };
+  await driveFor(job.warmUpSeconds);
+  const figures = await driveFor(job.seconds);
   await writers.check();
   return figures;
 }
@@ -46,7 +51,7 @@ async function reader(clients: readonly Client[], writers: Writers, { keys, oper
 /** @throws Failure, ConclaveError */
 export async function runGrowth(clients: readonly Client[], job: GrowthJob, tell: Tell): Promise<void> {
   const writers = new Writers({ ...job, clients });
-  await writers.warmUp();
+  await writers.open();
   const onAnswer = teller(tell);
   const putUntil = (commands: number): Promise<Figures> =>
     drive({

@@ -19,7 +19,7 @@ export async function runWriter(
   heed: (listener: (order: Order) => void) => void,
 ): Promise<void> {
   const writers = new Writers({ ...job, clients: [client] });
-  await writers.warmUp();
+  await writers.open();
   let isOver = false;
   let laps = 0;
   let longestMs = 0;

@@ -35,7 +35,7 @@ export class Writers {
   }
 
   /** One put each, so that links and sessions are open before time is taken. */
-  async warmUp(): Promise<void> {
+  async open(): Promise<void> {
     await Promise.all(this.#options.clients.map((_, i) => this.put(i)));
   }
 
