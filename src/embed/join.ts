@@ -48,7 +48,8 @@ export interface JoinOptions {
   readonly machine?: StateMachine | undefined;
   /**
    * A server that the program runs already: others reach this node through it, at the path of the node's URL, and so by
-   * its port, and its TLS. It is not closed with the node.
+   * its port, and its TLS. It is not closed with the node. Other WebSockets on it have to leave that path alone: those of
+   * `ws` do if they are made with `noServer`.
    */
   readonly server?: Server;
   /** What happens to the node, for a log. */

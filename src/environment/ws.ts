@@ -98,19 +98,38 @@ function attachTo(http: Server, path: string | null, options: ListenOptions, acc
     },
   });
   const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    if (path !== null && pathOf(request) !== path) return; // Somebody else's.
+    if (path !== null && pathOf(request) !== path) {
+      leave(http, path, request, socket);
+      return;
+    }
     server.handleUpgrade(request, socket, head, (made) =>
       accept(Object.assign(wrap(made), { handle: (on: Omit<SocketHandlers, "onOpen">) => attach(made, on) })),
     );
   };
   http.on("upgrade", upgrade);
+  const paths = takenPaths.get(http) ?? new Set();
+  if (path !== null) takenPaths.set(http, paths.add(path));
   return {
     close: async (): Promise<void> => {
       http.off("upgrade", upgrade);
+      if (path !== null) paths.delete(path);
       for (const socket of server.clients) socket.terminate();
       await new Promise<void>((resolve) => server.close(() => resolve()));
     },
   };
+}
+
+/** The paths of a program's server at which nodes are reached. */
+const takenPaths = new WeakMap<Server, Set<string>>();
+
+/** Who came for another path than `path` is turned away, once, if nobody else is there to see to it. */
+function leave(http: Server, path: string, request: IncomingMessage, socket: Duplex): void {
+  const paths = takenPaths.get(http) ?? new Set();
+  const [first] = paths;
+  if (paths.has(pathOf(request)) || first !== path || http.listenerCount("upgrade") > paths.size) return;
+  socket.on("error", () => {}); // It is gone: so much the better.
+  socket.once("finish", () => socket.destroy());
+  socket.end("HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
 }
 
 const pathOf = ({ url = "/" }: IncomingMessage): string => url.replace(/[?#].*$/, "").replace(/\/+$/, "");

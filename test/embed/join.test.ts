@@ -2,6 +2,7 @@
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
+import { connect as connectTcp } from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
 import * as assert from "uvu/assert";
@@ -20,6 +21,16 @@ import { codeOf } from "../support/network.ts";
 import { suite } from "../support/suite.ts";
 
 const test = suite("join");
+
+/** What a server answers to somebody who wants a WebSocket at that path. */
+async function upgraded(port: number, at: string): Promise<string> {
+  const socket = connectTcp(port, "127.0.0.1");
+  const key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+  socket.write(`GET ${at} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${key}\r\n\r\n`);
+  let answer = "";
+  for await (const bytes of socket) answer += bytes;
+  return answer;
+}
 
 type Moved = { readonly from: string; readonly to: string; readonly amount: number };
 
@@ -198,11 +209,30 @@ test("a node shares a server, and so a port, with what the program serves otherw
     const client = await connect({ nodes: [url] });
     assert.is(await client.of(bank).balance({ name: "ann" }), 1);
     assert.is(await (await fetch(`http://127.0.0.1:${port}/`)).text(), "hello");
+    assert.match(await upgraded(port, "/other"), /^HTTP\/1\.1 404 /, "nobody else is there to answer");
     await client.close();
     await node.close();
     assert.is(await (await fetch(`http://127.0.0.1:${port}/`)).text(), "hello");
     server.closeAllConnections();
     await new Promise<void>((resolve) => server.close(() => resolve()));
+  }));
+
+test("a server's other WebSockets are left alone", () =>
+  withCompany(1, async ({ start, peers }) => {
+    const port = Number(new URL(peers["n1"] ?? "").port);
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+    await start("n1", { peers: { n1: `ws://127.0.0.1:${port}/conclave` }, server });
+    const own: string[] = [];
+    server.on("upgrade", ({ url }, socket) => {
+      if (url !== "/own") return;
+      own.push(url);
+      socket.end("HTTP/1.1 400 Own\r\n\r\n");
+    });
+    assert.match(await upgraded(port, "/own"), /^HTTP\/1\.1 400 Own/);
+    assert.equal(own, ["/own"]);
+    server.closeAllConnections();
+    server.close();
   }));
 
 test("a node runs the directory that its configuration says it runs", () =>
