@@ -24,18 +24,25 @@ type Methods = Record<string, unknown>;
 
 const globals = globalThis as unknown as Methods;
 // Not every type checker knows of every one of these.
-const { performance, crypto } = globalThis as unknown as Readonly<Record<string, Methods | undefined>>;
+const { performance, crypto, process } = globalThis as unknown as Readonly<Record<string, Methods | undefined>>;
 
 /** Each function that is replaced: where it is, its name, and what stands there meanwhile. */
 const REPLACED: readonly (readonly [owner: Methods | undefined, name: string, substitute: unknown])[] = [
   [globals, "Date", datelessDate()],
   [Math as unknown as Methods, "random", refusing("Math.random()", "chance")],
   [performance, "now", refusing("performance.now()", "time")],
+  [
+    process,
+    "hrtime",
+    Object.assign(refusing("process.hrtime()", "time"), { bigint: refusing("process.hrtime.bigint()", "time") }),
+  ],
+  [process, "uptime", refusing("process.uptime()", "time")],
   [crypto, "randomUUID", refusing("crypto.randomUUID()", "chance")],
   [crypto, "getRandomValues", refusing("crypto.getRandomValues()", "chance")],
   ...["setTimeout", "setInterval", "setImmediate", "queueMicrotask", "fetch"].map(
     (name) => [globals, name, refusing(`${name}()`, "later")] as const,
   ),
+  [AbortSignal as unknown as Methods, "timeout", refusing("AbortSignal.timeout()", "later")],
 ];
 
 /** `Date`, for dates that are given, and not for the present one. */

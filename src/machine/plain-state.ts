@@ -112,7 +112,8 @@ export function checkedState<S>(root: S): S {
 
 const ownState = <S>(root: S): S => (takeMade(checkedState(root)) ? root : stateOf(root));
 
-function checkSynchronous(result: unknown, what: string): void {
+/** @throws TypeError if it is still to come */
+export function checkSynchronous(result: unknown, what: string): void {
   if (!isObject(result) || !("then" in result) || typeof result.then !== "function") return;
   // What becomes of it is nobody's concern any more.
   if (result instanceof Promise) result.catch(() => {});

@@ -6,7 +6,7 @@ import { determined } from "./determinism.ts";
 import { plainOf } from "./draft.ts";
 import { KeptChanges } from "./kept-changes.ts";
 import type { ApplyContext, MachineTimer, Replacement, StateMachine } from "./machine.ts";
-import { checkedState } from "./plain-state.ts";
+import { checkedState, checkSynchronous } from "./plain-state.ts";
 import { randomOf } from "./seeded-random.ts";
 import {
   type Alarm,
@@ -54,7 +54,7 @@ export class TypedMachine implements StateMachine {
   constructor(newest: AnyMachine, version: number, options: TypedMachineOptions) {
     this.#newest = newest;
     this.#options = options;
-    this.#parts = newParts(versionOf(newest, version));
+    this.#parts = this.#determined(() => newParts(versionOf(newest, version)));
   }
 
   /** The version that is in force. */
@@ -137,7 +137,9 @@ export class TypedMachine implements StateMachine {
         let upgraded = plainOf(old);
         for (let at = definition.version; at < version; ) {
           const next = nextAfter(this.#newest, at);
-          upgraded = checkedState(plainOf(this.#determined(() => next.upgrade?.state(upgraded as never))));
+          const made = this.#determined(() => next.upgrade?.state(upgraded as never));
+          checkSynchronous(made, "an upgrade");
+          upgraded = checkedState(plainOf(made));
           at = next.version;
         }
         return upgraded;
@@ -181,7 +183,7 @@ export class TypedMachine implements StateMachine {
 
   /** As if nothing had ever been done with it, but for what was given out. */
   startOver(): void {
-    this.#parts = this.#goingOn(newParts(this.#parts.definition));
+    this.#parts = this.#goingOn(this.#determined(() => newParts(this.#parts.definition)));
   }
 
   #reception(adapt: (parts: Parts) => Parts): Replacement {
@@ -334,7 +336,7 @@ function setOrClear(timers: Map<string, Alarm>, context: ApplyContext, id: strin
 
 /** @throws TypeError if there is nothing to answer with yet */
 function done(value: unknown): Uint8Array {
-  if (value instanceof Promise) throw new TypeError("a command or query is synchronous: it can't wait for anything");
+  checkSynchronous(value, "a command or query");
   return encodeCallResult({ type: "done", value: plainOf(value) });
 }
 

@@ -5,7 +5,7 @@ import { ConclaveError, messageOf } from "../errors.ts";
 import type { AnyMachine } from "./definition.ts";
 import { type KeptBounds, KeptChanges } from "./kept-changes.ts";
 import type { MachineTimer } from "./machine.ts";
-import { PlainState } from "./plain-state.ts";
+import { checkSynchronous, PlainState } from "./plain-state.ts";
 import { type StateReader, statePieces, stateReader } from "./state-form.ts";
 
 /** A timer, and what is to be done when it has run out. */
@@ -41,7 +41,9 @@ export const newParts = (definition: AnyMachine): Parts => ({
 
 function firstState({ name, state }: AnyMachine): PlainState<unknown> {
   try {
-    return new PlainState(state());
+    const first = state();
+    checkSynchronous(first, "what makes a state");
+    return new PlainState(first);
   } catch (cause) {
     throw new ConclaveError("MACHINE_FAILED", `"${name}" can't begin: ${messageOf(cause)}`, { cause });
   }

@@ -135,6 +135,39 @@ test("a command that refuses, or fails, leaves no trace", () => {
   assert.type(Date.now(), "number");
 });
 
+test("one that waits for something fails, and what becomes of it is nobody's concern", async () => {
+  const fails = async (): Promise<never> => {
+    throw new Error("that nobody waits for");
+  };
+  const hasty = machine({
+    name: "hasty",
+    version: 1,
+    state: () => ({}),
+    commands: { fails },
+    queries: { asked: fails },
+  });
+  const stage = new Stage(hasty);
+  stage.activate("hasty");
+  assert.throws(() => stage.do("hasty", "fails"), /must be synchronous/);
+  assert.throws(() => stage.ask("hasty", "asked"), /must be synchronous/);
+  const late = new Stage({ ...hasty, state: fails });
+  assert.throws(() => late.activate("hasty"), /"hasty" can't begin: .* must be synchronous/);
+  await new Promise<void>((resolve) => setImmediate(resolve)); // A rejection that nobody handles would end the process.
+});
+
+test("what a machine begins with may not differ from replica to replica either", () => {
+  const states: readonly (() => object)[] = [
+    () => ({ salt: Math.random() }),
+    () => ({ at: Date.now() }),
+    () => ({ at: process.hrtime.bigint() }),
+    () => ({ at: process.uptime() }),
+  ];
+  for (const state of states) {
+    const stage = new Stage(machine({ name: "salted", version: 1, state, commands: {} }));
+    assert.throws(() => stage.activate("salted"), /would part the replicas/);
+  }
+});
+
 test("a query changes nothing", () => {
   const stage = begun();
   assert.throws(() => stage.ask("bank", "spoil"), /must not change/);
