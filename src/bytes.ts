@@ -36,7 +36,8 @@ const NAN_HIGH = 0x7ff80000;
 
 /** Zeros. To ask the system for each array between the smallest and the large would take longer than to fill it. */
 export function allocate(bytes: number): Uint8Array {
-  if (bytes <= ON_HEAP_BYTES_MAX || bytes > SLAB_BYTES / 4) return new Uint8Array(bytes);
+  const isFromSlab = bytes > ON_HEAP_BYTES_MAX && bytes <= SLAB_BYTES / 4; // No number at all is not.
+  if (!isFromSlab) return new Uint8Array(bytes);
   if (slabUsed + bytes > SLAB_BYTES) {
     slab = new Uint8Array(SLAB_BYTES);
     slabUsed = 0;

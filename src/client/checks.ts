@@ -7,6 +7,11 @@ import { TRANSACTION_BYTES_MAX } from "../machine/key-value-transaction.ts";
 import { invalid } from "./failures.ts";
 import type { ConnectOptions } from "./options.ts";
 
+/** @throws ConclaveError `INVALID_ARGUMENT` */
+export function checkBytes(what: string, bytes: unknown): void {
+  if (!(bytes instanceof Uint8Array)) throw invalid(`A ${what} is a Uint8Array.`);
+}
+
 /** Every check throws a ConclaveError: `INVALID_ARGUMENT` or `TOO_LARGE`. */
 export class Checks {
   readonly keyBytesMax: number;

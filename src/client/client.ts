@@ -32,7 +32,7 @@ import { CLIENT_ACTOR, type ClientMessage, clientProtocol } from "../protocol/cl
 import type { MemberWish } from "../protocol/node.ts";
 import { Admin } from "./admin.ts";
 import { type BackupPart, Backups } from "./backups.ts";
-import { Checks } from "./checks.ts";
+import { Checks, checkBytes } from "./checks.ts";
 import { Commands } from "./commands.ts";
 import { asOurs, closed, invalid, nonsense, understood } from "./failures.ts";
 import { Horizon } from "./horizon.ts";
@@ -495,7 +495,8 @@ export class Client extends Recipes {
    * console.log(await cluster.client.command(Uint8Array.of(7))); // Uint8Array(1) [ 7 ]
    * ```
    */
-  command(command: Uint8Array, options: CallOptions = {}): Promise<Uint8Array> {
+  async command(command: Uint8Array, options: CallOptions = {}): Promise<Uint8Array> {
+    checkBytes("command", command);
     return this.#commands.submit(command, (result) => result, options);
   }
 
@@ -508,7 +509,8 @@ export class Client extends Recipes {
    * const ask = (): Promise<Uint8Array> => client.query(question, { consistency: "stale" });
    * ```
    */
-  query(query: Uint8Array, options: ReadOptions = {}): Promise<Uint8Array> {
+  async query(query: Uint8Array, options: ReadOptions = {}): Promise<Uint8Array> {
+    checkBytes("query", query);
     return this.#queries.ask(query, options);
   }
 

@@ -2,6 +2,7 @@
 
 import { ConclaveError, hasCode, messageOf } from "../errors.ts";
 import { decodeStepResult, encodeStep, type RestorationStep } from "../machine/restoration-steps.ts";
+import { checkBytes } from "./checks.ts";
 import { Commands, type CommandsOptions } from "./commands.ts";
 import type { RestoreOptions } from "./options.ts";
 
@@ -68,6 +69,7 @@ async function takeAll(
   let count = 0;
   for await (const piece of pieces) {
     count++;
+    checkBytes("piece", piece);
     for (const step of stepsFor(piece)) {
       while (onTheirWay.size >= AHEAD_MAX) await Promise.race(onTheirWay);
       if (failures.length > 0) throw failures[0];

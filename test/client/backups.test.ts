@@ -248,6 +248,7 @@ test("a cluster that holds data is left alone, and so is one whose session has e
       yield* others;
     }
     assert.is(await codeOf(restorer.restore(interrupted(), { force: true })), "RESTORE_ABANDONED");
+    assert.is(await codeOf(restorer.restore(["text"] as never, { force: true })), "INVALID_ARGUMENT");
     assert.equal(
       (await restorer.list("")).entries.map(({ key }) => key),
       ["own"],

@@ -7,6 +7,11 @@ import { suite } from "../support/suite.ts";
 
 const test = suite("bytes");
 
+test("who asks for no number of bytes at all spoils nothing for others", () => {
+  new ByteWriter(Number.NaN);
+  assert.equal(new ByteWriter(100).u8(7).finish(), Uint8Array.of(7));
+});
+
 type Field =
   | { readonly type: "u8" | "u32" | "u53"; readonly value: number }
   | { readonly type: "bytes" | "raw"; readonly value: Uint8Array }
