@@ -52,7 +52,7 @@ export interface JoinOptions {
    * `ws` do if they are made with `noServer`.
    */
   readonly server?: Server;
-  /** What happens to the node, for a log. */
+  /** What happens to the node, for a log. By default, what is wrong with a machine becomes a warning of the process. */
   readonly tell?: (story: NodeProcessStory) => void;
   /** Do commands that look at the clock, or draw random numbers, throw? By default unless NODE_ENV is "production". */
   readonly guard?: boolean;
@@ -103,7 +103,7 @@ export interface ClusterNode {
  * @throws ConclaveError as `startNode` and `startDirectory`; `CONFIG_INVALID`, `INVALID_ARGUMENT`
  */
 export async function join(options: JoinOptions): Promise<ClusterNode> {
-  const { id, tell = () => {}, environment = realEnvironment } = options;
+  const { id, tell = warn, environment = realEnvironment } = options;
   const config = await configOf(options);
   const configured = config.nodes.find((node) => node.id === id);
   const url = options.url ?? configured?.url;
@@ -178,6 +178,22 @@ export async function join(options: JoinOptions): Promise<ClusterNode> {
     close: closeOnce,
     [Symbol.asyncDispose]: closeOnce,
   };
+}
+
+const WARNINGS_MAX = 100;
+const warnings = new Set<string>();
+
+/** Callers are not told what a machine threw: it may differ from replica to replica. Whoever writes it has to hear of it. */
+function warn(story: NodeProcessStory): void {
+  const text =
+    story.event === "machine-failed"
+      ? `A state machine has failed: ${story.error}`
+      : story.event === "activation-failed"
+        ? `Version ${story.version} of machine ${story.name} can't be brought into use: ${story.reason}`
+        : null;
+  if (text === null || warnings.has(text) || warnings.size >= WARNINGS_MAX) return;
+  warnings.add(text); // Each once: what is wrong is wrong at every call, and on every replica.
+  process.emitWarning(text, "ConclaveWarning");
 }
 
 async function configOf({ config, peers, cluster = "conclave" }: JoinOptions): Promise<Config> {

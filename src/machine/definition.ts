@@ -207,7 +207,10 @@ export interface MachineOptions<State, Change, C, Q, A> {
   readonly commands: C;
   readonly queries?: Q;
   readonly changes?: Changes<Change>;
-  /** What arguments are checked with before they are sent, by name of the command or query: any Standard Schema. */
+  /**
+   * What arguments are checked with before they are sent, by name of the command or query: any Standard Schema. It is the
+   * caller that checks: one with another definition may send others, which a command can still reject.
+   */
   readonly args?: A;
   /** What its state looks like in snapshots, if not as plain values do. */
   readonly snapshot?: SnapshotForm<NoInfer<State>>;

@@ -17,7 +17,7 @@ import {
   Rejection,
   realEnvironment,
 } from "../../src/index.ts";
-import { codeOf } from "../support/network.ts";
+import { codeOf, Events } from "../support/network.ts";
 import { suite } from "../support/suite.ts";
 
 const test = suite("join");
@@ -215,6 +215,22 @@ test("a node shares a server, and so a port, with what the program serves otherw
     assert.is(await (await fetch(`http://127.0.0.1:${port}/`)).text(), "hello");
     server.closeAllConnections();
     await new Promise<void>((resolve) => server.close(() => resolve()));
+  }));
+
+test("what a machine threw is a warning, once, where nobody asked to be told of anything", () =>
+  withCompany(1, async ({ start }) => {
+    const hasty = machine({ name: "hasty", version: 1, state: () => ({}), commands: { now: () => Date.now() } });
+    const { client } = await start("n1", { machines: [hasty] });
+    const warnings = new Events<string>();
+    const listen = ({ name, message }: Error): void => {
+      if (name === "ConclaveWarning") warnings.add(message);
+    };
+    process.on("warning", listen);
+    for (let i = 0; i < 2; i++) assert.is(await codeOf(client.of(hasty).now()), "MACHINE_FAILED");
+    const [warning] = await warnings.first(1);
+    process.off("warning", listen);
+    assert.is(warning, "A state machine has failed: The present time would part the replicas: use context.timeMs.");
+    assert.is(warnings.all.length, 1);
   }));
 
 test("a server's other WebSockets are left alone", () =>
