@@ -116,9 +116,13 @@ export async function join(options: JoinOptions): Promise<ClusterNode> {
   const machine = new Machines(options.machine ?? new KeyValueMachine(), [...RECIPES, ...(options.machines ?? [])], {
     isGuarded: options.guard ?? !isProduction(),
   });
+  let hasEnded = false;
   let stop: (why: ConclaveError | null) => void = () => {};
   const stopped = new Promise<ConclaveError | null>((resolve) => {
-    stop = resolve;
+    stop = (why) => {
+      hasEnded = true;
+      resolve(why);
+    };
   });
   const directories = await startDirectories(config, id, environment, () => () => {});
   let node: RunningNode;
@@ -164,17 +168,23 @@ export async function join(options: JoinOptions): Promise<ClusterNode> {
     stop(null);
   };
   const closeOnce = (): Promise<void> => {
+    hasEnded = true;
     closing ??= close();
     return closing;
+  };
+  /** A core that stands still takes itself for what it was last; whoever has ended, or is about to, leads nobody. */
+  const status = (): NodeStatus => {
+    const last = node.status();
+    return hasEnded && last.role === "leader" ? { ...last, role: "follower", leader: null } : last;
   };
   return {
     id,
     client,
     get isLeader() {
-      return node.status().role === "leader";
+      return status().role === "leader";
     },
     stopped,
-    status: () => node.status(),
+    status,
     close: closeOnce,
     [Symbol.asyncDispose]: closeOnce,
   };

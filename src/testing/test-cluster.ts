@@ -55,7 +55,7 @@ export interface TestCluster {
   readonly client: Client;
   /** A node that runs. @throws ConclaveError `INVALID_ARGUMENT` if none of that name does */
   node(id: string): ClusterNode;
-  /** The node that leads, as soon as one does and says so. */
+  /** The node that leads, as soon as one does and says so. @throws ConclaveError `CLOSED` */
   leader(): Promise<ClusterNode>;
   /** Another client beside the cluster. It is closed with the cluster. */
   connect(options?: Omit<ConnectOptions, "nodes" | "directories" | "environment">): Promise<Client>;
@@ -102,6 +102,11 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
   const disks = new Map(ids.map((id) => [id, new MemoryDisk()]));
   const running = new Map<string, ClusterNode>();
   const clients: Client[] = [];
+  /** Who asks again when another node may lead. */
+  const waiting: (() => void)[] = [];
+  const wake = (): void => {
+    for (const resume of waiting.splice(0)) resume();
+  };
   /** Each life of a node has a place of its own: nothing that is left of an earlier one gets through. */
   const lives = new Map<string, number>();
   const placeOf = (id: string): string => `${id}#${lives.get(id) ?? 0}`;
@@ -116,10 +121,14 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
       machines: changes.machines ?? machines,
       ...(machine === undefined ? { machine: undefined } : { machine: machine() }),
       dataDir: "/data",
-      tell: (story) => tell(id, story),
+      tell: (story) => {
+        if (story.event === "leader-elected") wake();
+        tell(id, story);
+      },
       environment: { ...standard, network: network.at(placeOf(id)), disk: diskOf(id) },
     });
     running.set(id, node);
+    wake();
     return node;
   };
   const diskOf = (id: string): MemoryDisk => {
@@ -145,6 +154,9 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
     return client;
   };
   let closing: Promise<void> | null = null;
+  const checkOpen = (): void => {
+    if (closing !== null) throw new ConclaveError("CLOSED", "The cluster is closed.");
+  };
   const end = async (): Promise<void> => {
     network.heal();
     await Promise.all(clients.map((client) => client.close()));
@@ -153,6 +165,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
   };
   const close = (): Promise<void> => {
     closing ??= end();
+    wake();
     return closing;
   };
   const directory = await startDirectory({
@@ -177,10 +190,11 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
     },
     leader: async () => {
       for (;;) {
+        checkOpen();
         const led = [...running.values()].filter(({ isLeader }) => isLeader);
         const [newest] = led.sort((a, b) => b.status().term - a.status().term);
         if (newest !== undefined) return newest;
-        await new Promise<void>((resolve) => void standardClock.setTimer(1, resolve));
+        await new Promise<void>((resolve) => void waiting.push(resolve));
       }
     },
     connect: newClient,

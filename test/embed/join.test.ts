@@ -198,6 +198,16 @@ test("a machine comes into use only once every node that can be reached has it",
     assert.is(await nodes.get("n3")?.client.of(bank).balance({ name: "ann" }), 1);
   }));
 
+test("a node that was closed does not say that it leads", () =>
+  withCompany(1, async ({ start }) => {
+    const node = await start("n1");
+    await node.client.put("a", "1");
+    assert.ok(node.isLeader);
+    await node.close();
+    assert.not(node.isLeader);
+    assert.equal([node.status().role, node.status().leader], ["follower", null]);
+  }));
+
 test("a node shares a server, and so a port, with what the program serves otherwise", () =>
   withCompany(1, async ({ start, peers }) => {
     const port = Number(new URL(peers["n1"] ?? "").port);

@@ -58,4 +58,19 @@ test("a node of its own has a client beside it that needs no network", async () 
   assert.throws(() => cluster.kill("n9"), /only n1/);
 });
 
+test("who is closed leads no more, and nobody waits for a leader of a cluster that is closed", async () => {
+  await using cluster = await testCluster({ nodes: 1 });
+  const node = await cluster.leader();
+  await node.close();
+  assert.not(node.isLeader);
+  assert.equal([node.status().role, node.status().leader], ["follower", null]);
+  const next = cluster.leader();
+  assert.is(await cluster.restart("n1"), await next);
+  cluster.kill("n1");
+  const none = codeOf(cluster.leader());
+  await cluster.close();
+  assert.is(await none, "CLOSED");
+  assert.is(await codeOf(cluster.leader()), "CLOSED");
+});
+
 test.run();
