@@ -24,7 +24,7 @@ import { MemoryDisk } from "./memory-disk.ts";
  * ```
  */
 export interface TestClusterOptions extends Pick<JoinOptions, "machines" | "guard"> {
-  /** How many nodes; they are called n1, n2, and so on. Default 3. */
+  /** How many nodes; they are called n1, n2, and so on. Up to 31; default 3. */
   readonly nodes?: number;
   /** In place of the key-value store: a state machine of bytes, one for each start of each node. */
   readonly machine?: () => NonNullable<JoinOptions["machine"]>;
@@ -61,7 +61,10 @@ export interface TestCluster {
   connect(options?: Omit<ConnectOptions, "nodes" | "directories" | "environment">): Promise<Client>;
   /** What a power failure does: the node is gone at once, with all that its disk had not made durable. */
   kill(id: string): void;
-  /** Starts a node that was killed, with what its disk holds; one that runs is killed before. */
+  /**
+   * Starts a node that was killed, with what its disk holds; one that runs is killed before, and one that is being
+   * restarted is waited for.
+   */
   restart(id: string, options?: Pick<JoinOptions, "machines">): Promise<ClusterNode>;
   /**
    * Nothing gets from one group to another any more. Who is in no group is reached by everybody, as the directory is, by
@@ -77,6 +80,8 @@ export interface TestCluster {
 const CLUSTER = "test";
 const CLIENT = "client";
 const PORT = 7_000;
+/** As many as a configuration may name. */
+const NODES_MAX = 31;
 const DIRECTORY = "directory";
 const DIRECTORY_URL = `ws://${DIRECTORY}:${PORT}`;
 
@@ -92,15 +97,22 @@ const DIRECTORY_URL = `ws://${DIRECTORY}:${PORT}`;
  * cluster.kill((await cluster.leader()).id);
  * console.log((await cluster.client.get("greeting"))?.value); // hello
  * ```
+ *
+ * @throws ConclaveError `INVALID_ARGUMENT`, and as `join`; the cluster's methods `INVALID_ARGUMENT`, and `CLOSED` after
+ * `close`
  */
 export async function testCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
   const { nodes: count = 3, machine, machines = [], tell = () => {} } = options;
+  if (!(Number.isInteger(count) && count >= 1 && count <= NODES_MAX)) {
+    throw invalid(`A test cluster has 1 to ${NODES_MAX} nodes, not ${count}.`);
+  }
   const ids = Array.from({ length: count }, (_, i) => `n${i + 1}`);
   const members = ids.map((id) => ({ id, url: `ws://${id}:${PORT}` }));
   const urls = members.map(({ url }) => url);
   const network = new MemoryNetwork();
   const disks = new Map(ids.map((id) => [id, new MemoryDisk()]));
   const running = new Map<string, ClusterNode>();
+  const restarting = new Map<string, Promise<ClusterNode>>();
   const clients: Client[] = [];
   /** Who asks again when another node may lead. */
   const waiting: (() => void)[] = [];
@@ -133,11 +145,15 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
   };
   const diskOf = (id: string): MemoryDisk => {
     const disk = disks.get(id);
-    if (disk === undefined)
-      throw new ConclaveError("INVALID_ARGUMENT", `There is no node "${id}", only ${ids.join(", ")}.`);
+    if (disk === undefined) throw invalid(`There is no node "${id}", only ${ids.join(", ")}.`);
     return disk;
   };
+  let closing: Promise<void> | null = null;
+  const checkOpen = (): void => {
+    if (closing !== null) throw new ConclaveError("CLOSED", "The cluster is closed.");
+  };
   const kill = (id: string): void => {
+    checkOpen();
     const disk = diskOf(id);
     const node = running.get(id);
     if (node === undefined) return;
@@ -148,17 +164,15 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
     void node.close().catch(() => {}); // It talks to nobody, and writes on a disk that is no more.
   };
   const newClient: TestCluster["connect"] = async (given = {}) => {
+    checkOpen();
     const environment = { ...standard, network: network.at(CLIENT) };
     const client = await connect({ ...given, directories: [DIRECTORY_URL], nodes: urls, environment });
     clients.push(client);
     return client;
   };
-  let closing: Promise<void> | null = null;
-  const checkOpen = (): void => {
-    if (closing !== null) throw new ConclaveError("CLOSED", "The cluster is closed.");
-  };
   const end = async (): Promise<void> => {
     network.heal();
+    await Promise.allSettled(restarting.values());
     await Promise.all(clients.map((client) => client.close()));
     await Promise.all([...running.values()].map((node) => node.close()));
     await directory.close();
@@ -185,7 +199,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
     client: await newClient(),
     node: (id) => {
       const node = running.get(id);
-      if (node === undefined) throw new ConclaveError("INVALID_ARGUMENT", `The node "${id}" does not run.`);
+      if (node === undefined) throw invalid(`The node "${id}" does not run.`);
       return node;
     },
     leader: async () => {
@@ -199,17 +213,38 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
     },
     connect: newClient,
     kill,
-    restart: (id, changes) => {
+    restart: async (id, changes) => {
+      checkOpen();
+      const known = restarting.get(id);
+      if (known !== undefined) return known;
       kill(id);
-      return start(id, changes);
+      const started = start(id, changes).finally(() => restarting.delete(id));
+      restarting.set(id, started);
+      return started;
     },
     partition: (...groups) => {
+      checkOpen();
+      checkGroups(groups, [...ids, CLIENT]);
       for (const [i, group] of groups.entries()) {
         for (const other of groups.slice(i + 1).flat()) for (const one of group) network.cut(one, other);
       }
     },
-    heal: () => network.heal(),
+    heal: () => {
+      checkOpen();
+      network.heal();
+    },
     close,
     [Symbol.asyncDispose]: close,
   };
 }
+
+function checkGroups(groups: readonly unknown[], known: readonly string[]): void {
+  if (groups.length < 2) throw invalid(`A partition has two groups or more, not ${groups.length}.`);
+  for (const group of groups) {
+    if (!Array.isArray(group)) throw invalid(`A group is an array of names, not ${JSON.stringify(group)}.`);
+    const stranger = group.find((name) => !known.includes(name));
+    if (stranger !== undefined) throw invalid(`There is no "${stranger}" to cut off, only ${known.join(", ")}.`);
+  }
+}
+
+const invalid = (message: string): ConclaveError => new ConclaveError("INVALID_ARGUMENT", message);

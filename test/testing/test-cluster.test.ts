@@ -1,6 +1,7 @@
 /** Clusters in memory, for the tests of those who use one. */
 
 import * as assert from "uvu/assert";
+import { hasCode } from "../../src/errors.ts";
 import { machine } from "../../src/index.ts";
 import { testCluster } from "../../src/testing/index.ts";
 import { codeOf } from "../support/network.ts";
@@ -71,6 +72,58 @@ test("who is closed leads no more, and nobody waits for a leader of a cluster th
   await cluster.close();
   assert.is(await none, "CLOSED");
   assert.is(await codeOf(cluster.leader()), "CLOSED");
+});
+
+for (const nodes of [0, -1, 2.5, 32, Number.NaN, "3" as never]) {
+  test(`there are no clusters of ${JSON.stringify(nodes)} nodes`, async () => {
+    const error = await testCluster({ nodes }).then(
+      (cluster) => cluster.close(),
+      (reason: unknown) => reason,
+    );
+    assert.ok(hasCode(error, "INVALID_ARGUMENT"));
+    assert.match(error.message, `1 to 31 nodes, not ${nodes}.`);
+  });
+}
+
+test("a partition is one between groups of those that there are", async () => {
+  await using cluster = await testCluster({ nodes: 2 });
+  const mistakes: readonly (readonly [unknown[], RegExp])[] = [
+    [[], /not 0/],
+    [[["n1"]], /not 1/],
+    [["n1", "n2"], /array of names, not "n1"/],
+    [[["n1"], null], /not null/],
+    [[["n1"], ["n2", "n3"]], /no "n3" to cut off, only n1, n2, client/],
+  ];
+  for (const [groups, message] of mistakes) {
+    assert.throws(
+      () => cluster.partition(...(groups as string[][])),
+      (error: unknown) => hasCode(error, "INVALID_ARGUMENT") && message.test(error.message),
+    );
+  }
+  await cluster.client.put("nobody", "is cut off");
+});
+
+test("a node that is being restarted is restarted once", async () => {
+  await using cluster = await testCluster({ nodes: 1, machines: [counter] });
+  await cluster.client.of(counter).add(1);
+  const [one, other] = await Promise.all([cluster.restart("n1"), cluster.restart("n1")]);
+  assert.is(one, other);
+  assert.is(cluster.node("n1"), one);
+  assert.is(await cluster.client.of(counter).value(), 1);
+});
+
+test("a cluster that is closed takes part in nothing, and leaves nobody behind who was about to start", async () => {
+  const cluster = await testCluster({ nodes: 1 });
+  const restarted = cluster.restart("n1");
+  await cluster.close();
+  assert.not((await restarted).isLeader);
+  assert.is(await (await restarted).stopped, null);
+  assert.is(await codeOf(cluster.restart("n1")), "CLOSED");
+  assert.is(await codeOf(cluster.connect()), "CLOSED");
+  const isClosed = (error: unknown): boolean => hasCode(error, "CLOSED");
+  assert.throws(() => cluster.kill("n1"), isClosed);
+  assert.throws(() => cluster.partition(["n1"], ["client"]), isClosed);
+  assert.throws(() => cluster.heal(), isClosed);
 });
 
 test.run();
