@@ -1,7 +1,7 @@
 /** The package `keyv`: a store for it that is replicated, and whose values are gone when their time is over. */
 
 import type { Client } from "../client/index.ts";
-import type { ConclaveError } from "../errors.ts";
+import { ConclaveError, hasCode } from "../errors.ts";
 import { caches } from "../machine/recipes/caches.ts";
 
 /**
@@ -58,9 +58,17 @@ export class KeyvStore {
     return value;
   }
 
+  /** All at one moment, unless they are too large for one message. */
   async getMany<Value>(keys: readonly string[]): Promise<(Value | undefined)[]> {
-    const values = await this.#caches.get({ space: this.#space, keys });
-    return values.map((value) => (value ?? undefined) as Value | undefined);
+    try {
+      const values = await this.#caches.get({ space: this.#space, keys });
+      return values.map((value) => (value ?? undefined) as Value | undefined);
+    } catch (error) {
+      if (keys.length < 2 || !hasCode(error, "ANSWER_TOO_LARGE", "TOO_LARGE")) throw error;
+      const half = Math.ceil(keys.length / 2);
+      const first = await this.getMany<Value>(keys.slice(0, half));
+      return [...first, ...(await this.getMany<Value>(keys.slice(half)))];
+    }
   }
 
   async has(key: string): Promise<boolean> {
@@ -77,7 +85,7 @@ export class KeyvStore {
   }
 
   async setMany(entries: readonly { key: string; value: unknown; ttl?: number | undefined }[]): Promise<void> {
-    const given = entries.map(({ key, value, ttl }) => ({ key, value: String(value), ttlMs: ttl ?? null }));
+    const given = entries.map(({ key, value, ttl }) => ({ key, value: String(value), ttlMs: ttlMsOf(ttl) }));
     await this.#caches.set({ space: this.#space, entries: given });
   }
 
@@ -114,6 +122,13 @@ export class KeyvStore {
   #prefixOf(namespace: string | undefined): string {
     return namespace === undefined || namespace === "" ? "" : `${namespace}:`;
   }
+}
+
+/** Null for what stays: to Keyv, 0 says so as well. @throws ConclaveError `INVALID_ARGUMENT` */
+function ttlMsOf(ttl: number | undefined): number | null {
+  const ttlMs = ttl ?? 0;
+  if (typeof ttlMs === "number" && ttlMs >= 0 && ttlMs <= Number.MAX_SAFE_INTEGER) return ttlMs === 0 ? null : ttlMs;
+  throw new ConclaveError("INVALID_ARGUMENT", `A time to live is a number of milliseconds, not ${ttl}.`);
 }
 
 /**

@@ -5,7 +5,7 @@ import cron, { type TaskContext } from "node-cron";
 import * as assert from "uvu/assert";
 import { cronCoordinator, keyvStore } from "../../src/adapters/index.ts";
 import { testCluster } from "../../src/testing/index.ts";
-import { eventually } from "../support/network.ts";
+import { codeOf, eventually } from "../support/network.ts";
 import { suite } from "../support/suite.ts";
 
 const test = suite("adapters");
@@ -94,6 +94,41 @@ test("a value whose time is over takes no room in the cluster any more", async (
       return;
     }
   }
+});
+
+test("values that are too large for one answer are had one after the other", async () => {
+  await using cluster = await testCluster({ nodes: 1 });
+  const store = keyvStore(cluster.client);
+  const value = "x".repeat(20_000);
+  const keys = Array.from({ length: 600 }, (_, i) => `key ${String(i).padStart(3, "0")}`);
+  const entries = keys.map((key) => ({ key, value }));
+  for (const half of [entries.slice(0, 300), entries.slice(300)]) await store.setMany(half);
+  const seen: string[] = [];
+  for await (const [key, found] of store.iterator()) {
+    assert.is(found, value);
+    seen.push(key);
+  }
+  assert.equal(seen, keys);
+  assert.equal(
+    await store.getMany([...keys, "none"]),
+    [...keys, "none"].map((key) => (key === "none" ? undefined : value)),
+  );
+  const strangers = Array.from({ length: 10_000 }, (_, i) => `${i}`.padStart(1_000, "-"));
+  assert.ok((await store.hasMany(strangers)).every((is) => !is));
+});
+
+test("a time to live is one, or none", async () => {
+  await using cluster = await testCluster({ nodes: 1 });
+  const store = keyvStore(cluster.client);
+  for (const ttl of [-1, Number.NaN, Number.POSITIVE_INFINITY, "60" as never]) {
+    assert.is(await codeOf(store.set("key", "value", ttl)), "INVALID_ARGUMENT", String(ttl));
+    assert.is(await codeOf(store.setMany([{ key: "key", value: "value", ttl }])), "INVALID_ARGUMENT", String(ttl));
+  }
+  assert.not(await store.has("key"));
+  await store.set("key", "value", 0);
+  await store.set("other", "value", 20);
+  while (await store.has("other"));
+  assert.is(await store.get("key"), "value");
 });
 
 test.run();

@@ -1,5 +1,6 @@
 /** Values that may have a time to live, in spaces of their own: what adapters of stores need. */
 
+import { textBytes } from "../../bytes.ts";
 import { type CommandContext, machine, Rejection } from "../definition.ts";
 
 interface State {
@@ -20,8 +21,10 @@ export interface CacheEntry {
   readonly ttlMs: number | null;
 }
 
-/** How many entries a page has at most, and how long a key, or the name of a space, may be. */
+/** How many entries a page has at most, and how many bytes unless it is a single one. */
 const PAGE_MAX = 1_000;
+const PAGE_BYTES_MAX = 1024 * 1024;
+/** How long a key, or the name of a space, may be. */
 const KEY_LENGTH_MAX = 1_024;
 
 const timerOf = ({ space, key }: Place): string => JSON.stringify([space, key]);
@@ -74,8 +77,15 @@ export const caches = machine({
     /** Some of the keys with a prefix, with their values, in order; the next page begins after the last of them. */
     list(state, { space, prefix, after }: { readonly space: string; readonly prefix: string; readonly after: string }) {
       const keys = [...(state.spaces.get(space)?.keys() ?? [])].filter((key) => key.startsWith(prefix) && key > after);
-      const page = keys.sort().slice(0, PAGE_MAX);
-      return page.map((key) => ({ key, value: state.spaces.get(space)?.get(key) ?? "" }));
+      const page: { readonly key: string; readonly value: string }[] = [];
+      let bytes = 0;
+      for (const key of keys.sort().slice(0, PAGE_MAX)) {
+        const value = state.spaces.get(space)?.get(key) ?? "";
+        bytes += textBytes(key) + textBytes(value);
+        if (page.length > 0 && bytes > PAGE_BYTES_MAX) break;
+        page.push({ key, value });
+      }
+      return page;
     },
   },
 });
