@@ -1,11 +1,11 @@
 /** Measures a cluster of real processes, and checks its answers. */
 
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { statfs, writeFile } from "node:fs/promises";
 import * as os from "node:os";
 import * as path from "node:path";
 import { errorColours } from "../console/index.ts";
-import { ConclaveError } from "../errors.ts";
+import { ConclaveError, messageOf } from "../errors.ts";
 import { checkCeiling } from "./bench/ceiling.ts";
 import { measureCrowd } from "./bench/crowds.ts";
 import { Failure } from "./bench/failure.ts";
@@ -48,6 +48,8 @@ async function warnOfMemory(folder: string): Promise<void> {
 function checkSave(file: string): void {
   const folder = path.dirname(path.resolve(file));
   if (!existsSync(folder)) throw new ConclaveError("INVALID_ARGUMENT", `--save: there is no folder ${folder}.`);
+  const isFolder = statSync(file, { throwIfNoEntry: false })?.isDirectory() === true;
+  if (isFolder) throw new ConclaveError("INVALID_ARGUMENT", `--save: ${file} is a folder, and no file.`);
 }
 
 /** Runs what was chosen, one after the other. */
@@ -113,7 +115,10 @@ export async function run({ name, args }: Call): Promise<void> {
   }
   await close();
   const text = values.json === true ? jsonOf(results) : resultsText(results);
-  if (values.save !== undefined) await writeFile(values.save, `${jsonOf(results, 2)}\n`);
-  // Only once all is written: some runtimes would lose what is not.
-  process.stdout.write(`${text}\n`, () => process.exit(0));
+  const save = async (): Promise<void> => {
+    if (values.save !== undefined) await writeFile(values.save, `${jsonOf(results, 2)}\n`);
+  };
+  const failSave = (error: unknown): never => fail(new ConclaveError("DISK_FAILED", `--save: ${messageOf(error)}`));
+  // Only once all is written: some runtimes would lose what is not. And what can't be saved was shown at least.
+  process.stdout.write(`${text}\n`, () => save().then(() => process.exit(0), failSave));
 }

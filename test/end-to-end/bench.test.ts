@@ -101,6 +101,23 @@ test(
   SLOW,
 );
 
+test(
+  "figures that can't be saved are shown all the same",
+  () => {
+    const kept = mkdtempSync(path.join(os.tmpdir(), "conclave-results-test-"));
+    const args = ["--only", "latency", "--seconds", "1", "--warm-up", "0", "--json", "--save", path.join(kept, "file")];
+    return withBench(args, async (bench, folder) => {
+      await running(folder);
+      rmSync(kept, { recursive: true });
+      assert.equal(await bench.exited, { code: 1, signal: null });
+      assert.ok(JSON.parse(bench.output).latency.ops > 0);
+      assert.match(bench.errors, /^DISK_FAILED --save: ENOENT.*$/m);
+      assert.not.match(bench.errors, /^ +at /m);
+    });
+  },
+  SLOW,
+);
+
 /** A ceiling that takes no time, or no end. */
 const CEILING = `
 import { spawn } from "node:child_process";

@@ -62,6 +62,7 @@ for (const [script, args, message] of [
   ["bench.ts", ["--only", "nothing"], /^INVALID_ARGUMENT --only knows no "nothing".*\n$/],
   ["bench.ts", ["--ceiling", "/nowhere/ceiling.mjs"], /^INVALID_ARGUMENT --ceiling: there is no file \/nowhere\/.*\n$/],
   ["bench.ts", ["--save", "/nowhere/results.json"], /^INVALID_ARGUMENT --save: there is no folder \/nowhere\.\n$/],
+  ["bench.ts", ["--save", "/"], /^INVALID_ARGUMENT --save: \/ is a folder.*\n$/],
   ["bench.ts", ["--bogus"], /^INVALID_ARGUMENT .*--bogus.*--help.*\n$/],
   ["bench-chart.ts", [], /^INVALID_ARGUMENT RESULTS is needed.*\n$/],
   ["bench-chart.ts", ["/nowhere/results.json"], /^INVALID_ARGUMENT \/nowhere\/results\.json can't be read.*\n$/],
