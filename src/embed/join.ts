@@ -15,6 +15,7 @@ import { ConclaveError } from "../errors.ts";
 import { type AnyMachine, KeyValueMachine, Machines, RECIPES, type StateMachine } from "../machine/index.ts";
 import { type NodeProcessStory, type RunningNode, startNode } from "../node/index.ts";
 import { closeAll, startDirectories } from "./directories.ts";
+import { warn } from "./warn.ts";
 
 /**
  * What `join` takes.
@@ -188,22 +189,6 @@ export async function join(options: JoinOptions): Promise<ClusterNode> {
     close: closeOnce,
     [Symbol.asyncDispose]: closeOnce,
   };
-}
-
-const WARNINGS_MAX = 100;
-const warnings = new Set<string>();
-
-/** Callers are not told what a machine threw: it may differ from replica to replica. Whoever writes it has to hear of it. */
-function warn(story: NodeProcessStory): void {
-  const text =
-    story.event === "machine-failed"
-      ? `A state machine has failed: ${story.error}`
-      : story.event === "activation-failed"
-        ? `Version ${story.version} of machine ${story.name} can't be brought into use: ${story.reason}`
-        : null;
-  if (text === null || warnings.has(text) || warnings.size >= WARNINGS_MAX) return;
-  warnings.add(text); // Each once: what is wrong is wrong at every call, and on every replica.
-  process.emitWarning(text, "ConclaveWarning");
 }
 
 async function configOf({ config, peers, cluster = "conclave" }: JoinOptions): Promise<Config> {

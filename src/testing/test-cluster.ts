@@ -5,6 +5,7 @@
 import { type Client, type ConnectOptions, connect } from "../client/index.ts";
 import { startDirectory } from "../directory/index.ts";
 import { type ClusterNode, type JoinOptions, join } from "../embed/index.ts";
+import { warn } from "../embed/warn.ts";
 import { MemoryNetwork } from "../environment/memory-network.ts";
 import { standardClock, standardRandom } from "../environment/standard.ts";
 import { ConclaveError } from "../errors.ts";
@@ -30,7 +31,7 @@ export interface TestClusterOptions extends Pick<JoinOptions, "machines" | "guar
   readonly machine?: () => NonNullable<JoinOptions["machine"]>;
   /** What would stand in a configuration beside names and addresses, such as `electionTimeoutMinMs`. */
   readonly config?: Readonly<Record<string, unknown>>;
-  /** Called with all that a node has to tell. By default it is told to nobody. */
+  /** Called with all that a node has to tell. By default, what is wrong with a machine becomes a warning of the process. */
   tell?(id: string, story: NodeProcessStory): void;
 }
 
@@ -102,7 +103,7 @@ const DIRECTORY_URL = `ws://${DIRECTORY}:${PORT}`;
  * `close`
  */
 export async function testCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
-  const { nodes: count = 3, machine, machines = [], tell = () => {} } = options;
+  const { nodes: count = 3, machine, machines = [], tell = (_id, story) => warn(story) } = options;
   if (!(Number.isInteger(count) && count >= 1 && count <= NODES_MAX)) {
     throw invalid(`A test cluster has 1 to ${NODES_MAX} nodes, not ${count}.`);
   }
