@@ -3,7 +3,7 @@
 import { ConclaveError } from "../../errors.ts";
 import { usageLines } from "../call.ts";
 import { VALUE_BYTES_MIN } from "./ledger.ts";
-import { COUNTERPARTS, DEFAULT_WORKLOADS, WORKLOADS, workloadsNamed } from "./workloads.ts";
+import { COMPARED, DEFAULT_WORKLOADS, WORKLOADS, workloadsNamed } from "./workloads.ts";
 
 /** @param name as what it was called */
 export const usage = (name: string): string => `${usageLines(
@@ -24,7 +24,8 @@ process of its own, checks every answer, and shows how fast it was.
   --json          print one object at the end, with the field names of the ceiling
   --save FILE     write that object into a file, too; bench-chart draws it
   --ceiling FILE  the program that replicates and flushes without any consensus: it runs before and after the workloads
-                  that it has, too (${COUNTERPARTS.join(", ")}), and their figures are given as a share of it
+                  that it has, too (all that put), with as many nodes and values as long, and their figures are given as
+                  a share of it
 
 Throughput, connections x callers on each of them:
   latency             puts, 1 x 1
@@ -47,7 +48,7 @@ Others, which take as long as they take:
   growth              pipelined over 10,000 keys: speed and memory at 1, 2, 5 and 10 million commands; this takes some
                       minutes, whatever --seconds says; only with --only
 
-Without --only all but the last two are run, in some four minutes. Every put is checked for its revision, every get for
+Without --only all but the last two are run, in some four minutes; the ceiling takes two more. Every put is checked for its revision, every get for
 its value, and in the end every key is read back: that takes a little longer than what is measured.
 
 Exits with 1 if an answer was wrong or anything failed, and with 130 if it was interrupted; then, too, nothing is left.`;
@@ -90,8 +91,8 @@ const SECONDS_MAX = 3_600;
 /** @throws ConclaveError `INVALID_ARGUMENT` */
 export function readPlan(values: Given): Plan {
   const workloads = readWorkloads(values.only);
-  if (values.ceiling !== undefined && !workloads.some((name) => COUNTERPARTS.includes(name))) {
-    throw invalid(`--ceiling has nothing to compare with: it measures ${COUNTERPARTS.join(", ")}.`);
+  if (values.ceiling !== undefined && !workloads.some((name) => COMPARED.includes(name))) {
+    throw invalid(`--ceiling has nothing to compare with: it measures ${COMPARED.join(", ")}.`);
   }
   return {
     nodes: wholeNumber("nodes", values.nodes ?? "3", 1, NODES_MAX),

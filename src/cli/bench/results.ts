@@ -82,6 +82,7 @@ export interface Results {
   /** ISO 8601. */
   readonly started: string;
   readonly machine: Machine;
+  /** With as many nodes and values as long as the whole run has; other workloads have others of their own. */
   ceiling?: { readonly before: CeilingResult; readonly after: CeilingResult };
   /** By the names of the workloads. */
   readonly throughput: Record<string, ThroughputResult>;

@@ -32,10 +32,11 @@ export function resultsText(results: Results): string {
 const tableOf = (head: readonly string[], rows: readonly (readonly string[])[], textColumns = 1): string =>
   rows.length === 0 ? "" : table(alignedRight([head, ...rows], textColumns));
 
-function throughputText({ throughput, ceiling }: Results): string {
-  const rows = Object.entries(throughput).map(([name, result]) => throughputRow(name, result, ceiling !== undefined));
+function throughputText({ throughput }: Results): string {
+  const isCompared = Object.values(throughput).some(({ ops_share }) => ops_share !== undefined);
+  const rows = Object.entries(throughput).map(([name, result]) => throughputRow(name, result, isCompared));
   const head = ["workload", "callers", "ops/s", "p50 ms", "p99 ms"];
-  if (ceiling !== undefined) head.push("ops of ceiling", "p50 of ceiling");
+  if (isCompared) head.push("ops of ceiling", "p50 of ceiling");
   return tableOf(head, rows, 2);
 }
 

@@ -3,41 +3,55 @@
 import { shareOf } from "./ceiling.ts";
 import type { BenchCluster } from "./cluster.ts";
 import type { Plan } from "./plan.ts";
-import type { CeilingResult, Results, ThroughputResult } from "./results.ts";
+import type { Results, ThroughputResult } from "./results.ts";
 import type { Stage } from "./stage.ts";
-import { COUNTERPARTS, THROUGHPUTS, type Throughput } from "./workloads.ts";
+import { THROUGHPUTS, type Throughput } from "./workloads.ts";
+
+/** Workloads on one cluster. */
+interface Group {
+  readonly nodes: number;
+  readonly valueBytes: number;
+  readonly isCompared: boolean;
+  readonly workloads: Throughput[];
+}
 
 /** Runs what the plan has of them, and puts the figures with the results. @throws Failure, ConclaveError */
 export async function measureThroughput(stage: Stage, plan: Plan, results: Results): Promise<void> {
   const chosen = THROUGHPUTS.filter(({ name }) => plan.workloads.includes(name));
-  const compared = chosen.filter(({ name }) => COUNTERPARTS.includes(name));
-  const measureAll = (workloads: readonly Throughput[], nodes: number): Promise<void> =>
-    stage.withCluster(nodes, async (cluster) => {
-      for (const workload of workloads) {
-        results.throughput[workload.name] = await measure(stage, cluster, workload, plan);
-      }
-    });
-
-  // What is compared stands close together in time: machines drift.
-  const { ceiling: file, nodes, valueBytes } = plan;
-  const before = file === null ? null : await stage.runCeiling({ file, nodes, valueBytes });
-  if (compared.length > 0) await measureAll(compared, nodes);
-  if (file !== null && before !== null) {
-    const after = await stage.runCeiling({ file, nodes, valueBytes });
-    results.ceiling = { before, after };
-    compareAll(results.throughput, before, after);
-  }
-
-  const others = chosen.filter((workload) => !compared.includes(workload));
-  const sharing = others.filter((workload) => workload.nodes === undefined);
-  if (sharing.length > 0) await measureAll(sharing, nodes);
-  for (const workload of others) if (workload.nodes !== undefined) await measureAll([workload], workload.nodes);
+  for (const group of groupsOf(chosen, plan)) await measureGroup(stage, plan, group, results);
 }
 
-function compareAll(figures: Record<string, ThroughputResult>, before: CeilingResult, after: CeilingResult): void {
-  for (const [name, result] of Object.entries(figures)) {
-    const [first, second] = [before[name], after[name]];
-    if (first !== undefined && second !== undefined) figures[name] = { ...result, ...shareOf(result, first, second) };
+/** What is compared with the same has the same cluster; so has all that is compared with nothing. */
+function groupsOf(chosen: readonly Throughput[], plan: Plan): readonly Group[] {
+  const groups = new Map<string, Group>();
+  for (const workload of chosen) {
+    const isCompared = workload.counterpart !== undefined;
+    const { nodes = plan.nodes, valueBytes = plan.valueBytes } = workload;
+    const key = `${isCompared}/${workload.nodes ?? "any"}/${valueBytes}`;
+    const group = groups.get(key) ?? { nodes, valueBytes, isCompared, workloads: [] };
+    group.workloads.push(workload);
+    groups.set(key, group);
+  }
+  return [...groups.values()];
+}
+
+/** What is compared stands close together in time: machines drift. */
+async function measureGroup(stage: Stage, plan: Plan, group: Group, results: Results): Promise<void> {
+  const { nodes, valueBytes, workloads } = group;
+  const file = group.isCompared ? plan.ceiling : null;
+  const before = file === null ? null : await stage.runCeiling({ file, nodes, valueBytes });
+  await stage.withCluster(nodes, async (cluster) => {
+    for (const workload of workloads) {
+      results.throughput[workload.name] = await measure(stage, cluster, workload, plan);
+    }
+  });
+  if (file === null || before === null) return;
+  const after = await stage.runCeiling({ file, nodes, valueBytes });
+  if (nodes === plan.nodes && valueBytes === plan.valueBytes) results.ceiling ??= { before, after };
+  for (const { name, counterpart = "" } of workloads) {
+    const [result, first, second] = [results.throughput[name], before[counterpart], after[counterpart]];
+    if (result === undefined || first === undefined || second === undefined) continue;
+    results.throughput[name] = { ...result, ...shareOf(result, first, second) };
   }
 }
 

@@ -11,7 +11,11 @@ export interface Throughput extends Crew {
   readonly valueBytes?: number;
   /** Where it is not what --nodes says: then it has a cluster of its own. */
   readonly nodes?: number;
+  /** What the ceiling calls the same, with as many nodes, and values as long. */
+  readonly counterpart?: Counterpart;
 }
+
+export type Counterpart = keyof typeof CREWS;
 
 /** Those of the ceiling. */
 const CREWS = {
@@ -28,29 +32,44 @@ const READ_KEYS = 10_000;
 const LARGE_VALUE_BYTES = 1_024;
 const CLUSTER_SIZES = [3, 5, 7];
 
-const crews = Object.entries(CREWS);
+/** What the ceiling measures. */
+export const COUNTERPARTS = Object.keys(CREWS) as readonly Counterpart[];
+
+const crews = COUNTERPARTS.map((name) => [name, CREWS[name]] as const);
 
 /** In the order in which they are run. */
 export const THROUGHPUTS: readonly Throughput[] = [
-  ...crews.map(([name, crew]): Throughput => ({ name, operation: "put", keys: WRITTEN_KEYS, ...crew })),
+  ...crews.map(
+    ([name, crew]): Throughput => ({ name, operation: "put", keys: WRITTEN_KEYS, counterpart: name, ...crew }),
+  ),
   ...crews.map(([name, crew]): Throughput => ({ name: `gets-${name}`, operation: "get", keys: READ_KEYS, ...crew })),
   ...crews.map(
     ([name, crew]): Throughput => ({ name: `stale-${name}`, operation: "stale-get", keys: READ_KEYS, ...crew }),
   ),
-  { name: "large", operation: "put", keys: READ_KEYS, valueBytes: LARGE_VALUE_BYTES, ...PIPELINED },
+  {
+    name: "large",
+    operation: "put",
+    keys: READ_KEYS,
+    valueBytes: LARGE_VALUE_BYTES,
+    counterpart: "pipelined",
+    ...PIPELINED,
+  },
   ...CLUSTER_SIZES.map(
     (nodes): Throughput => ({
       name: `nodes-${nodes}`,
       operation: "put",
       keys: WRITTEN_KEYS,
       nodes,
+      counterpart: "pipelined",
       ...PIPELINED,
     }),
   ),
 ];
 
-/** What the ceiling measures, too. */
-export const COUNTERPARTS: readonly string[] = Object.keys(CREWS);
+/** The names of those that the ceiling has, too. */
+export const COMPARED: readonly string[] = THROUGHPUTS.flatMap(({ name, counterpart }) =>
+  counterpart === undefined ? [] : [name],
+);
 
 /** Connected clients that ask for nothing, and how many. */
 export const CROWDS: readonly { readonly name: string; readonly clients: number }[] = [1_000, 10_000].map(
