@@ -339,7 +339,7 @@ const TAKEN = ["changes", "then", "constructor", "__proto__"];
  * console.log(await cluster.client.of(tally).sum()); // 2
  * ```
  *
- * @throws ConclaveError `INVALID_ARGUMENT` if a name can't be used, or versions do not follow one another
+ * @throws ConclaveError `INVALID_ARGUMENT` if a name can't be used or is unknown, or versions do not follow one another
  */
 export function machine<
   State,
@@ -347,8 +347,8 @@ export function machine<
   Q extends Queries<State>,
   A extends Schemas,
   Change = never,
->(options: MachineOptions<State, Change, C, Q, A>): Machine<State, Change, C, Q, A> {
-  const { name, version, commands, queries = {} as Q, upgrade } = options;
+>(options: MachineOptions<State, Change, C, Q, A> & Known<C, Q, A>): Machine<State, Change, C, Q, A> {
+  const { name, version, commands, queries = {} as Q, args = {}, upgrade } = options;
   const wrong = (why: string): ConclaveError => new ConclaveError("INVALID_ARGUMENT", `The machine "${name}" ${why}.`);
   if (!NAME.test(name)) throw wrong('needs a name of letters, digits, "-" and "_", and at most 63 of them');
   if (!Number.isInteger(version) || version < 1 || version > 2 ** 31) throw wrong("needs a version from 1 on");
@@ -356,6 +356,11 @@ export function machine<
     if (TAKEN.includes(called)) throw wrong(`can't have a command or query named "${called}"`);
     if (Object.hasOwn(commands, called) && Object.hasOwn(queries, called)) {
       throw wrong(`has a command and a query named "${called}"`);
+    }
+  }
+  for (const checked of Object.keys(args)) {
+    if (!Object.hasOwn(commands, checked) && !Object.hasOwn(queries, checked)) {
+      throw wrong(`has no command or query named "${checked}" to check arguments of`);
     }
   }
   if (upgrade !== undefined && (upgrade.from.name !== name || upgrade.from.version >= version)) {
@@ -367,20 +372,22 @@ export function machine<
 /** What was left out of a definition is inferred as any names there could be. */
 type Given<T> = string extends keyof T ? Record<never, never> : T;
 
+/** Arguments are checked only of commands and queries that there are. */
+interface Known<C, Q, A> {
+  readonly args?: Readonly<Record<Exclude<keyof Given<A>, keyof C | keyof Given<Q>>, never>>;
+}
+
 /** What `name` takes, before it is checked if there is a schema for it. */
 type ArgsIn<F, A, K> = K extends keyof A
   ? A[K] extends StandardSchema<infer Input, unknown>
     ? Input
     : ArgsOf<F>
   : ArgsOf<F>;
-type ArgsOf<F> = F extends (state: never, ...rest: infer Rest) => unknown
-  ? Rest extends [infer Args, ...unknown[]]
-    ? Args
-    : undefined
-  : never;
+type ArgsOf<F> = F extends (state: never, ...rest: infer Rest) => unknown ? Rest[0] : never;
 type ResultOf<F> = F extends (...args: never) => infer Result ? Result : never;
 
-type Method<Args, Options, Result> = [Args] extends [undefined]
+/** Arguments that a function has no type for, since it does not look at them, are `never`. */
+type Method<Args, Options, Result> = [Args] extends [never]
   ? (args?: undefined, options?: Options) => Promise<Result>
   : undefined extends Args
     ? (args?: Args, options?: Options) => Promise<Result>

@@ -24,6 +24,10 @@ const counter = machine({
       return "done" as const;
     },
     maybe: (_state, args: number | undefined) => args,
+    optional: (_state, args?: number) => args,
+    anything: (_state, args: ReturnType<typeof JSON.parse>) => Boolean(args),
+    unused: (_state, _args, context) => context.index,
+    bare: () => 1,
   },
   queries: { value: (state) => state.value, plus: (state, more: number) => state.value + more },
   snapshot: {
@@ -49,6 +53,11 @@ export async function check(): Promise<void> {
   (await one.reset()) satisfies "done";
   (await one.maybe()) satisfies number | undefined;
   (await one.maybe(1)) satisfies number | undefined;
+  (await one.optional()) satisfies number | undefined;
+  (await one.optional(1, { timeoutMs: 5 })) satisfies number | undefined;
+  (await one.anything()) satisfies boolean;
+  (await one.anything(1)) satisfies boolean;
+  (await one.unused()) satisfies number;
   (await one.value(undefined, { consistency: "stale" })) satisfies number;
   (await one.plus(1)) satisfies number;
   for await (const { revision, change } of one.changes()) (revision + change.by) satisfies number;
@@ -59,6 +68,12 @@ export async function check(): Promise<void> {
   await one.set({ to: 1 });
   // @ts-expect-error: there is no such command
   await one.subtract({ by: 1 });
+  // @ts-expect-error: nor is text there
+  await one.optional("1");
+  // @ts-expect-error: none are taken
+  await one.reset(1);
+  // @ts-expect-error: nor here
+  await one.bare(1);
   // @ts-expect-error: arguments are needed
   await one.add();
   // @ts-expect-error: nor is there any here
@@ -70,5 +85,22 @@ export async function check(): Promise<void> {
     changes: changesOf<{ by: number }>(),
     // @ts-expect-error: a change of another type
     commands: { add: (_state, _args: undefined, context) => context.emit({ by: "1" }) },
+  });
+  machine({
+    name: "misspelt",
+    version: 1,
+    state: () => ({ value: 0 }),
+    commands: { add: (state, by: number) => (state.value += by) },
+    queries: { plus: (state, more: number) => state.value + more },
+    // @ts-expect-error: there is no such command
+    args: { add: v.number(), plus: v.number(), ad: v.number() },
+  });
+  machine({
+    name: "misspelt",
+    version: 1,
+    state: () => ({ value: 0 }),
+    commands: { add: (state, by: number) => (state.value += by) },
+    // @ts-expect-error: nor here, without queries
+    args: { ad: v.number() },
   });
 }

@@ -550,6 +550,8 @@ test("a definition that can't work is refused", () => {
   assert.throws(() => machine({ ...base, version: 0 }), /needs a version/);
   assert.throws(() => machine({ ...base, commands: { changes: () => 1 } }), /"changes"/);
   assert.throws(() => machine({ ...base, commands: { a: () => 1 }, queries: { a: () => 1 } }), /a command and a query/);
+  // @ts-expect-error: there is no such command
+  assert.throws(() => machine({ ...base, commands: { a: () => 1 }, args: { b: v.number() } }), /"b"/);
   assert.throws(() => machine({ ...base, upgrade: { from: bank, state: () => ({}) } }), /older version of itself/);
   assert.throws(() => new Stage(bank, bank), /the same name/);
 });
