@@ -10,6 +10,7 @@ import type { ClientOf } from "../machine-client.ts";
 import { eitherOf } from "./expiring-signal.ts";
 import { type Hold, hold } from "./hold.ts";
 import type { Holdings } from "./holdings.ts";
+import { isAborted } from "./line.ts";
 import { patiently } from "./patience.ts";
 
 /**
@@ -170,6 +171,8 @@ export interface CoordinationParts {
 
 interface Shared {
   readonly hold: Promise<Hold>;
+  /** Ends the wait for it. */
+  readonly end: AbortController;
   /** How many have it, or wait for it. */
   count: number;
 }
@@ -277,11 +280,14 @@ export class Coordination {
     };
   }
 
-  /** One hold for all of this client that ask for it. */
+  /** One hold for all of this client that ask for it, and one wait, which goes on as long as one of them waits. */
   async #shareLock(name: string, options: LockOptions): Promise<Held> {
+    const { signal } = options;
+    if (isAborted(signal)) throw aborted(signal);
     let shared = this.#shared.get(name);
     if (shared === undefined) {
-      shared = { hold: this.#hold(`lock:${name}`, 1, options), count: 0 };
+      const end = new AbortController();
+      shared = { hold: this.#hold(`lock:${name}`, 1, { ...options, signal: end.signal }), end, count: 0 };
       this.#shared.set(name, shared);
     }
     const own = shared;
@@ -289,11 +295,24 @@ export class Coordination {
     const forget = (): void => {
       if (this.#shared.get(name) === own) this.#shared.delete(name);
     };
+    /** True for the last of them. */
+    const leave = (): boolean => {
+      own.count--;
+      if (own.count === 0) forget();
+      return own.count === 0;
+    };
     let made: Hold;
     try {
-      made = await own.hold;
+      made = await unlessAborted(own.hold, signal);
     } catch (error) {
-      forget();
+      if (!isAborted(signal)) forget();
+      if (leave()) {
+        own.end.abort();
+        own.hold.then(
+          (late) => late.release(), // It was let in just now.
+          () => {},
+        );
+      }
       throw error;
     }
     if (!made.isHeld) {
@@ -304,12 +323,19 @@ export class Coordination {
     return this.#held(made, name, async () => {
       if (isReleased) return;
       isReleased = true;
-      own.count--;
-      if (own.count > 0) return;
-      forget();
-      await made.release();
+      if (leave()) await made.release();
     });
   }
+}
+
+/** @throws ConclaveError `ABORTED` as soon as the signal fires, whatever becomes of what is waited for */
+function unlessAborted<T>(wanted: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return wanted;
+  return new Promise((resolve, reject) => {
+    const end = (): void => reject(aborted(signal));
+    signal.addEventListener("abort", end);
+    wanted.then(resolve, reject).finally(() => signal.removeEventListener("abort", end));
+  });
 }
 
 const electionOf = (name: string): string => `election:${name}`;

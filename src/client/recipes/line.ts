@@ -158,4 +158,4 @@ async function waitInLine<T>(
   }
 }
 
-const isAborted = (signal: AbortSignal | undefined): signal is AbortSignal => signal?.aborted === true;
+export const isAborted = (signal: AbortSignal | undefined): signal is AbortSignal => signal?.aborted === true;

@@ -137,6 +137,36 @@ test("who asks for it may enter again, and has left when all of its holds are re
     assert.ok(await b.tryLock("door"));
   }));
 
+test("who waits to enter again ends its own waiting only, and the last to do so that of its client", () =>
+  withClients(async ([a, b], cluster) => {
+    if (a === undefined || b === undefined) throw new Error("there are clients");
+    const lock = await b.lock("door");
+    const ends = [1, 2, 3].map(() => new AbortController());
+    const asked = ends.map(({ signal }) => a.lock("door", { reentrant: true, signal }));
+    while ((await lookAt(cluster.client, "lock:door")).waiting < 1);
+    for (const i of [0, 2]) {
+      ends[i]?.abort();
+      assert.is(await codeOf(asked[i] ?? Promise.resolve()), "ABORTED");
+    }
+    assert.is(await codeOf(a.lock("door", { reentrant: true, signal: aborted() })), "ABORTED");
+    await lock.release();
+    const held = await asked[1];
+    ends[1]?.abort();
+    assert.ok(held?.isHeld);
+    assert.is(await codeOf(a.lock("door", { reentrant: true, signal: aborted() })), "ABORTED");
+    await held?.release();
+    const again = await b.lock("door");
+    const last = new AbortController();
+    const gone = codeOf(a.lock("door", { reentrant: true, signal: last.signal }));
+    while ((await lookAt(cluster.client, "lock:door")).waiting < 1);
+    last.abort();
+    assert.is(await gone, "ABORTED");
+    while ((await lookAt(cluster.client, "lock:door")).waiting > 0);
+    const anew = a.lock("door", { reentrant: true });
+    await again.release();
+    assert.ok((await anew).token > again.token);
+  }));
+
 test("a semaphore lets as many in as it has permits", () =>
   withClients(async ([a, b, c]) => {
     if (a === undefined || b === undefined || c === undefined) throw new Error("there are clients");
