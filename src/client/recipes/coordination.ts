@@ -4,7 +4,10 @@
 
 import type { ClientEnvironment } from "../../environment.ts";
 import { ConclaveError, hasCode } from "../../errors.ts";
+import { Rejection } from "../../machine/definition.ts";
+import { checkNames } from "../../machine/recipes/checks.ts";
 import type { Holder, locks } from "../../machine/recipes/locks.ts";
+import { refusalError } from "../../machine/typed-protocol.ts";
 import { aborted } from "../failures.ts";
 import type { ClientOf } from "../machine-client.ts";
 import { eitherOf } from "./expiring-signal.ts";
@@ -187,29 +190,30 @@ export class Coordination {
 
   async lock(name: string, options: LockOptions): Promise<Held> {
     if (options.reentrant === true) return this.#shareLock(name, options);
-    return this.#held(await this.#hold(`lock:${name}`, 1, options), name);
+    return this.#held(await this.#hold(nameOf("lock", name), 1, options), name);
   }
 
   async tryLock(name: string, { ttlMs = LOCK_TTL_MS, signal }: LockOptions): Promise<Held | null> {
-    const wish = { name: `lock:${name}`, permits: 1, ttlMs, value: null, signal };
+    const wish = { name: nameOf("lock", name), permits: 1, ttlMs, value: null, signal };
     const made = await hold(this.#holdParts, wish, false);
     return made === null ? null : this.#held(made, name);
   }
 
   async semaphore(name: string, { permits, ...options }: SemaphoreOptions): Promise<Held> {
-    return this.#held(await this.#hold(`semaphore:${name}`, permits, options), name);
+    return this.#held(await this.#hold(nameOf("semaphore", name), permits, options), name);
   }
 
   async elect(name: string, { value = null, ttlMs = ELECTION_TTL_MS, signal }: ElectOptions): Promise<Elected> {
-    const made = await this.#hold(electionOf(name), 1, { ttlMs, signal }, value);
+    const made = await this.#hold(nameOf("election", name), 1, { ttlMs, signal }, value);
     return Object.assign(this.#held(made, name), { proclaim: (next: unknown) => made.update(next) });
   }
 
   /** The one who is elected, or null, first as it is and then every change. */
   async *observe(name: string, signal: AbortSignal): AsyncGenerator<Observed | null, void, undefined> {
     const { environment } = this.#parts;
+    const election = nameOf("election", name);
     for (let told: number | null | undefined; ; ) {
-      const { holders, revision } = await patiently(environment, () => this.#locks.look(electionOf(name), { signal }));
+      const { holders, revision } = await patiently(environment, () => this.#locks.look(election, { signal }));
       const [holder = null] = holders;
       // After changes that were missed it may be as it was.
       if (told === undefined || holder !== null || told !== null) yield holder === null ? null : observed(holder);
@@ -217,7 +221,7 @@ export class Coordination {
       try {
         for await (const { change } of this.#locks.changes({
           signal,
-          topic: electionOf(name),
+          topic: election,
           fromRevision: revision + 1,
         })) {
           const next = "value" in change ? observed(change) : null;
@@ -287,7 +291,7 @@ export class Coordination {
     let shared = this.#shared.get(name);
     if (shared === undefined) {
       const end = new AbortController();
-      shared = { hold: this.#hold(`lock:${name}`, 1, { ...options, signal: end.signal }), end, count: 0 };
+      shared = { hold: this.#hold(nameOf("lock", name), 1, { ...options, signal: end.signal }), end, count: 0 };
       this.#shared.set(name, shared);
     }
     const own = shared;
@@ -338,6 +342,16 @@ function unlessAborted<T>(wanted: Promise<T>, signal: AbortSignal | undefined): 
   });
 }
 
-const electionOf = (name: string): string => `election:${name}`;
+/** @throws ConclaveError `REJECTED`, as the machine would: it can't tell an empty name from what stands before it */
+function nameOf(kind: "lock" | "semaphore" | "election", name: string): string {
+  try {
+    checkNames(name);
+  } catch (error) {
+    if (!(error instanceof Rejection)) throw error;
+    const { code, message, details } = error;
+    throw refusalError({ type: "rejected", code, message, details });
+  }
+  return `${kind}:${name}`;
+}
 
 const observed = ({ token, value }: Pick<Holder, "token" | "value">): Observed => ({ token, value });

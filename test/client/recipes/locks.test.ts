@@ -167,6 +167,26 @@ test("who waits to enter again ends its own waiting only, and the last to do so 
     assert.ok((await anew).token > again.token);
   }));
 
+test("a name that a queue can't have is refused before anything is sent", () =>
+  withClients(async ([a], cluster) => {
+    if (a === undefined) throw new Error("there is a client");
+    const ofQueue = await refusal(a.queue("").push(1));
+    cluster.partition(["client"], cluster.ids);
+    for (const name of ["", 5 as unknown as string, "x".repeat(513)]) {
+      const asked = [
+        a.lock(name),
+        a.lock(name, { reentrant: true }),
+        a.tryLock(name),
+        a.semaphore(name, { permits: 1 }),
+        a.elect(name),
+        a.runOnLeader(name, () => {}),
+        a.observe(name).next(),
+      ];
+      for (const refused of await Promise.all(asked.map(refusal))) assert.equal(refused, ofQueue);
+    }
+    cluster.heal();
+  }));
+
 test("a semaphore lets as many in as it has permits", () =>
   withClients(async ([a, b, c]) => {
     if (a === undefined || b === undefined || c === undefined) throw new Error("there are clients");
@@ -255,6 +275,15 @@ test("a singleton runs in one place, and goes on in another when that is gone", 
   }));
 
 const aborted = (): AbortSignal => AbortSignal.abort();
+
+/** What an error says. */
+const refusal = async (asked: Promise<unknown>): Promise<object> => {
+  const { code, details, message } = await asked.then(
+    () => assert.unreachable(),
+    (error) => error,
+  );
+  return { code, details, message };
+};
 
 /** What the machine says of a lock. */
 const lookAt = (client: Client, name: string): Promise<{ readonly waiting: number }> => client.of(locks).look(name);
