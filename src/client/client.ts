@@ -1,5 +1,7 @@
 /** The client actor, and the key-value store as its user sees it. */
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { type ActorContext, ActorSystem, type Behaviour, normalUrl } from "../actor/index.ts";
 import type { ClientEnvironment } from "../environment.ts";
 import { ConclaveError, isErrorCode } from "../errors.ts";
@@ -678,6 +680,20 @@ export class Client extends Recipes {
   close(): Promise<void> {
     this.#closing ??= this.#end();
     return this.#closing;
+  }
+
+  /**
+   * As `close`, at the end of the block that the client is for.
+   *
+   * @example
+   * ```ts
+   * import { connect } from "conclave/client";
+   *
+   * await using own = await connect({ nodes: ["ws://10.0.0.1:7101"] });
+   * ```
+   */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   async #end(): Promise<void> {

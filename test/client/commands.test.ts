@@ -447,6 +447,16 @@ test("close: what was sent is UNKNOWN_OUTCOME, what was not is CLOSED, and so is
     await client.close();
   }));
 
+test("a client is closed at the end of the block that it is for", () =>
+  onStage(async (stage) => {
+    let left: Client;
+    {
+      await using client = await warm(stage);
+      left = client;
+    }
+    assert.is(await codeOf(left.get("a")), "CLOSED");
+  }));
+
 /** Answers that make no sense, and are not to be waited for until the deadline. */
 const NONSENSE: readonly (readonly [string, (stage: Stage) => void])[] = [
   [
