@@ -53,7 +53,7 @@ export interface JoinOptions {
    * `ws` do if they are made with `noServer`.
    */
   readonly server?: Server;
-  /** What happens to the node, for a log. By default, what is wrong with a machine becomes a warning of the process. */
+  /** What happens to the node, for a log. By default machines that fail become warnings. */
   readonly tell?: (story: NodeProcessStory) => void;
   /** Do commands that look at the clock, or draw random numbers, throw? By default unless NODE_ENV is "production". */
   readonly guard?: boolean;

@@ -31,7 +31,7 @@ export interface TestClusterOptions extends Pick<JoinOptions, "machines" | "guar
   readonly machine?: () => NonNullable<JoinOptions["machine"]>;
   /** What would stand in a configuration beside names and addresses, such as `electionTimeoutMinMs`. */
   readonly config?: Readonly<Record<string, unknown>>;
-  /** Called with all that a node has to tell. By default, what is wrong with a machine becomes a warning of the process. */
+  /** Called with all that a node has to tell. By default machines that fail become warnings. */
   tell?(id: string, story: NodeProcessStory): void;
 }
 
@@ -56,16 +56,13 @@ export interface TestCluster {
   readonly client: Client;
   /** A node that runs. @throws ConclaveError `INVALID_ARGUMENT` if none of that name does */
   node(id: string): ClusterNode;
-  /** The node that leads, as soon as one does and says so. @throws ConclaveError `CLOSED` */
+  /** The node that leads, as soon as one does and says so. */
   leader(): Promise<ClusterNode>;
   /** Another client beside the cluster. It is closed with the cluster. */
   connect(options?: Omit<ConnectOptions, "nodes" | "directories" | "environment">): Promise<Client>;
   /** What a power failure does: the node is gone at once, with all that its disk had not made durable. */
   kill(id: string): void;
-  /**
-   * Starts a node that was killed, with what its disk holds; one that runs is killed before, and one that is being
-   * restarted is waited for.
-   */
+  /** Starts a node that was killed, with what its disk holds; one that runs is killed before, unless it just starts. */
   restart(id: string, options?: Pick<JoinOptions, "machines">): Promise<ClusterNode>;
   /**
    * Nothing gets from one group to another any more. Who is in no group is reached by everybody, as the directory is, by
@@ -99,8 +96,7 @@ const DIRECTORY_URL = `ws://${DIRECTORY}:${PORT}`;
  * console.log((await cluster.client.get("greeting"))?.value); // hello
  * ```
  *
- * @throws ConclaveError `INVALID_ARGUMENT`, and as `join`; the cluster's methods `INVALID_ARGUMENT`, and `CLOSED` after
- * `close`
+ * @throws ConclaveError `INVALID_ARGUMENT`, and as `join`; its methods also `CLOSED`
  */
 export async function testCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
   const { nodes: count = 3, machine, machines = [], tell = (_id, story) => warn(story) } = options;
@@ -146,7 +142,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
   };
   const diskOf = (id: string): MemoryDisk => {
     const disk = disks.get(id);
-    if (disk === undefined) throw invalid(`There is no node "${id}", only ${ids.join(", ")}.`);
+    if (disk === undefined) throw unknown(id, ids);
     return disk;
   };
   let closing: Promise<void> | null = null;
@@ -242,10 +238,11 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
 function checkGroups(groups: readonly unknown[], known: readonly string[]): void {
   if (groups.length < 2) throw invalid(`A partition has two groups or more, not ${groups.length}.`);
   for (const group of groups) {
-    if (!Array.isArray(group)) throw invalid(`A group is an array of names, not ${JSON.stringify(group)}.`);
-    const stranger = group.find((name) => !known.includes(name));
-    if (stranger !== undefined) throw invalid(`There is no "${stranger}" to cut off, only ${known.join(", ")}.`);
+    if (!Array.isArray(group)) throw invalid(`A group is an array of names, not ${group}.`);
+    for (const id of group) if (!known.includes(id)) throw unknown(id, known);
   }
 }
 
 const invalid = (message: string): ConclaveError => new ConclaveError("INVALID_ARGUMENT", message);
+const unknown = (id: string, known: readonly string[]): ConclaveError =>
+  invalid(`There is no node "${id}", only ${known.join(", ")}.`);

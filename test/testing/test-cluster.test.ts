@@ -90,9 +90,9 @@ test("a partition is one between groups of those that there are", async () => {
   const mistakes: readonly (readonly [unknown[], RegExp])[] = [
     [[], /not 0/],
     [[["n1"]], /not 1/],
-    [["n1", "n2"], /array of names, not "n1"/],
+    [["n1", "n2"], /array of names, not n1/],
     [[["n1"], null], /not null/],
-    [[["n1"], ["n2", "n3"]], /no "n3" to cut off, only n1, n2, client/],
+    [[["n1"], ["n2", "n3"]], /no node "n3", only n1, n2, client/],
   ];
   for (const [groups, message] of mistakes) {
     assert.throws(

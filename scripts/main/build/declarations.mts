@@ -124,13 +124,19 @@ function findUsed(files: Files, file: string, text: string, found: Found, follow
   }
 }
 
+/** What is for simulations is for few: examples of it are in the reference, and not in every copy of the package. */
+const WITHOUT_EXAMPLES = /^testing[\\/](?!test-cluster)/;
+const EXAMPLE = /(?:^[ \t]*\*\n)?^[ \t]*\* @example\n[ \t]*\* ```ts\n[\s\S]*?\n[ \t]*\* ```\n/gm;
+
 const COMMENT = /^[ \t]*\/\*\*[\s\S]*?\*\/[ \t]*\n/gm;
+const NOTHING = /(?!)/g;
 const wordsOf = (text: string): Set<string> => new Set(text.replaceAll(COMMENT, "").match(/\w+/g));
 
 /** The file without what is not needed: what is about all of it, what it imports, and what it declares. */
 function textOf(file: string, statements: readonly Statement[], needed: Found, offered: ReadonlySet<string>): string {
   const names = needed.get(file) ?? new Set();
   const isNeeded = (name: string): boolean => names.has(name) || names.has("*");
+  const tooLong = WITHOUT_EXAMPLES.test(file) ? EXAMPLE : NOTHING;
   const about = offered.has("*") ? statements.map((one) => (one.kind === "declaration" ? "" : one.comment)) : [];
   const references: string[] = [];
   const declarations: string[] = [];
@@ -139,7 +145,8 @@ function textOf(file: string, statements: readonly Statement[], needed: Found, o
     const { text, name } = statement;
     const reference = /^\/\/\/.*\n/m.exec(text);
     if (reference !== null) references.push(reference[0]);
-    else if (name === "" || names.has(name)) declarations.push(offered.has(name) ? text : text.replaceAll(COMMENT, ""));
+    else if (name === "" || names.has(name))
+      declarations.push(text.replaceAll(offered.has(name) ? tooLong : COMMENT, ""));
   }
   const words = wordsOf(declarations.join(""));
   const links = statements.flatMap((statement) => {

@@ -1,6 +1,5 @@
 /** Values that may have a time to live, in spaces of their own: what adapters of stores need. */
 
-import { textBytes } from "../../bytes.ts";
 import { type CommandContext, machine, Rejection } from "../definition.ts";
 
 interface State {
@@ -21,9 +20,9 @@ export interface CacheEntry {
   readonly ttlMs: number | null;
 }
 
-/** How many entries a page has at most, and how many bytes unless it is a single one. */
+/** How many entries a page has at most, and how many units of text, of up to 3 bytes, unless it is a single one. */
 const PAGE_MAX = 1_000;
-const PAGE_BYTES_MAX = 1024 * 1024;
+const PAGE_LENGTH_MAX = 512 * 1024;
 /** How long a key, or the name of a space, may be. */
 const KEY_LENGTH_MAX = 1_024;
 
@@ -78,11 +77,11 @@ export const caches = machine({
     list(state, { space, prefix, after }: { readonly space: string; readonly prefix: string; readonly after: string }) {
       const keys = [...(state.spaces.get(space)?.keys() ?? [])].filter((key) => key.startsWith(prefix) && key > after);
       const page: { readonly key: string; readonly value: string }[] = [];
-      let bytes = 0;
+      let length = 0;
       for (const key of keys.sort().slice(0, PAGE_MAX)) {
         const value = state.spaces.get(space)?.get(key) ?? "";
-        bytes += textBytes(key) + textBytes(value);
-        if (page.length > 0 && bytes > PAGE_BYTES_MAX) break;
+        length += key.length + value.length;
+        if (page.length > 0 && length > PAGE_LENGTH_MAX) break;
         page.push({ key, value });
       }
       return page;
