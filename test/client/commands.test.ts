@@ -564,4 +564,14 @@ test("however many wait when a session expires, all go on in a new one", () =>
     assert.is(results.at(-1)?.revision, count + 1);
   }));
 
+test("what is no bytes is neither a command nor a query, and spoils nothing for others", () =>
+  onStage(async ({ client }) => {
+    const [one, other] = [await client(), await client()];
+    for (const nonsense of ["x", [1, 2], undefined]) {
+      assert.is(await codeOf(one.command(nonsense as never)), "INVALID_ARGUMENT");
+      assert.is(await codeOf(one.query(nonsense as never)), "INVALID_ARGUMENT");
+    }
+    assert.is((await other.put("a", "1")).revision, 1);
+  }));
+
 test.run();
