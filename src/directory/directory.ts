@@ -158,10 +158,7 @@ export function directoryActor(
       if (!delivery.up) linkLost(delivery.peer);
       return;
     }
-    if (delivery.type === "internal") {
-      subscribers.run();
-      return;
-    }
+    if (delivery.type === "internal") return; // It goes on below.
     const { message, sender, answer } = delivery;
     try {
       const reply = answerTo(message, sender.peer, sender.name);
@@ -172,7 +169,11 @@ export function directoryActor(
     }
   };
 
-  return (batch) => batch.forEach(take);
+  return (batch) => {
+    batch.forEach(take);
+    // Once a turn, however often it was asked for.
+    if (batch.some(({ type }) => type === "internal")) subscribers.run();
+  };
 }
 
 const stale = (why: string): ConclaveError => new ConclaveError("STALE_CLAIM", `The claim is refused: ${why}.`);

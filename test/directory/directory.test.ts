@@ -1,9 +1,9 @@
 /** The directory: names, and who leads. Real links, a process of its own for each party. */
 
 import * as assert from "uvu/assert";
-import { type ActorRef, ActorSystem } from "../../src/actor/index.ts";
+import { type ActorContext, type ActorRef, ActorSystem, type Delivery, type Peer } from "../../src/actor/index.ts";
 import { freePorts } from "../../src/cli/ports.ts";
-import { type DirectoryParts, directoryActor } from "../../src/directory/directory.ts";
+import { type DirectoryEvent, type DirectoryParts, directoryActor } from "../../src/directory/directory.ts";
 import type { DirectoryStory } from "../../src/directory/index.ts";
 import { hasCode, retryAfterMs } from "../../src/errors.ts";
 import { realEnvironment } from "../../src/index.ts";
@@ -388,5 +388,31 @@ test("a node that can't reach any directory leads all the same", () =>
     await client.put("k", "v");
     assert.is((await client.get("k"))?.value, "v");
   }));
+
+test("thousands are told of a leader some at a time, however often leaders change meanwhile", () => {
+  const posted: DirectoryEvent[] = [];
+  const context = { watch: () => {}, post: (event: DirectoryEvent) => posted.push(event) };
+  const take = directoryActor(context as unknown as ActorContext<DirectoryEvent>, {
+    ownerOf: () => N1,
+    tell: () => {},
+  });
+  let told = 0;
+  const peer = (): Peer => ({ hello: N1, ref: () => ({ tell: () => ++told }) }) as unknown as Peer;
+  type Mail = Delivery<DirectoryMessage, DirectoryAnswer, DirectoryEvent>;
+  const from = (message: DirectoryMessage): Mail => {
+    return { type: "message", message, sender: { name: "", peer: peer() }, answer: null };
+  };
+  const claim = (term: number): Mail => from({ type: "claim", term, id: N1.name, url: N1.url });
+  take(Array.from({ length: 1_000 }, () => from({ type: "subscribe" })));
+  take([claim(1), claim(2)]);
+  const each: number[] = [];
+  while (posted.length > 0) {
+    told = 0;
+    take(posted.splice(0).map((event): Mail => ({ type: "internal", event })));
+    each.push(told);
+  }
+  // A hundred have heard of the second in the turn in which it was claimed.
+  assert.equal(each, [...Array.from({ length: 9 }, () => 100), 0]);
+});
 
 test.run();
