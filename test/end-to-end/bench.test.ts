@@ -121,6 +121,7 @@ test(
 /** A ceiling that takes no time, or no end. */
 const CEILING = `
 import { spawn } from "node:child_process";
+import { appendFileSync } from "node:fs";
 const figures = { ops: 1e9, p50_ms: 1e-6, p99_ms: 1 };
 const [...args] = process.argv.slice(2);
 if (args[0] === "child") setInterval(() => {}, 1000);
@@ -128,7 +129,10 @@ else if (process.env.CEILING_HANGS) {
   const runtime = "Deno" in globalThis ? ["run", "--allow-all"] : [];
   spawn(process.execPath, [...runtime, process.argv[1], "child", process.env.TMPDIR], { stdio: "ignore" });
   setInterval(() => {}, 1000);
-} else console.log(JSON.stringify({ args, latency: figures, callers: figures, pipelined: figures }));
+} else {
+  appendFileSync(process.argv[1] + ".log", args.join(" ") + "\\n");
+  console.log(JSON.stringify({ args, latency: figures, callers: figures, pipelined: figures }));
+}
 `;
 
 async function withCeiling(act: (file: string) => Promise<void>): Promise<void> {
@@ -149,7 +153,7 @@ test(
       withBench(
         [
           "--only",
-          "latency,stale-latency",
+          "latency,stale-latency,large",
           "--seconds",
           "0.5",
           "--warm-up",
@@ -162,11 +166,14 @@ test(
         ],
         async (bench) => {
           assert.equal(await bench.exited, { code: 0, signal: null }, bench.errors);
-          const { latency, ceiling: both, "stale-latency": stale } = JSON.parse(bench.output);
+          const { latency, large, ceiling: both, "stale-latency": stale } = JSON.parse(bench.output);
           assert.equal(both.before.args, ["--nodes", "3", "--value", "32", "--json"]);
           assert.equal(both.after, both.before);
           assert.ok(latency.ops_share < 0.01 && latency.p50_multiple > 100, bench.output);
           assert.not("ops_share" in stale, "the ceiling has no such workload");
+          assert.ok(large.ops_share < 0.01 && large.p50_multiple > 100, bench.output);
+          const asked = readFileSync(`${ceiling}.log`, "utf8").match(/--value \d+/g);
+          assert.equal(asked, ["--value 32", "--value 32", "--value 1024", "--value 1024"]);
         },
       ),
     ),

@@ -48,8 +48,9 @@ Others, which take as long as they take:
   growth              pipelined over 10,000 keys: speed and memory at 1, 2, 5 and 10 million commands; this takes some
                       minutes, whatever --seconds says; only with --only
 
-Without --only all but the last two are run, in some four minutes; the ceiling takes two more. Every put is checked for its revision, every get for
-its value, and in the end every key is read back: that takes a little longer than what is measured.
+Without --only all but the last two are run, in some four minutes; the ceiling takes two more. Every put is checked for
+its revision, every get for its value, and in the end every key is read back: that takes a little longer than what is
+measured.
 
 Exits with 1 if an answer was wrong or anything failed, and with 130 if it was interrupted; then, too, nothing is left.`;
 
@@ -97,8 +98,8 @@ export function readPlan(values: Given): Plan {
   return {
     nodes: wholeNumber("nodes", values.nodes ?? "3", 1, NODES_MAX),
     valueBytes: wholeNumber("value", values.value ?? "64", VALUE_BYTES_MIN, VALUE_BYTES_MAX),
-    seconds: readSeconds(values.seconds ?? "5"),
-    warmUpSeconds: readWarmUp(values["warm-up"] ?? "5"),
+    seconds: readSeconds("seconds", values.seconds ?? "5", { mayBeZero: false }),
+    warmUpSeconds: readSeconds("warm-up", values["warm-up"] ?? "5", { mayBeZero: true }),
     workloads,
     ceiling: values.ceiling ?? null,
   };
@@ -112,16 +113,11 @@ function wholeNumber(name: string, text: string, least: number, most: number): n
   throw invalid(`--${name} is a whole number from ${least} to ${most}, not "${text}".`);
 }
 
-function readSeconds(text: string): number {
+function readSeconds(name: string, text: string, { mayBeZero }: { readonly mayBeZero: boolean }): number {
   const value = Number(text);
-  if (value > 0 && value <= SECONDS_MAX) return value;
-  throw invalid(`--seconds is a number above 0 and up to ${SECONDS_MAX}, not "${text}".`);
-}
-
-function readWarmUp(text: string): number {
-  const value = Number(text);
-  if (text !== "" && value >= 0 && value <= SECONDS_MAX) return value;
-  throw invalid(`--warm-up is a number from 0 to ${SECONDS_MAX}, not "${text}".`);
+  const isZero = value === 0 && text.trim() !== "";
+  if ((value > 0 && value <= SECONDS_MAX) || (mayBeZero && isZero)) return value;
+  throw invalid(`--${name} is a number ${mayBeZero ? "from 0" : "above 0 and up"} to ${SECONDS_MAX}, not "${text}".`);
 }
 
 function readWorkloads(text: string | undefined): readonly string[] {
