@@ -5,7 +5,7 @@ import { standardClock } from "./standard.ts";
 
 /** Whether, and when, what is sent from one end arrives at the other. */
 export interface MemoryRoute {
-  /** Nothing arrives for now: it waits. */
+  /** While it is, what is sent waits. */
   readonly isCut: boolean;
 }
 

@@ -129,14 +129,16 @@ const WITHOUT_EXAMPLES = /^testing[\\/](?!test-cluster)/;
 const EXAMPLE = /(?:^[ \t]*\*\n)?^[ \t]*\* @example\n[ \t]*\* ```ts\n[\s\S]*?\n[ \t]*\* ```\n/gm;
 
 const COMMENT = /^[ \t]*\/\*\*[\s\S]*?\*\/[ \t]*\n/gm;
-const NOTHING = /(?!)/g;
 const wordsOf = (text: string): Set<string> => new Set(text.replaceAll(COMMENT, "").match(/\w+/g));
 
 /** The file without what is not needed: what is about all of it, what it imports, and what it declares. */
 function textOf(file: string, statements: readonly Statement[], needed: Found, offered: ReadonlySet<string>): string {
   const names = needed.get(file) ?? new Set();
   const isNeeded = (name: string): boolean => names.has(name) || names.has("*");
-  const tooLong = WITHOUT_EXAMPLES.test(file) ? EXAMPLE : NOTHING;
+  const shown = (name: string, text: string): string => {
+    if (!offered.has(name)) return text.replaceAll(COMMENT, "");
+    return WITHOUT_EXAMPLES.test(file) ? text.replaceAll(EXAMPLE, "") : text;
+  };
   const about = offered.has("*") ? statements.map((one) => (one.kind === "declaration" ? "" : one.comment)) : [];
   const references: string[] = [];
   const declarations: string[] = [];
@@ -145,8 +147,7 @@ function textOf(file: string, statements: readonly Statement[], needed: Found, o
     const { text, name } = statement;
     const reference = /^\/\/\/.*\n/m.exec(text);
     if (reference !== null) references.push(reference[0]);
-    else if (name === "" || names.has(name))
-      declarations.push(text.replaceAll(offered.has(name) ? tooLong : COMMENT, ""));
+    else if (name === "" || names.has(name)) declarations.push(shown(name, text));
   }
   const words = wordsOf(declarations.join(""));
   const links = statements.flatMap((statement) => {
