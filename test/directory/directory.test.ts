@@ -403,12 +403,12 @@ test("thousands are told of a leader some at a time, however often leaders chang
     return { type: "message", message, sender: { name: "", peer: peer() }, answer: null };
   };
   const claim = (term: number): Mail => from({ type: "claim", term, id: N1.name, url: N1.url });
-  take(Array.from({ length: 1_000 }, () => from({ type: "subscribe" })));
-  take([claim(1), claim(2)]);
+  void take(Array.from({ length: 1_000 }, () => from({ type: "subscribe" })));
+  void take([claim(1), claim(2)]);
   const each: number[] = [];
   while (posted.length > 0) {
     told = 0;
-    take(posted.splice(0).map((event): Mail => ({ type: "internal", event })));
+    void take(posted.splice(0).map((event): Mail => ({ type: "internal", event })));
     each.push(told);
   }
   // A hundred have heard of the second in the turn in which it was claimed.
